@@ -1,0 +1,51 @@
+# Each target is a few commands that can be typed as well. Only what needs root is run as root (labs/as-root.sh).
+.PHONY: build image demo test test-vm bench clean
+.DELETE_ON_ERROR:
+
+export CGO_ENABLED = 0
+TAGS      = -tags urfave_cli_no_docs
+TESTFLAGS =
+VMFLAGS   = --timeout 900 -v
+
+root      = labs/as-root.sh
+rootfs    = $(CURDIR)/bin/rootfs
+suite_env = MYDOCKER_BIN="$(CURDIR)/bin/mydocker" MYDOCKER_DISPOSABLE=1 \
+	MYDOCKER_ROOTFS_BUSYBOX="$(rootfs)/busybox.tar" MYDOCKER_ROOTFS_DEBIAN="$(rootfs)/debian.tar"
+go_test   = $(suite_env) go test $(TAGS) -count=1 -exec "'$(CURDIR)/$(root)'" $(TESTFLAGS)
+
+build:
+	go build -trimpath -buildvcs=false -ldflags "-s -w" $(TAGS) -o bin/mydocker ./mydocker
+
+# The image busybox, from the distribution's own static busybox.
+image: build bin/rootfs/busybox.tar
+	$(root) bin/mydocker import -c 'CMD ["sh"]' bin/rootfs/busybox.tar busybox
+
+demo: image
+	@$(root) labs/demo.sh
+
+test: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
+	labs/need.sh e2fsprogs iproute2 procps xz-utils zstd bzip2
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './bin/*')); \
+		[ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	go vet $(TAGS) ./...
+	@status=0; \
+	$(go_test) -timeout 10m ./mydocker/... || status=1; \
+	$(go_test) -timeout 20m ./tests/e2e/... || status=1; \
+	exit $$status
+
+# The same tests in a virtual machine: another kernel, systemd, pure cgroup v2.
+test-vm: build
+	tests/vm/run.sh $(VMFLAGS)
+
+bench: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
+	go build -trimpath $(TAGS) -o bin/bench ./tests/bench
+	$(suite_env) $(root) bin/bench $(BENCHFLAGS)
+
+bin/rootfs/%.tar: labs/rootfs.sh labs/bootstrap.sh
+	@mkdir -p bin/rootfs
+	@rm -f $@
+	$(root) labs/rootfs.sh $* $@
+
+# What takes minutes to make (Debian, the test machine) stays in /var/cache/mydocker.
+clean:
+	rm -rf bin

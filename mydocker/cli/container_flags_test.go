@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	api "github.com/moby/moby/api/types/container"
+	"github.com/urfave/cli/v2"
+)
+
+// parseCreate takes a command line of create as far as the request to the engine.
+func parseCreate(args []string) (*api.Config, *api.HostConfig, error) {
+	o := &containerOptions{}
+	c := &cli.Command{Name: "create", Flags: o.flags()}
+	flags, words, err := parse(c, "mydocker create", args, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	set := flag.NewFlagSet("create", flag.ContinueOnError)
+	set.SetOutput(new(strings.Builder))
+	for _, f := range c.Flags {
+		if err := f.Apply(set); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := set.Parse(flags); err != nil {
+		app := cli.NewApp()
+		ctx := cli.NewContext(app, set, nil)
+		ctx.Command = c
+		return nil, nil, usageError(ctx, err, false)
+	}
+	return o.config(words)
+}
+
+// TestLikeDocker compares with what Docker's command line 28.2 sent to an engine
+// for the same arguments. testdata/docker-create.json holds what differs from the
+// request for `docker create busybox`, $PWD being the directory it ran in.
+func TestLikeDocker(t *testing.T) {
+	t.Setenv("HOME", "/home/x")
+	directory, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := os.ReadFile("testdata/docker-create.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Args         []string
+		Config, Host json.RawMessage
+		Error        string
+	}
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(recorded), "$PWD", directory)), &cases); err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) < 50 {
+		t.Fatalf("%d cases", len(cases))
+	}
+	for _, test := range cases {
+		t.Run(strings.Join(test.Args, " "), func(t *testing.T) {
+			config, host, err := parseCreate(test.Args)
+			if test.Error != "" {
+				if err == nil {
+					t.Fatalf("no error; docker says %s", test.Error)
+				}
+				if first, _, _ := strings.Cut(err.Error(), "\n"); first != test.Error {
+					t.Errorf("error %q, docker's %q", first, test.Error)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantConfig := &api.Config{AttachStdout: true, AttachStderr: true, Image: "busybox", Labels: map[string]string{}}
+			wantHost := &api.HostConfig{
+				NetworkMode: "none", RestartPolicy: api.RestartPolicy{Name: "no"},
+			}
+			decode(t, test.Config, wantConfig)
+			decode(t, test.Host, wantHost)
+			empty := cmpopts.EquateEmpty() // Docker's engine makes one of the two of them
+			if diff := cmp.Diff(wantConfig, config, empty, cmpopts.EquateComparable()); diff != "" {
+				t.Errorf("Config (-docker +mydocker):\n%s", diff)
+			}
+			if diff := cmp.Diff(wantHost, host, empty); diff != "" {
+				t.Errorf("HostConfig (-docker +mydocker):\n%s", diff)
+			}
+		})
+	}
+}
+
+func decode(t *testing.T, data json.RawMessage, into any) {
+	t.Helper()
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	for args, want := range map[string]string{
+		"-v data:/data busybox":                                   "has no volumes",
+		"-v /data busybox":                                        "has no volumes",
+		"-v /a::ro busybox":                                       "empty section between colons",
+		"--mount type=volume,src=a,dst=/b busybox":                "has no volumes",
+		"--network bridge busybox":                                "networks none and host only",
+		"--restart always busybox":                                "flag --restart is not supported",
+		"-p 80:80 busybox":                                        "flag -p, --publish is not supported",
+		"-P busybox":                                              "flag -P, --publish-all is not supported",
+		"--gpus all busybox":                                      "flag --gpus is not supported",
+		"--health-cmd true busybox":                               "flag --health-cmd is not supported",
+		"--init busybox":                                          "flag --init is not supported",
+		"--security-opt seccomp=testdata/env.list busybox":        "compacting json",
+		"--mount type=bind,src=/a,dst=/b,volume-nocopy=1 busybox": "option 'volume-nocopy' is not supported",
+	} {
+		_, _, err := parseCreate(strings.Fields(args))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("create %s: error %v, want %q", args, err, want)
+		}
+	}
+}
+
+func TestSystemPaths(t *testing.T) {
+	_, host, err := parseCreate([]string{"--security-opt", "systempaths=unconfined", "busybox"})
+	if err != nil || host.MaskedPaths == nil || host.ReadonlyPaths == nil || host.SecurityOpt != nil {
+		t.Errorf("%+v, %v", host, err)
+	}
+}
+
+func TestUsageErrorStatus(t *testing.T) {
+	for _, args := range []string{"--foo x", "-m x y", "-m", "--restart no x"} {
+		_, _, err := parseCreate(strings.Fields(args))
+		var own *exitError
+		if !errors.As(err, &own) || own.code != 125 {
+			t.Errorf("create %s: %v, want exit status 125", args, err)
+		}
+	}
+}

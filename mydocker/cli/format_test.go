@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	api "github.com/moby/moby/api/types/container"
+	imageapi "github.com/moby/moby/api/types/image"
+	"github.com/urfave/cli/v2"
+)
+
+// setFlags parses a command line into a command's flags and returns its arguments.
+func setFlags(t *testing.T, c *cli.Command, args ...string) []string {
+	t.Helper()
+	flags, words, err := parse(c, c.Name, args, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	for _, f := range c.Flags {
+		if err := f.Apply(set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := set.Parse(flags); err != nil {
+		t.Fatal(err)
+	}
+	return words
+}
+
+// TestListings compares with what Docker's command line 28.2 printed, to the
+// byte, for the containers and images in testdata/docker-listings.json; their time
+// of creation is an age in seconds.
+func TestListings(t *testing.T) {
+	recorded, err := os.ReadFile("testdata/docker-listings.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data struct {
+		Containers []api.Summary
+		Images     []imageapi.Summary
+		Listings   []struct {
+			Args   []string
+			Output string
+		}
+	}
+	if err := json.Unmarshal(recorded, &data); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Unix()
+	for i := range data.Containers {
+		data.Containers[i].Created = now - data.Containers[i].Created
+	}
+	for i := range data.Images {
+		data.Images[i].Created = now - data.Images[i].Created
+	}
+	if len(data.Listings) < 15 {
+		t.Fatalf("%d listings", len(data.Listings))
+	}
+	for _, test := range data.Listings {
+		t.Run(strings.Join(test.Args, " "), func(t *testing.T) {
+			var l *listing
+			var rows []any
+			var err error
+			if test.Args[0] == "ps" {
+				o := &psOptions{}
+				setFlags(t, o.command(nil), test.Args[1:]...)
+				l, err = o.listing()
+				rows = o.rows(data.Containers)
+			} else {
+				o := &imagesOptions{}
+				setFlags(t, o.command(nil), test.Args[1:]...)
+				l, err = o.listing()
+				rows = o.rows(data.Images)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			if err := l.write(&got, rows); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.Output, got.String()); diff != "" {
+				t.Errorf("(-docker +mydocker):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestJSONRow has the keys that `docker ps --format json` prints.
+func TestJSONRow(t *testing.T) {
+	keys := func(row any) string {
+		encoded, err := json.Marshal(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(encoded, &fields); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(sortedKeys(fields), " ")
+	}
+	if got, want := keys(&containerRow{}), "Command CreatedAt ID Image Labels LocalVolumes Mounts Names Networks Platform Ports RunningFor Size State Status"; got != want {
+		t.Errorf("container: %s\nwant %s", got, want)
+	}
+	if got, want := keys(&imageRow{}), "Containers CreatedAt CreatedSince Digest ID Repository SharedSize Size Tag UniqueSize"; got != want {
+		t.Errorf("image: %s\nwant %s", got, want)
+	}
+}
+
+func TestBadFormat(t *testing.T) {
+	for format, want := range map[string]string{
+		"{{.Foo}}": "failed to execute template: template: :1:2: executing \"\" at <.Foo>: can't evaluate field Foo",
+		"{{.ID":    "template parsing error: template: :1: unclosed action",
+	} {
+		_, err := (&psOptions{format: format}).listing()
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("ps --format '%s': %v, want %s", format, err, want)
+		}
+	}
+}
+
+func TestListRequest(t *testing.T) {
+	o := &psOptions{}
+	setFlags(t, o.command(nil), "-l", "--format", "{{.Size}}", "-f", "Name = x", "-f", "name=y")
+	got := o.request()
+	if !got.Size || got.Last != 1 || got.All {
+		t.Errorf("got %+v, want Size, Last 1", got)
+	}
+	if diff := cmp.Diff(map[string][]string{"name": {"x", "y"}}, map[string][]string(got.Filters)); diff != "" {
+		t.Errorf("filters (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,94 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// NotFoundError reports that there is no container of that name or ID.
+type NotFoundError struct{ Ref string }
+
+func (e *NotFoundError) Error() string { return "No such container: " + e.Ref }
+
+// AmbiguousError reports an ID prefix that several containers share.
+type AmbiguousError struct {
+	Ref        string
+	Candidates []string // short ID and name of each
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("multiple containers found with ID prefix %s: %s", e.Ref, strings.Join(e.Candidates, ", "))
+}
+
+// Resolve finds the ID of the container a user calls ref, in Docker's order: a
+// whole ID, a name (a leading slash is allowed), the beginning of an ID. No
+// record is read, except to list the candidates of an AmbiguousError.
+func (s *Store) Resolve(ref string) (string, error) {
+	if isID(ref) && exists(s.Dir(ref)) {
+		return ref, nil
+	}
+	if name := strings.TrimPrefix(ref, "/"); ValidName(name) == nil {
+		id, err := os.ReadFile(s.namePath(name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("look up container %s: %w", ref, err)
+		}
+		if err == nil && isID(string(id)) && exists(s.Dir(string(id))) {
+			return string(id), nil
+		}
+	}
+	if ref == "" || len(ref) >= 64 || strings.Trim(ref, "0123456789abcdef") != "" {
+		return "", &NotFoundError{ref}
+	}
+	ids, err := s.IDs()
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, id := range ids {
+		if strings.HasPrefix(id, ref) {
+			found = append(found, id)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", &NotFoundError{ref}
+	case 1:
+		return found[0], nil
+	}
+	ambiguous := &AmbiguousError{Ref: ref}
+	for _, id := range found {
+		candidate := ShortID(id)
+		if r, err := s.Record(id); err == nil {
+			candidate += " (" + r.Name + ")"
+		}
+		ambiguous.Candidates = append(ambiguous.Candidates, candidate)
+	}
+	return "", ambiguous
+}
+
+// IDs lists the containers, in no particular order.
+func (s *Store) IDs() ([]string, error) {
+	entries, err := list(s.containers())
+	ids := entries[:0]
+	for _, entry := range entries {
+		if isID(entry) {
+			ids = append(ids, entry)
+		}
+	}
+	return ids, err
+}
+
+// list names the entries of a directory; one that does not exist has none.
+func list(path string) ([]string, error) {
+	dir, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Readdirnames(-1)
+}

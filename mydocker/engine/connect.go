@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"minidocker/mydocker/attach"
+	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/disk"
+	"minidocker/mydocker/monitor"
+	"minidocker/mydocker/trace"
+)
+
+// errDead reports that a container has no monitor, so no process.
+var errDead = errors.New("the container has no monitor")
+
+// answerTime is how long a container's lock may be held by somebody who does
+// not answer its socket: a verb at work on it, a monitor about to leave.
+const answerTime = 20 * time.Second
+
+// dial sends a request to the container's monitor. Without one, it starts one if
+// spawn is set, and otherwise gives errDead.
+//
+// Whether there is one the lock tells, not a pid: when the socket does not
+// answer, the lock is tried; if it is free the container is dead, and what its
+// monitor left is reconciled under the lock; if it is not, the socket is tried again.
+func (e *Engine) dial(id string, request attach.Request, spawn bool) (*net.UnixConn, error) {
+	pause := 100 * time.Microsecond
+	for deadline := time.Now().Add(answerTime); ; {
+		conn, err := attach.Dial(e.containers.RunDir(id), request)
+		if !errors.Is(err, attach.ErrLeaving) {
+			return conn, err
+		}
+		lock, err := e.containers.TryLock(id)
+		switch {
+		case err == nil:
+			if err = e.reconcile(id); err == nil {
+				if !spawn {
+					err = errDead
+				} else {
+					err = e.spawn(id, lock)
+				}
+			}
+			lock.Release()
+			if err != nil {
+				return nil, err
+			}
+		case !errors.Is(err, disk.ErrLocked):
+			return nil, err
+		case time.Now().After(deadline):
+			return nil, fmt.Errorf("container %s: its monitor does not answer", id)
+		default:
+			time.Sleep(pause)
+			pause = min(2*pause, 20*time.Millisecond)
+		}
+	}
+}
+
+// ask sends a request and waits for the answer.
+func (e *Engine) ask(id string, request attach.Request, spawn bool) (attach.Response, error) {
+	conn, err := e.dial(id, request, spawn)
+	if err != nil {
+		return attach.Response{}, err
+	}
+	defer conn.Close()
+	response, _, err := attach.Answer(conn)
+	return response, err
+}
+
+// spawn starts the container's monitor and hands it the lock and a listening
+// socket, which are there before it is: from here on the container answers. The
+// run directory comes first of all: it is the mark of an unfinished life.
+func (e *Engine) spawn(id string, lock *disk.Lock) error {
+	dir := e.containers.RunDir(id)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("start monitor: %w", err)
+	}
+	listener, err := attach.Listen(dir)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	complaints, err := os.OpenFile(dir+"/monitor.err", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer complaints.Close()
+	files := []uintptr{null.Fd(), null.Fd(), complaints.Fd(), listener.Fd(), lock.File().Fd()}
+	// Two threads at work are enough for one container, and each has its caches.
+	env := []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=2"}
+	if output := trace.Output(); output != nil {
+		files = append(files, output.Fd())
+		env = append(env, trace.Variable+"="+strconv.Itoa(monitor.TraceFD))
+	}
+	args := []string{"mydocker", "monitor", e.config.Root, e.config.RunRoot, e.config.Instance, id}
+	trace.Step("clone", "monitor of %s", id)
+	err = e.startInMonitors("/proc/self/exe", args, &syscall.ProcAttr{Dir: "/", Env: env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true}})
+	if err != nil {
+		return fmt.Errorf("start monitor: %w", err)
+	}
+	return nil
+}
+
+// startInMonitors starts a program inside the cgroup INSTANCE/monitors. Being
+// born there costs microseconds, moving there later milliseconds.
+func (e *Engine) startInMonitors(path string, args []string, attr *syscall.ProcAttr) error {
+	group, err := cgroup.Open("/" + e.config.Instance + "/monitors")
+	if err != nil {
+		return err
+	}
+	failed := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		leave, err := group.Enter(attr.Sys)
+		if errors.Is(err, os.ErrNotExist) {
+			if err = group.Create(nil); err == nil {
+				leave, err = group.Enter(attr.Sys)
+			}
+		}
+		if err != nil {
+			failed <- err
+			return // and the thread with it, wherever it is
+		}
+		process, err := syscall.ForkExec(path, args, attr)
+		if leaveErr := leave(); leaveErr == nil {
+			runtime.UnlockOSThread()
+		}
+		failed <- err
+		if err == nil {
+			syscall.Wait4(process, nil, 0, nil) // a caller that lives on shall not collect zombies
+		}
+	}()
+	return <-failed
+}

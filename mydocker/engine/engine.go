@@ -1,0 +1,99 @@
+// Package engine is the verbs over everything below: run, ps, logs, exec, stop,
+// rm and the rest, and the reconciliation of what a crash left. The command
+// line, the Engine API and the builder call it and nothing below it.
+//
+// It has no process of its own. Each call works on the files under Root and
+// RunRoot, and for a container that is alive asks its monitor. What a call that
+// is killed leaves is repaired at the head of the next one that touches the same
+// object: the container by reconcile, a creation or removal half done by
+// container.Sweep, the image store by itself; Check finds what nobody touches.
+package engine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"minidocker/mydocker/container"
+	"minidocker/mydocker/disk"
+	"minidocker/mydocker/image"
+	"minidocker/mydocker/journal"
+)
+
+// Version is the engine's version.
+const Version = "0.1.0"
+
+// Config says where an engine keeps what it owns.
+type Config struct {
+	Root    string // images, layers, containers; survives a reboot; "" is /var/lib/mydocker
+	RunRoot string // sockets, bundles, events; gone after one; "" is /run/mydocker
+	// Instance names the parent cgroup (and bridge, links, tables), so that
+	// engines with different roots do not meet; "" is mydocker.
+	Instance string
+}
+
+// Engine works on one root. Its methods may be called from any number of
+// goroutines and processes at once.
+type Engine struct {
+	config     Config
+	containers *container.Store
+	images     *image.Store
+	journal    *journal.Journal
+}
+
+// Open opens the engine, and makes its directories if they are missing. It needs
+// root's privileges.
+func Open(c Config) (*Engine, error) {
+	if c.Root == "" {
+		c.Root = "/var/lib/mydocker"
+	}
+	if c.RunRoot == "" {
+		c.RunRoot = "/run/mydocker"
+	}
+	if c.Instance == "" {
+		c.Instance = "mydocker"
+	}
+	if !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`).MatchString(c.Instance) {
+		return nil, fmt.Errorf("instance %q: letters, digits, - and _ only", c.Instance)
+	}
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("permission denied: containers need root; try: sudo %s", filepath.Base(os.Args[0]))
+	}
+	for _, dir := range []*string{&c.Root, &c.RunRoot} {
+		absolute, err := filepath.Abs(*dir)
+		if err != nil {
+			return nil, err
+		}
+		*dir = absolute
+		if err := os.MkdirAll(absolute, 0o711); err != nil {
+			return nil, fmt.Errorf("open engine: %w", err)
+		}
+	}
+	images, err := image.Open(c.Root)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{c, container.Open(c.Root, c.RunRoot), images, journal.Open(filepath.Join(c.RunRoot, "events"))}, nil
+}
+
+// lockStore takes the store lock: shared while a container is made of an image,
+// exclusive to delete one, so that neither sees the other half done.
+func (e *Engine) lockStore(mode disk.Mode) (*disk.Lock, error) {
+	return disk.Acquire(filepath.Join(e.config.Root, "store.lock"), mode)
+}
+
+// Filters maps a filter's name to the values given for it: different names must
+// all match, of one name's values one.
+type Filters map[string][]string
+
+// check refuses unknown filters, in Docker's words.
+func (f Filters) check(known ...string) error {
+	for name := range f {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("invalid filter '%s'", name)
+		}
+	}
+	return nil
+}

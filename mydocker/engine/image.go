@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"minidocker/mydocker/disk"
+	"minidocker/mydocker/image"
+
+	"github.com/moby/moby/api/types/events"
+	imageapi "github.com/moby/moby/api/types/image"
+	"github.com/opencontainers/go-digest"
+)
+
+// ImportOptions describe an image made of a tar.
+type ImportOptions struct {
+	Ref     string   // name:tag; "": an image without a name
+	Message string   // for its history
+	Changes []string // Dockerfile instructions
+}
+
+// Import makes an image of a root file system's tar and returns its ID.
+func (e *Engine) Import(ctx context.Context, r io.Reader, o ImportOptions) (id string, err error) {
+	i, err := e.images.Import(ctx, r, image.ImportOptions(o))
+	if err != nil {
+		return "", err
+	}
+	e.imageEvent(events.ActionImport, i.ID.String(), o.Ref)
+	return i.ID.String(), nil
+}
+
+// Loaded is one image that Load stored: its name, or if it has none "", and its ID.
+type Loaded struct{ Name, ID string }
+
+// Load reads an archive of docker save or an OCI layout. progress (nil: none) is
+// called with each layer's digest and how many of its bytes, of total (0: not
+// known), are stored.
+func (e *Engine) Load(ctx context.Context, r io.Reader, progress func(layer string, done, total int64)) ([]Loaded, error) {
+	images, err := e.images.Load(ctx, r, progress)
+	var loaded []Loaded
+	for _, i := range images {
+		loaded = append(loaded, Loaded{i.Name, i.ID.String()})
+		e.imageEvent(events.ActionLoad, i.ID.String(), i.Name)
+	}
+	return loaded, err
+}
+
+func (e *Engine) imageEvent(action events.Action, id, name string) {
+	if name == "" {
+		name = id
+	}
+	e.journal.Append(events.Message{Type: events.ImageEventType, Action: action,
+		Actor: events.Actor{ID: id, Attributes: map[string]string{"name": name}}})
+}
+
+// ImagesOptions limit a list of images.
+type ImagesOptions struct {
+	All     bool   // intermediate images too; there are none here
+	Ref     string // a name, or a pattern of one
+	Filters Filters
+}
+
+// Images gives the images, the newest first.
+func (e *Engine) Images(o ImagesOptions) ([]imageapi.Summary, error) {
+	if err := o.Filters.check("before", "dangling", "label", "reference", "since", "until"); err != nil {
+		return nil, err
+	}
+	all, err := e.images.List()
+	if err != nil {
+		return nil, err
+	}
+	users, err := e.imageUsers()
+	if err != nil {
+		return nil, err
+	}
+	match, err := e.imageFilter(o.Filters)
+	if err != nil {
+		return nil, err
+	}
+	var summaries []imageapi.Summary
+	for _, i := range all {
+		names := i.Names
+		if patterns := append(slices.Clone(o.Filters["reference"]), nonEmpty(o.Ref)...); len(patterns) > 0 {
+			names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !matchReference(name, patterns) })
+			if len(names) == 0 {
+				continue
+			}
+		}
+		if !match(i) {
+			continue
+		}
+		summaries = append(summaries, imageapi.Summary{
+			ID: i.ID.String(), Created: i.Created().Unix(), Labels: i.Config.Config.Labels, RepoTags: names, RepoDigests: i.Digests,
+			Size: e.images.Size(i), SharedSize: -1, Containers: int64(len(users[i.ID.String()])),
+		})
+	}
+	return summaries, nil
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// matchReference compares a familiar name with patterns of path.Match that may
+// leave out the tag.
+func matchReference(name string, patterns []string) bool {
+	repository := name[:max(strings.LastIndex(name, ":"), 0)]
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		pattern = strings.TrimPrefix(strings.TrimPrefix(pattern, "docker.io/"), "library/")
+		whole, _ := path.Match(pattern, name)
+		short, _ := path.Match(pattern, repository)
+		return whole || short
+	})
+}
+
+func (e *Engine) imageFilter(f Filters) (func(*image.Image) bool, error) {
+	var conditions []func(*image.Image) bool
+	for name, values := range f {
+		for _, value := range values {
+			one, err := e.imageCondition(name, value)
+			if err != nil {
+				return nil, err
+			}
+			conditions = append(conditions, one)
+		}
+	}
+	return func(i *image.Image) bool {
+		return !slices.ContainsFunc(conditions, func(f func(*image.Image) bool) bool { return !f(i) })
+	}, nil
+}
+
+func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, error) {
+	switch name {
+	case "dangling":
+		switch value {
+		case "true", "1", "false", "0":
+			return func(i *image.Image) bool { return (len(i.Names) == 0) == (value == "true" || value == "1") }, nil
+		}
+		return nil, fmt.Errorf("invalid filter 'dangling=%s'", value)
+	case "label":
+		return func(i *image.Image) bool { return matchLabel(i.Config.Config.Labels, value) }, nil
+	case "reference":
+		return func(*image.Image) bool { return true }, nil // by name, see Images
+	case "until":
+		limit, err := parseUntil(value)
+		return func(i *image.Image) bool { return i.Created().Before(limit) }, err
+	}
+	other, err := e.images.Resolve(value)
+	if err != nil {
+		return nil, err
+	}
+	if name == "before" {
+		return func(i *image.Image) bool { return i.Created().Before(other.Created()) }, nil
+	}
+	return func(i *image.Image) bool { return i.Created().After(other.Created()) }, nil
+}
+
+// parseUntil reads a time or how long ago it was.
+func parseUntil(text string) (time.Time, error) {
+	if age, err := time.ParseDuration(text); err == nil {
+		return time.Now().Add(-age), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
+		if at, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("invalid filter 'until=%s'", text)
+}
+
+// InspectImage tells all about an image.
+func (e *Engine) InspectImage(ref string) (imageapi.InspectResponse, error) {
+	i, err := e.images.Resolve(ref)
+	if err != nil {
+		return imageapi.InspectResponse{}, err
+	}
+	return imageapi.InspectResponse{
+		ID: i.ID.String(), RepoTags: orEmpty(i.Names), RepoDigests: orEmpty(i.Digests), Comment: comment(i), Created: i.Created().Format(time.RFC3339Nano),
+		Author: i.Config.Author, Config: &i.Config.Config, Architecture: i.Config.Architecture, Variant: i.Config.Variant, Os: i.Config.OS,
+		OsVersion: i.Config.OSVersion, Size: e.images.Size(i), RootFS: imageapi.RootFS{Type: "layers", Layers: digests(i.Layers())},
+		Descriptor: &i.Descriptor,
+	}, nil
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func comment(i *image.Image) string {
+	if n := len(i.Config.History); n > 0 {
+		return i.Config.History[n-1].Comment
+	}
+	return ""
+}
+
+func digests(list []digest.Digest) []string {
+	texts := make([]string, len(list))
+	for i, d := range list {
+		texts[i] = d.String()
+	}
+	return texts
+}
+
+// RemoveImageOptions are the options of RemoveImage.
+type RemoveImageOptions struct {
+	Force   bool // although it has several names, or stopped containers use it
+	NoPrune bool // keep untagged parents
+}
+
+// RemoveImage takes a name from an image, and deletes an image without names.
+func (e *Engine) RemoveImage(ref string, o RemoveImageOptions) ([]imageapi.DeleteResponse, error) {
+	lock, err := e.lockStore(disk.Exclusive)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
+	users, err := e.imageUsers()
+	if err != nil {
+		return nil, err
+	}
+	deleted, err := e.images.Remove(ref, image.RemoveOptions{Force: o.Force, NoPrune: o.NoPrune, InUse: func(id string) (string, bool) {
+		container := ""
+		for _, c := range users[id] {
+			if running(c.State) {
+				return c.ID, true
+			}
+			container = c.ID
+		}
+		return container, false
+	}})
+	for _, one := range deleted {
+		if one.Untagged != "" {
+			e.imageEvent(events.ActionUnTag, one.Untagged, "")
+		}
+		if one.Deleted != "" {
+			e.imageEvent(events.ActionDelete, one.Deleted, "")
+		}
+	}
+	return deleted, err
+}
+
+// imageUsers maps image IDs to the containers made of them.
+func (e *Engine) imageUsers() (map[string][]known, error) {
+	all, err := e.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	users := map[string][]known{}
+	for _, c := range all {
+		users[c.Image] = append(users[c.Image], c)
+	}
+	return users, nil
+}

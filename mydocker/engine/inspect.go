@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"path/filepath"
+	"time"
+
+	"minidocker/mydocker/container"
+
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/api/types/storage"
+)
+
+func (e *Engine) upper(id string) string {
+	return filepath.Join(e.containers.Dir(id), "rw", "upper")
+}
+
+// Inspect tells all about a container, with size its sizes too, which takes time.
+func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
+	id, err := e.find(ref)
+	if err != nil {
+		return api.InspectResponse{}, err
+	}
+	state, err := e.current(id)
+	if err != nil {
+		return api.InspectResponse{}, err
+	}
+	record, err := e.containers.Record(id)
+	if err != nil {
+		return api.InspectResponse{}, err
+	}
+	dir := e.containers.Dir(id)
+	response := api.InspectResponse{
+		ID: id, Created: record.Created.Format(time.RFC3339Nano), Path: record.Path, Args: record.Args,
+		State: shownState(state), Image: record.Image, Name: "/" + record.Name, RestartCount: state.RestartCount,
+		ResolvConfPath: filepath.Join(dir, "resolv.conf"), HostnamePath: filepath.Join(dir, "hostname"), HostsPath: filepath.Join(dir, "hosts"),
+		LogPath: e.containers.LogPath(id), Driver: record.Driver, Platform: record.Platform,
+		HostConfig: record.HostConfig, Config: record.Config, Mounts: record.Mounts,
+		GraphDriver:     e.graphDriver(record),
+		NetworkSettings: &api.NetworkSettings{Networks: map[string]*network.EndpointSettings{string(record.HostConfig.NetworkMode): {}}},
+	}
+	if response.Mounts == nil {
+		response.Mounts = []api.MountPoint{}
+	}
+	if size {
+		rw, rootFS, err := e.size(record)
+		if err != nil {
+			return api.InspectResponse{}, err
+		}
+		response.SizeRw, response.SizeRootFs = &rw, &rootFS
+	}
+	return response, nil
+}
+
+func shownState(s *container.State) *api.State {
+	return &api.State{
+		Status: s.Status, Running: running(s), Paused: s.Status == api.StatePaused, Restarting: s.Status == api.StateRestarting,
+		OOMKilled: s.OOMKilled, Dead: s.Status == api.StateDead, Pid: s.Pid, ExitCode: s.ExitCode, Error: s.Error,
+		StartedAt: s.StartedAt.Format(time.RFC3339Nano), FinishedAt: s.FinishedAt.Format(time.RFC3339Nano),
+	}
+}
+
+func (e *Engine) graphDriver(r *container.Record) *storage.DriverData {
+	lower := ""
+	for i, layer := range r.Layers {
+		if i > 0 {
+			lower += ":"
+		}
+		lower += filepath.Join(e.config.Root, layer)
+	}
+	return &storage.DriverData{Name: r.Driver, Data: map[string]string{
+		"LowerDir": lower, "UpperDir": e.upper(r.ID), "WorkDir": filepath.Join(e.containers.Dir(r.ID), "rw", "work"),
+		"MergedDir": filepath.Join(e.containers.RunDir(r.ID), "bundle", "rootfs"),
+	}}
+}

@@ -1,0 +1,279 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"minidocker/mydocker/container"
+	"minidocker/mydocker/overlay"
+
+	"github.com/docker/go-units"
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+)
+
+// ListOptions limit a list of containers.
+type ListOptions struct {
+	All     bool // those that do not run, too
+	Size    bool // work out SizeRw and SizeRootFs, which takes time
+	Last    int  // the last n created, whatever their state; 0: no limit
+	Filters Filters
+}
+
+// List gives the containers, the newest first.
+func (e *Engine) List(o ListOptions) ([]api.Summary, error) {
+	if err := o.Filters.check("ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status", "volume"); err != nil {
+		return nil, err
+	}
+	match, err := e.containerFilter(o.Filters)
+	if err != nil {
+		return nil, err
+	}
+	all, err := e.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	names, err := e.imageNames()
+	if err != nil {
+		return nil, err
+	}
+	var summaries []api.Summary
+	seen := 0
+	_, byStatus := o.Filters["status"]
+	_, byExit := o.Filters["exited"]
+	for _, c := range all {
+		if seen++; o.Last > 0 && seen > o.Last {
+			break
+		}
+		if !o.All && o.Last == 0 && !byStatus && !byExit && !running(c.State) || !match(c) {
+			continue
+		}
+		summary := summarize(c, names)
+		if o.Size {
+			if summary.SizeRw, summary.SizeRootFs, err = e.size(c.Record); err != nil {
+				return nil, err
+			}
+		}
+		summaries = append(summaries, summary)
+	}
+	return summaries, nil
+}
+
+// known is a container as it was found.
+type known struct {
+	*container.Record
+	*container.State
+}
+
+// snapshot reads all containers, the newest first. One that goes meanwhile is left out.
+func (e *Engine) snapshot() ([]known, error) {
+	if err := e.containers.Sweep(); err != nil {
+		return nil, err
+	}
+	ids, err := e.containers.IDs()
+	if err != nil {
+		return nil, err
+	}
+	var all []known
+	for _, id := range ids {
+		state, err := e.current(id)
+		var record *container.Record
+		if err == nil {
+			record, err = e.containers.Record(id)
+		}
+		var gone *container.NotFoundError
+		if errors.As(err, &gone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, known{record, state})
+	}
+	slices.SortFunc(all, func(a, b known) int { return b.Created.Compare(a.Created) })
+	return all, nil
+}
+
+func running(s *container.State) bool {
+	return s.Status == api.StateRunning || s.Status == api.StatePaused || s.Status == api.StateRestarting
+}
+
+func summarize(c known, imageNames map[string][]string) api.Summary {
+	s := api.Summary{
+		ID: c.ID, Names: []string{"/" + c.Name}, Image: shownImage(c.Record, imageNames), ImageID: c.Image,
+		Command: strings.Join(append([]string{c.Path}, quoted(c.Args)...), " "), Created: c.Created.Unix(),
+		Labels: c.Config.Labels, State: c.State.Status, Status: statusText(c.State),
+		NetworkSettings: &api.NetworkSettingsSummary{Networks: networks(c.Record)}, Mounts: c.Mounts,
+	}
+	s.HostConfig.NetworkMode = string(c.HostConfig.NetworkMode)
+	return s
+}
+
+// quoted puts arguments with blanks into quotes, as Docker's list does.
+func quoted(args []string) []string {
+	result := make([]string, len(args))
+	for i, arg := range args {
+		result[i] = arg
+		if strings.Contains(arg, " ") {
+			result[i] = "'" + arg + "'"
+		}
+	}
+	return result
+}
+
+// shownImage is the name the container was made with, as long as the image has
+// it; else the image's short ID.
+func shownImage(r *container.Record, names map[string][]string) string {
+	for _, name := range names[r.Image] {
+		if name == r.Config.Image || name == r.Config.Image+":latest" {
+			return r.Config.Image
+		}
+	}
+	if strings.HasPrefix(strings.TrimPrefix(r.Image, "sha256:"), strings.TrimPrefix(r.Config.Image, "sha256:")) {
+		return r.Config.Image
+	}
+	return container.ShortID(strings.TrimPrefix(r.Image, "sha256:"))
+}
+
+// imageNames maps image IDs to the images' names.
+func (e *Engine) imageNames() (map[string][]string, error) {
+	images, err := e.images.List()
+	if err != nil {
+		return nil, err
+	}
+	names := map[string][]string{}
+	for _, i := range images {
+		names[i.ID.String()] = append(names[i.ID.String()], i.Names...)
+	}
+	return names, nil
+}
+
+func networks(r *container.Record) map[string]*network.EndpointSettings {
+	return map[string]*network.EndpointSettings{string(r.HostConfig.NetworkMode): {}}
+}
+
+// statusText is the STATUS column.
+func statusText(s *container.State) string {
+	switch s.Status {
+	case api.StateRunning:
+		return "Up " + units.HumanDuration(time.Since(s.StartedAt))
+	case api.StatePaused:
+		return "Up " + units.HumanDuration(time.Since(s.StartedAt)) + " (Paused)"
+	case api.StateRestarting:
+		return fmt.Sprintf("Restarting (%d) %s ago", s.ExitCode, units.HumanDuration(time.Since(s.FinishedAt)))
+	case api.StateExited:
+		return fmt.Sprintf("Exited (%d) %s ago", s.ExitCode, units.HumanDuration(time.Since(s.FinishedAt)))
+	}
+	return strings.ToUpper(string(s.Status[:1])) + string(s.Status[1:])
+}
+
+// size gives the bytes of the container's own layer, and with the image's.
+func (e *Engine) size(r *container.Record) (rw, rootFS int64, err error) {
+	if rw, err = overlay.Size(e.upper(r.ID)); err != nil {
+		return 0, 0, err
+	}
+	rootFS = rw
+	if i, err := e.images.Resolve(r.Image); err == nil {
+		rootFS += e.images.Size(i)
+	}
+	return rw, rootFS, nil
+}
+
+// containerFilter makes the filters of a list into one question. Different
+// filters must all hold, of one filter's values one.
+func (e *Engine) containerFilter(f Filters) (func(known) bool, error) {
+	var conditions []func(known) bool
+	for name, values := range f {
+		var any []func(known) bool
+		for _, value := range values {
+			one, err := e.condition(name, value)
+			if err != nil {
+				return nil, err
+			}
+			any = append(any, one)
+		}
+		holds := func(c known) bool { return slices.ContainsFunc(any, func(f func(known) bool) bool { return f(c) }) }
+		if name == "label" { // the one filter all of whose values must hold
+			holds = func(c known) bool {
+				return !slices.ContainsFunc(any, func(f func(known) bool) bool { return !f(c) })
+			}
+		}
+		conditions = append(conditions, holds)
+	}
+	return func(c known) bool {
+		return !slices.ContainsFunc(conditions, func(f func(known) bool) bool { return !f(c) })
+	}, nil
+}
+
+func (e *Engine) condition(name, value string) (func(known) bool, error) {
+	switch name {
+	case "id":
+		return func(c known) bool { return strings.HasPrefix(c.ID, value) }, nil
+	case "name":
+		return func(c known) bool { return strings.Contains("/"+c.Name, value) }, nil
+	case "label":
+		return func(c known) bool { return matchLabel(c.Config.Labels, value) }, nil
+	case "status":
+		if err := api.ValidateContainerState(api.ContainerState(value)); err != nil {
+			return nil, err
+		}
+		return func(c known) bool { return string(c.State.Status) == value }, nil
+	case "exited":
+		code, err := strconv.Atoi(value)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter 'exited=%s'", value)
+		}
+		return func(c known) bool { return c.State.Status == api.StateExited && c.State.ExitCode == code }, nil
+	case "ancestor":
+		return e.ancestor(value), nil
+	case "network":
+		return func(c known) bool { return string(c.HostConfig.NetworkMode) == value }, nil
+	case "volume":
+		return func(c known) bool {
+			return slices.ContainsFunc(c.Mounts, func(m api.MountPoint) bool {
+				return m.Name == value || m.Source == value || m.Destination == value
+			})
+		}, nil
+	case "health":
+		return func(c known) bool { return value == string(api.NoHealthcheck) }, nil
+	}
+	// before and since
+	id, err := e.containers.Resolve(value)
+	if err != nil {
+		return nil, err
+	}
+	other, err := e.containers.Record(id)
+	if err != nil {
+		return nil, err
+	}
+	if name == "before" {
+		return func(c known) bool { return c.Created.Before(other.Created) }, nil
+	}
+	return func(c known) bool { return c.Created.After(other.Created) }, nil
+}
+
+// ancestor holds for containers of an image or of one built on it.
+func (e *Engine) ancestor(ref string) func(known) bool {
+	i, err := e.images.Resolve(ref)
+	if err != nil {
+		return func(known) bool { return false }
+	}
+	layers, err := e.layers(i)
+	if err != nil {
+		return func(c known) bool { return c.Image == i.ID.String() }
+	}
+	return func(c known) bool { // the topmost come first
+		return len(c.Layers) >= len(layers) && slices.Equal(c.Layers[len(c.Layers)-len(layers):], layers)
+	}
+}
+
+// matchLabel compares with KEY or KEY=VALUE.
+func matchLabel(labels map[string]string, want string) bool {
+	key, value, hasValue := strings.Cut(want, "=")
+	got, ok := labels[key]
+	return ok && (!hasValue || got == value)
+}

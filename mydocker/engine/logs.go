@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"minidocker/mydocker/logfile"
+
+	api "github.com/moby/moby/api/types/container"
+)
+
+// LogsOptions say what of a container's log is wanted.
+type LogsOptions struct {
+	Stdout, Stderr bool
+	Follow         bool // go on until the container ends or the context is done
+	Timestamps     bool // each line begins with its time
+	Details        bool // and with the variables and labels named by the log's options
+	Tail           int  // the last lines; negative: all
+	Since, Until   time.Time
+}
+
+// timeFormat is RFC 3339 with nanoseconds of fixed width, as Docker prints it.
+const timeFormat = "2006-01-02T15:04:05.000000000Z07:00"
+
+// Logs writes the container's log, each entry to the writer of its stream.
+func (e *Engine) Logs(ctx context.Context, ref string, o LogsOptions, stdout, stderr io.Writer) error {
+	id, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	record, err := e.containers.Record(id)
+	if err != nil {
+		return err
+	}
+	if record.HostConfig.LogConfig.Type == "none" {
+		return fmt.Errorf("configured logging driver does not support reading")
+	}
+	read := logfile.ReadOptions{Stdout: o.Stdout, Stderr: o.Stderr, Since: o.Since, Until: o.Until, Tail: o.Tail, Follow: o.Follow}
+	if o.Follow {
+		done, err := e.ended(id)
+		if err != nil {
+			return err
+		}
+		read.Done = done
+	}
+	prefix := ""
+	if o.Details {
+		prefix = details(record.HostConfig.LogConfig, record.Config) + " "
+	}
+	return logfile.Read(ctx, e.containers.LogPath(id), read, func(entry logfile.Entry) error {
+		w := stdout
+		if entry.Stream == "stderr" {
+			w = stderr
+		}
+		line := prefix + entry.Log
+		if o.Timestamps {
+			line = entry.Time.UTC().Format(timeFormat) + " " + line
+		}
+		_, err := io.WriteString(w, line)
+		return err
+	})
+}
+
+// ended gives a channel that closes when the container has ended. For one that
+// has not begun it waits for the end to come.
+func (e *Engine) ended(id string) (<-chan struct{}, error) {
+	done := make(chan struct{})
+	state, err := e.current(id)
+	if err != nil {
+		return nil, err
+	}
+	if !running(state) {
+		close(done)
+		return done, nil
+	}
+	wait, err := e.Wait(id, api.WaitConditionNotRunning)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		wait()
+		close(done)
+	}()
+	return done, nil
+}
+
+// details are the attributes that the log options "labels" and "env" name.
+func details(log api.LogConfig, config *api.Config) string {
+	var list []string
+	for _, label := range strings.Split(log.Config["labels"], ",") {
+		if value, ok := config.Labels[label]; ok && label != "" {
+			list = append(list, label+"="+value)
+		}
+	}
+	wanted := strings.Split(log.Config["env"], ",")
+	for _, variable := range config.Env {
+		if name, _, _ := strings.Cut(variable, "="); slices.Contains(wanted, name) {
+			list = append(list, variable)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ",")
+}

@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"errors"
+
+	"minidocker/mydocker/attach"
+	"minidocker/mydocker/container"
+	"minidocker/mydocker/disk"
+
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+)
+
+// StopOptions are the options of Stop.
+type StopOptions struct {
+	Signal  string // "": the container's own
+	Timeout *int   // seconds until SIGKILL; nil: the container's own; negative: for ever
+}
+
+// Stop sends the stop signal, and SIGKILL after the timeout, and returns when
+// the container has ended. It is a success if it does not run.
+func (e *Engine) Stop(ref string, o StopOptions) error {
+	id, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	request := attach.Request{Verb: attach.Stop, Timeout: o.Timeout}
+	if o.Signal != "" {
+		signal, err := container.ParseSignal(o.Signal)
+		if err != nil {
+			return err
+		}
+		request.Signal = int(signal)
+	}
+	_, err = e.ask(id, request, false)
+	var refused *attach.Error
+	if errors.Is(err, errDead) || errors.As(err, &refused) && refused.NotRunning {
+		return nil
+	}
+	return err
+}
+
+// Kill sends a signal, "" for SIGKILL, to the container's first process.
+func (e *Engine) Kill(ref, signal string) error {
+	id, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	request := attach.Request{Verb: attach.Kill}
+	if signal != "" {
+		number, err := container.ParseSignal(signal)
+		if err != nil {
+			return err
+		}
+		request.Signal = int(number)
+	}
+	_, err = e.ask(id, request, false)
+	return e.notRunning(id, err)
+}
+
+// RemoveOptions are the options of Remove.
+type RemoveOptions struct {
+	Force   bool // a running container too: it is killed
+	Volumes bool // anonymous volumes too
+}
+
+// Remove takes a container away.
+func (e *Engine) Remove(ref string, o RemoveOptions) error {
+	id, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	for {
+		lock, err := e.containers.TryLock(id)
+		if err == nil {
+			defer lock.Release()
+			return e.removeDead(id)
+		}
+		if !errors.Is(err, disk.ErrLocked) {
+			return err
+		}
+		if err := e.endMonitor(id, o.Force); err != nil {
+			return err
+		}
+	}
+}
+
+// removeDead removes a container whose lock the caller holds.
+func (e *Engine) removeDead(id string) error {
+	if err := e.reconcile(id); err != nil {
+		var gone *container.NotFoundError
+		if errors.As(err, &gone) {
+			return nil
+		}
+		return err
+	}
+	// A damaged record does not keep a container from being removed.
+	record, recordErr := e.containers.Record(id)
+	if err := e.containers.Remove(id); err != nil {
+		return err
+	}
+	if recordErr == nil {
+		e.journal.Append(record.Event(events.ActionDestroy, nil))
+	}
+	return nil
+}
+
+// endMonitor makes a live container dead: kills it if force says so, or sends
+// the monitor of one that was never started away.
+func (e *Engine) endMonitor(id string, force bool) error {
+	state, err := e.containers.State(id)
+	if err != nil {
+		return err
+	}
+	request := attach.Request{Verb: attach.Release}
+	if state.Status != api.StateCreated && state.Status != api.StateExited {
+		if !force {
+			return &RunningError{id}
+		}
+		request = attach.Request{Verb: attach.Kill}
+	}
+	_, err = e.ask(id, request, false)
+	var refused *attach.Error
+	switch {
+	case errors.Is(err, errDead):
+		return nil
+	case errors.As(err, &refused) && refused.NotRunning:
+		return nil
+	case errors.As(err, &refused) && request.Verb == attach.Release && !force:
+		return &RunningError{id}
+	case errors.As(err, &refused) && request.Verb == attach.Release:
+		return nil // it has started meanwhile: once more, by force
+	}
+	return err
+}
+
+// RunningError refuses to remove a running container.
+type RunningError struct{ ID string }
+
+func (e *RunningError) Error() string {
+	return "cannot remove container \"" + e.ID + "\": container is running: stop the container before removing or force remove"
+}

@@ -1,0 +1,249 @@
+package monitor
+
+import (
+	"io"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"minidocker/mydocker/attach"
+
+	"github.com/moby/moby/api/types/events"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// streams are the monitor's ends of the container's standard streams: pipes, or
+// a terminal, which is input and output at once.
+type streams struct {
+	stdin  *os.File // nil: the container has none
+	output []stream
+	theirs [3]*os.File // the container's ends, until it has been created
+	copied chan struct{}
+}
+
+type stream struct {
+	file *os.File
+	kind byte
+	name string // in the log
+}
+
+// openPipes makes the pipes of a container without a terminal. They belong to
+// its user, who may open /dev/stdout again.
+func openPipes(stdin bool, user specs.User) (s streams, err error) {
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	for fd := range 3 {
+		if fd == 0 && !stdin {
+			continue
+		}
+		r, w, err := os.Pipe()
+		if err != nil {
+			return s, err
+		}
+		if fd == 0 {
+			s.theirs[0], s.stdin = r, w
+		} else {
+			s.theirs[fd] = w
+			s.output = append(s.output, stream{r, byte(fd), [...]string{1: "stdout", 2: "stderr"}[fd]})
+		}
+		if err := s.theirs[fd].Chown(int(user.UID), int(user.GID)); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// closeTheirs closes the container's ends once it has them itself: only then
+// does the last writer's end end the stream.
+func (s *streams) closeTheirs() {
+	for i, file := range s.theirs {
+		if file != nil {
+			file.Close()
+			s.theirs[i] = nil
+		}
+	}
+}
+
+func (s *streams) close() {
+	s.closeTheirs()
+	if s.stdin != nil {
+		s.stdin.Close()
+	}
+	for _, out := range s.output {
+		out.file.Close()
+	}
+}
+
+// pump copies the container's output to the log and to whoever is attached.
+func (m *Monitor) pump() {
+	m.streams.copied = make(chan struct{})
+	done := make(chan struct{})
+	for _, out := range m.streams.output {
+		go func() {
+			m.copyOutput(out)
+			done <- struct{}{}
+		}()
+	}
+	go func() {
+		for range m.streams.output {
+			<-done
+		}
+		close(m.streams.copied)
+	}()
+}
+
+func (m *Monitor) copyOutput(out stream) {
+	buffer := make([]byte, 4<<10) // grown when the container has more to say: most are silent
+	for {
+		n, err := out.file.Read(buffer)
+		if n > 0 {
+			if m.log != nil {
+				m.log.Write(out.name, buffer[:n])
+			}
+			m.broadcast(out.kind, buffer[:n])
+		}
+		if n == len(buffer) && n < 64<<10 {
+			buffer = make([]byte, 64<<10)
+		}
+		if err != nil && !m.terminalIdle(err) {
+			return
+		}
+	}
+}
+
+// terminalIdle tells whether an error of a read is no end: a terminal that no
+// process has open reads as EIO, until one opens it again.
+func (m *Monitor) terminalIdle(err error) bool {
+	pathError, ok := err.(*os.PathError)
+	if !ok || pathError.Err != unix.EIO {
+		return false
+	}
+	if m.process.Done() {
+		return false
+	}
+	time.Sleep(20 * time.Millisecond)
+	return true
+}
+
+func (m *Monitor) broadcast(kind byte, data []byte) {
+	m.mu.Lock()
+	boxes := slices.Clone(m.outboxes)
+	m.mu.Unlock()
+	for _, box := range boxes {
+		if !box.Write(kind, data) {
+			m.forget(box)
+		}
+	}
+}
+
+func (m *Monitor) forget(box *attach.Outbox) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.outboxes = slices.DeleteFunc(m.outboxes, func(b *attach.Outbox) bool { return b == box })
+}
+
+// attach serves one reader and writer of the standard streams until it goes or
+// the container ends.
+func (m *Monitor) attach(conn *net.UnixConn, request attach.Request) {
+	box, err := attach.NewOutbox(conn, m.store.Dir(m.id()), request.Stdout, request.Stderr)
+	if err != nil {
+		return
+	}
+	m.mu.Lock()
+	if m.phase == ended {
+		m.mu.Unlock()
+		return
+	}
+	m.outboxes = append(m.outboxes, box)
+	m.mu.Unlock()
+	attach.Send(conn, attach.Response{Terminal: m.record.Config.Tty})
+	m.event(events.ActionAttach, nil)
+
+	gone := make(chan struct{})
+	go func() {
+		if request.Stdin {
+			m.feed(conn)
+		}
+		<-hangup(conn)
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		m.forget(box)
+		select {
+		case <-m.over:
+		default:
+			m.event(events.ActionDetach, nil)
+		}
+	case <-m.over:
+		box.Close()
+	}
+}
+
+// feed copies a client's input to the container's standard input. Its end is
+// the container's if the container was created for one client (StdinOnce).
+func (m *Monitor) feed(conn *net.UnixConn) {
+	select {
+	case <-m.started:
+	case <-m.over:
+		return
+	}
+	m.mu.Lock()
+	stdin := m.streams.stdin
+	m.mu.Unlock()
+	if stdin == nil {
+		return
+	}
+	io.Copy(stdin, conn)
+	if m.record.Config.StdinOnce && !m.record.Config.Tty {
+		stdin.Close()
+	}
+}
+
+// hangup gives a channel that closes when the peer has closed its end
+// altogether. (A read ends already when it has closed its output alone.)
+func hangup(conn *net.UnixConn) <-chan struct{} {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			return
+		}
+		raw.Read(func(fd uintptr) bool {
+			events := []unix.PollFd{{Fd: int32(fd)}}
+			unix.Poll(events, 0)
+			return events[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+		})
+	}()
+	return gone
+}
+
+func (m *Monitor) resize(height, width uint) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.phase != running || m.process.Terminal == nil {
+		return nil // a size before the start or after the end has no terminal to go to
+	}
+	return resize(m.process.Terminal, height, width)
+}
+
+func resize(terminal *os.File, height, width uint) error {
+	raw, err := terminal.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var ioctlErr error
+	err = raw.Control(func(fd uintptr) {
+		ioctlErr = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(height), Col: uint16(width)})
+	})
+	if err != nil {
+		return err
+	}
+	return ioctlErr
+}

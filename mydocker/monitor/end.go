@@ -1,0 +1,61 @@
+package monitor
+
+import (
+	"strconv"
+	"time"
+
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+)
+
+// drainTime is how long output may still arrive after the container's end.
+// Nobody of the container is left to write, but a pipe's end may have been handed
+// to a process elsewhere.
+const drainTime = 2 * time.Second
+
+// awaitEnd waits for the container's end and takes down what start put up:
+// processes, streams, cgroup, then the record, then the container itself if it
+// was asked to go. Only then are the clients told.
+func (m *Monitor) awaitEnd() {
+	code := m.process.Wait()
+	// With --pid host the first process's end is not everybody's.
+	m.group.Kill()
+	select {
+	case <-m.streams.copied:
+	case <-time.After(drainTime):
+	}
+	m.execs.Wait()
+	m.streams.close()
+	if m.log != nil {
+		m.log.Close()
+	}
+	kills, _ := m.group.OOMKills()
+	m.process.Close()
+	m.group.Delete()
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state.Status, m.state.Pid = api.StateExited, 0
+	m.state.ExitCode, m.state.OOMKilled = code, kills > 0
+	m.state.FinishedAt = time.Now().UTC()
+	m.saveState() // on a full disk the old state says running, and the free lock that it is not
+	if m.state.OOMKilled {
+		m.event(events.ActionOOM, nil)
+	}
+	m.event(events.ActionDie, map[string]string{
+		"exitCode":     strconv.Itoa(code),
+		"execDuration": strconv.Itoa(int(m.state.FinishedAt.Sub(m.state.StartedAt).Seconds())),
+	})
+	if m.record.HostConfig.AutoRemove {
+		m.remove()
+	}
+	m.leave()
+}
+
+// remove removes the container from within its monitor. What it cannot remove
+// the next command finds and removes.
+func (m *Monitor) remove() {
+	if err := m.store.Remove(m.id()); err == nil {
+		m.event(events.ActionDestroy, nil)
+	}
+}

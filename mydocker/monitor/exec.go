@@ -1,0 +1,163 @@
+package monitor
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"minidocker/mydocker/attach"
+	"minidocker/mydocker/disk"
+	"minidocker/mydocker/runtime"
+	"minidocker/mydocker/security"
+	"minidocker/mydocker/spec"
+
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// exec runs a command beside the container's first process. The client gets
+// descriptors: the ends of pipes that belong to the container's user, or the
+// terminal's master. So no descriptor of the host gets into the container, and
+// the monitor is not in the way of the data.
+func (m *Monitor) exec(conn *net.UnixConn, request attach.Request) {
+	m.mu.Lock()
+	if m.phase != running {
+		m.mu.Unlock()
+		attach.Send(conn, respond(m.errNotRunning()))
+		return
+	}
+	m.execs.Add(1)
+	m.mu.Unlock()
+	defer m.execs.Done()
+
+	id := newExecID()
+	line := ": " + strings.Join(request.Exec.Cmd, " ")
+	m.event(events.ActionExecCreate+events.Action(line), map[string]string{"execID": id})
+	process, s, err := m.startExec(*request.Exec, request.Detach)
+	if err != nil {
+		attach.Send(conn, respond(err))
+		return
+	}
+	m.event(events.ActionExecStart+events.Action(line), map[string]string{"execID": id})
+	err = attach.Send(conn, attach.Response{Terminal: request.Exec.Tty}, s.clientEnds()...)
+	if s.stdin != nil && process.Terminal == nil {
+		s.stdin.Close() // the client's now: its end must be the command's
+		s.stdin = nil
+	}
+	// The other ends are kept open: when the client goes, the command goes on,
+	// and what it writes is taken and thrown away, as Docker does.
+	gone := hangup(conn)
+	ended := make(chan struct{})
+	go func() {
+		if err == nil && !request.Detach {
+			select {
+			case <-gone:
+			case <-ended:
+				return
+			}
+		}
+		for _, out := range s.output {
+			go io.Copy(io.Discard, out.file)
+		}
+	}()
+	code := process.Wait()
+	close(ended)
+	m.event(events.ActionExecDie, map[string]string{"execID": id, "exitCode": strconv.Itoa(code)})
+	attach.Send(conn, attach.Response{ExitCode: code})
+	s.close()
+	process.Close()
+}
+
+func newExecID() string {
+	var id [32]byte
+	rand.Read(id[:])
+	return hex.EncodeToString(id[:])
+}
+
+// startExec makes and starts the process, and gives the streams it has.
+func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Process, streams, error) {
+	bundle := filepath.Join(m.store.RunDir(m.id()), "bundle")
+	description, err := m.describeExec(bundle, r)
+	if err != nil {
+		return nil, streams{}, err
+	}
+	var s streams
+	if !r.Tty && !detach {
+		if s, err = openPipes(r.AttachStdin, description.User); err != nil {
+			return nil, s, fmt.Errorf("make the standard streams: %w", err)
+		}
+	}
+	process, err := runtime.Exec(bundle, m.process.Pid, description, m.group, runtime.Options{Stdio: s.theirs})
+	s.closeTheirs()
+	if err != nil {
+		s.close()
+		return nil, streams{}, execFailed(err)
+	}
+	if terminal := process.Terminal; terminal != nil {
+		s = streams{stdin: terminal, output: []stream{{file: terminal, kind: attach.Stdout}}}
+	}
+	if err := process.Start(); err != nil {
+		process.Abandon()
+		s.close()
+		return nil, streams{}, execFailed(err)
+	}
+	return process, s, nil
+}
+
+// describeExec completes the request from the container's specification.
+func (m *Monitor) describeExec(bundle string, r api.ExecCreateRequest) (*specs.Process, error) {
+	var s specs.Spec
+	if err := disk.ReadJSON(filepath.Join(bundle, "config.json"), &s); err != nil {
+		return nil, err
+	}
+	available, err := security.AvailableCapabilities()
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.Open(fmt.Sprintf("/proc/%d/root", m.process.Pid))
+	if err != nil {
+		return nil, m.errNotRunning()
+	}
+	defer root.Close()
+	who := r.User
+	if who == "" {
+		who = m.record.Config.User
+	}
+	user, home, err := resolveUser(root, who, m.record.HostConfig.GroupAdd)
+	if err != nil {
+		return nil, &attach.Error{Message: err.Error(), Code: 126}
+	}
+	return spec.Exec(&s, m.record.Config, r, user, home, available)
+}
+
+// execFailed keeps the exit code that an error carries; others are Docker's 126.
+func execFailed(err error) error {
+	var known *runtime.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	return &attach.Error{Message: fmt.Sprintf("exec: %v", err), Code: 126}
+}
+
+// clientEnds are the descriptors a client gets, in this order: the terminal, or
+// standard input if there is one, output, error.
+func (s streams) clientEnds() []*os.File {
+	var files []*os.File
+	if s.stdin != nil {
+		files = append(files, s.stdin)
+	}
+	for _, out := range s.output {
+		if out.file != s.stdin {
+			files = append(files, out.file)
+		}
+	}
+	return files
+}

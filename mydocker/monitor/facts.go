@@ -1,0 +1,158 @@
+package monitor
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/container"
+	"minidocker/mydocker/rootfs"
+	"minidocker/mydocker/security"
+	"minidocker/mydocker/spec"
+
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// facts looks up what the specification depends on: on the host, in the image
+// whose root is given, and writes the files the container sees in /etc.
+func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
+	config, host := m.record.Config, m.record.HostConfig
+	hierarchies, err := cgroup.Host()
+	if err != nil {
+		return spec.Facts{}, err
+	}
+	f := spec.Facts{
+		ID:         m.id(),
+		Rootfs:     rootPath,
+		CgroupPath: "/" + m.instance + "/" + m.id(),
+		CgroupV2:   hierarchies.Version == 2,
+	}
+	if f.Hostname, err = os.Hostname(); err != nil {
+		return f, err
+	}
+	if f.User, f.Home, err = resolveUser(root, config.User, host.GroupAdd); err != nil {
+		return f, err
+	}
+	if f.Capabilities, err = security.AvailableCapabilities(); err != nil {
+		return f, err
+	}
+	if f.MaskedPaths, err = filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle"); err != nil {
+		return f, err
+	}
+	if host.Privileged {
+		if f.HostDevices, err = spec.HostDevices(); err != nil {
+			return f, err
+		}
+	}
+	if f.Mounts, err = m.mounts(); err != nil {
+		return f, err
+	}
+	return f, m.writeFiles(&f)
+}
+
+// resolveUser finds a user in the files of the container's own /etc.
+func resolveUser(root *os.File, user string, groups []string) (specs.User, string, error) {
+	passwd, err := openOptional(root, "etc/passwd")
+	if err != nil {
+		return specs.User{}, "", err
+	}
+	defer passwd.Close()
+	group, err := openOptional(root, "etc/group")
+	if err != nil {
+		return specs.User{}, "", err
+	}
+	defer group.Close()
+	return spec.ResolveUser(user, groups, passwd, group)
+}
+
+// openOptional opens a regular file of the image, as empty if there is none.
+func openOptional(root *os.File, path string) (io.ReadCloser, error) {
+	file, err := rootfs.OpenIn(root, path)
+	if os.IsNotExist(err) {
+		return io.NopCloser(strings.NewReader("")), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the image's /%s: %w", path, err)
+	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		file.Close()
+		return nil, fmt.Errorf("read the image's /%s: it is no regular file", path)
+	}
+	return file, nil
+}
+
+// mounts are the container's mounts with their sources. A source that -v made
+// at create may have gone since: it is made again, as Docker does.
+func (m *Monitor) mounts() ([]mount.Mount, error) {
+	all, err := spec.Mounts(&api.Config{}, m.record.HostConfig)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range all {
+		if one.Type != mount.TypeBind {
+			continue
+		}
+		if err := spec.PrepareSource(one); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// The files that are mounted over their namesakes in /etc, with their contents.
+// They are rewritten in place: a bind mount shows the file, not the name, and a
+// rename would leave a running container with the old one.
+func (m *Monitor) writeFiles(f *spec.Facts) error {
+	dir := m.store.Dir(m.id())
+	f.HostnamePath = filepath.Join(dir, "hostname")
+	f.HostsPath = filepath.Join(dir, "hosts")
+	f.ResolvConfPath = filepath.Join(dir, "resolv.conf")
+	name := m.hostname(f)
+	hosts := loopbackHosts
+	resolv, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if m.record.HostConfig.NetworkMode.IsHost() {
+		content, err := os.ReadFile("/etc/hosts")
+		if err != nil && !os.IsNotExist(err) {
+			return err
+		}
+		hosts = string(content)
+	}
+	for _, file := range []struct{ path, content string }{
+		{f.HostnamePath, name + "\n"}, {f.HostsPath, hosts}, {f.ResolvConfPath, string(resolv)},
+	} {
+		if err := os.WriteFile(file.path, []byte(file.content), 0o644); err != nil {
+			return fmt.Errorf("write the container's %s: %w", filepath.Base(file.path), err)
+		}
+	}
+	return nil
+}
+
+const loopbackHosts = `127.0.0.1	localhost
+::1	localhost ip6-localhost ip6-loopback
+fe00::	ip6-localnet
+ff00::	ip6-mcastprefix
+ff02::1	ip6-allnodes
+ff02::2	ip6-allrouters
+`
+
+func (m *Monitor) hostname(f *spec.Facts) string {
+	name := m.record.Config.Hostname
+	switch {
+	case name == "" && (m.record.HostConfig.NetworkMode.IsHost() || m.record.HostConfig.UTSMode.IsHost()):
+		name = f.Hostname
+	case name == "":
+		name = container.ShortID(m.id())
+	}
+	if domain := m.record.Config.Domainname; domain != "" {
+		name += "." + domain
+	}
+	return name
+}

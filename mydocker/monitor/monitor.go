@@ -1,0 +1,254 @@
+// Package monitor is the process beside a container: it acquires what the
+// container needs, runs it, logs its output, serves its clients, waits for its end
+// and releases everything. Nobody else writes to a live container's files.
+//
+// It holds on the host: the container's lock, for life; its socket; the
+// container's cgroup and processes; the upper directory while the overlay is
+// mounted, detached, so that no mount exists on the host. A kill -9 of the monitor
+// takes the container with it (init asked for that), frees lock, socket and
+// mount by the kernel's hand, and leaves the cgroup, the run directory and a
+// state that still says running: what the next command reconciles.
+package monitor
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"minidocker/mydocker/attach"
+	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/container"
+	"minidocker/mydocker/disk"
+	"minidocker/mydocker/journal"
+	"minidocker/mydocker/logfile"
+	"minidocker/mydocker/runtime"
+	"minidocker/mydocker/trace"
+
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+)
+
+// What the process that starts a monitor hands it after descriptors 0, 1 and 2:
+// both exist before the monitor does, so there is no moment at which the
+// container has neither a lock nor somebody to talk to. The monitor is born in
+// the cgroup INSTANCE/monitors: whoever stops the unit or session it was started
+// from would kill it with the cgroup.
+const (
+	ListenerFD = 3 + iota
+	LockFD
+	TraceFD
+)
+
+// phase is where the one run of the container stands that a monitor lives for.
+type phase int
+
+const (
+	created phase = iota
+	running
+	ended
+)
+
+// Monitor is one container's monitor.
+type Monitor struct {
+	root, runRoot, instance string
+
+	store    *container.Store
+	journal  *journal.Journal
+	record   *container.Record
+	lock     *disk.Lock
+	listener *net.UnixListener
+	group    cgroup.Group
+	log      *logfile.Writer // nil: not logged
+
+	mu       sync.Mutex
+	phase    phase
+	clients  int
+	state    *container.State
+	process  *runtime.Process
+	streams  streams
+	outboxes []*attach.Outbox
+	started  chan struct{} // closed when the container runs, or never will
+	over     chan struct{} // closed when its end has been recorded
+	execs    sync.WaitGroup
+	handlers sync.WaitGroup
+}
+
+// Run is the monitor: main calls it when the first argument is "monitor". args
+// are root, run root, instance and container ID. It returns the exit code.
+func Run(args []string) int {
+	trace.Inherit("monitor")
+	// A tiny heap is worth more than its collection costs: there may be hundreds of monitors.
+	debug.SetGCPercent(20)
+	m, err := open(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "monitor:", err)
+		return 1
+	}
+	m.serve()
+	return 0
+}
+
+func open(args []string) (*Monitor, error) {
+	if len(args) != 4 {
+		return nil, fmt.Errorf("started by hand; it is the engine's business to start it")
+	}
+	m := &Monitor{root: args[0], runRoot: args[1], instance: args[2],
+		lock: disk.Inherit(os.NewFile(LockFD, "lock")), started: make(chan struct{}), over: make(chan struct{})}
+	id := args[3]
+	listener, err := net.FileListener(os.NewFile(ListenerFD, "listener"))
+	if err != nil {
+		return nil, fmt.Errorf("take over the socket: %w", err)
+	}
+	m.listener = listener.(*net.UnixListener)
+	m.listener.SetUnlinkOnClose(false)
+	m.store = container.Open(m.root, m.runRoot)
+	m.journal = journal.Open(filepath.Join(m.runRoot, "events"))
+	if m.record, err = m.store.Record(id); err != nil {
+		return nil, err
+	}
+	if m.state, err = m.store.State(id); err != nil {
+		return nil, err
+	}
+	m.group, err = cgroup.Open("/" + m.instance + "/" + id)
+	return m, err
+}
+
+func (m *Monitor) id() string { return m.record.ID }
+
+// serve answers clients until the container has ended, or if it is never
+// started, until nobody is interested any more.
+func (m *Monitor) serve() {
+	idle := time.AfterFunc(10*time.Second, m.leaveIfIdle) // its starter may have died
+	for {
+		conn, err := m.listener.AcceptUnix()
+		if err != nil {
+			break
+		}
+		m.mu.Lock()
+		m.clients++
+		m.mu.Unlock()
+		m.handlers.Add(1)
+		go func() {
+			defer m.handlers.Done()
+			m.handle(conn)
+			m.mu.Lock()
+			m.clients--
+			m.mu.Unlock()
+			m.leaveIfIdle()
+		}()
+	}
+	idle.Stop()
+	<-m.over
+	m.handlers.Wait() // a slow reader may still be taking output; nobody waits for it
+}
+
+// leaveIfIdle ends a monitor whose container was not started and that nobody is
+// connected to.
+func (m *Monitor) leaveIfIdle() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.phase == created && m.clients == 0 {
+		m.leave()
+	}
+}
+
+// leave takes the end of the monitor, not of the container, since that was not
+// started. The run directory goes first: while it exists with the lock free, it
+// tells that a monitor has died. The caller holds mu.
+func (m *Monitor) leave() {
+	m.phase = ended
+	disk.RemoveAll(m.store.RunDir(m.id()))
+	m.lock.Release()
+	m.listener.Close()
+	close(m.over)
+}
+
+// event records what happened to the container.
+func (m *Monitor) event(action events.Action, more map[string]string) {
+	m.journal.Append(m.record.Event(action, more)) // an event that cannot be recorded stops nothing
+}
+
+// saveState writes the state. The caller holds mu.
+func (m *Monitor) saveState() error { return m.store.SaveState(m.id(), m.state) }
+
+// handle answers one connection. A monitor that is about to leave says no
+// hello, and the client looks again who has the lock.
+func (m *Monitor) handle(conn *net.UnixConn) {
+	defer conn.Close()
+	request, err := attach.Accept(conn)
+	if err != nil {
+		return
+	}
+	m.mu.Lock()
+	gone := m.phase == ended
+	m.mu.Unlock()
+	if gone || attach.Hello(conn) != nil {
+		return
+	}
+	switch request.Verb {
+	case attach.Attach:
+		m.attach(conn, request)
+	case attach.Wait:
+		m.wait(conn, request.Condition)
+	case attach.Exec:
+		m.exec(conn, request)
+	default:
+		attach.Send(conn, respond(m.do(request)))
+	}
+}
+
+// do carries out a verb whose answer is no more than success or an error.
+func (m *Monitor) do(request attach.Request) error {
+	switch request.Verb {
+	case attach.Start:
+		return m.start()
+	case attach.Stop:
+		return m.stop(request.Signal, request.Timeout)
+	case attach.Kill:
+		return m.kill(request.Signal)
+	case attach.Resize:
+		return m.resize(request.Height, request.Width)
+	case attach.Release:
+		return m.release()
+	}
+	return fmt.Errorf("unknown request %q", request.Verb)
+}
+
+// release ends the monitor of a container that was not started.
+func (m *Monitor) release() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch m.phase {
+	case running:
+		return fmt.Errorf("container is running: stop the container before removing or force remove")
+	case created:
+		m.leave()
+	}
+	return nil
+}
+
+// wait answers when the condition holds. A container that was never started
+// does not run: only the two other conditions wait for it.
+func (m *Monitor) wait(conn *net.UnixConn, condition api.WaitCondition) {
+	m.mu.Lock()
+	idle := m.phase == created
+	m.mu.Unlock()
+	if !idle || condition != api.WaitConditionNotRunning {
+		gone := hangup(conn)
+		select {
+		case <-m.over:
+		case <-gone:
+			return
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if idle && m.process == nil && condition != api.WaitConditionNotRunning {
+		return // never started: nothing to tell
+	}
+	attach.Send(conn, attach.Response{ExitCode: m.state.ExitCode})
+}

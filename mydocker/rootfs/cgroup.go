@@ -1,0 +1,130 @@
+package rootfs
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"minidocker/mydocker/trace"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// hierarchy is one cgroup mount of the host.
+type hierarchy struct {
+	point   string   // below /sys/fs/cgroup
+	version int      // 1 or 2
+	options []string // v1: what names the hierarchy, such as memory, or cpu and cpuacct, or name=systemd
+}
+
+// mountCgroup shows a container its cgroup: on a v2 host one file system, on a
+// v1 host a directory with one mount a hierarchy, as on the host. In a cgroup
+// namespace the root of each is the container's own cgroup.
+func mountCgroup(root *os.File, m specs.Mount, o options) error {
+	point, err := target(root, m.Destination, true)
+	if err != nil {
+		return err
+	}
+	defer point.Close()
+	hierarchies, err := hostHierarchies()
+	if err != nil {
+		return err
+	}
+	o.data = nil
+	if len(hierarchies) == 1 && hierarchies[0].version == 2 {
+		trace.Step("mount", "cgroup2 on %s (%s)", m.Destination, strings.Join(m.Options, ","))
+		return mountHierarchy(hierarchies[0], o, point)
+	}
+	holder := o
+	holder.set &^= unix.MOUNT_ATTR_RDONLY // until the mount points are made
+	holder.data = []string{"mode=755", "size=65536k"}
+	top, err := newMount("tmpfs", "tmpfs", holder)
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	if err := attach(top, point); err != nil {
+		return err
+	}
+	for _, h := range hierarchies {
+		if h.version == 2 {
+			continue // a hybrid's v2 has no controllers
+		}
+		trace.Step("mount", "cgroup %s on %s/%s (%s)", strings.Join(h.options, ","), m.Destination, h.point, strings.Join(m.Options, ","))
+		sub, err := MakeDir(top, h.point)
+		if err != nil {
+			return err
+		}
+		err = mountHierarchy(h, o, sub)
+		sub.Close()
+		if err != nil {
+			return fmt.Errorf("cgroup %s: %w", h.point, err)
+		}
+		for _, controller := range h.options {
+			if controller != h.point && !strings.Contains(controller, "=") {
+				unix.Symlinkat(h.point, int(top.Fd()), controller) // cpu -> cpu,cpuacct
+			}
+		}
+	}
+	if err := bindAttributes(top, options{set: o.set}); err != nil {
+		return err
+	}
+	return nil
+}
+
+func mountHierarchy(h hierarchy, o options, point *os.File) error {
+	fstype := "cgroup"
+	if h.version == 2 {
+		fstype = "cgroup2"
+	}
+	o.data = h.options
+	mount, err := newMount(fstype, fstype, o)
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	return attach(mount, point)
+}
+
+// hostHierarchies reads the cgroup mounts from proc_pid_mountinfo(5).
+func hostHierarchies() ([]hierarchy, error) {
+	file, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var found []hierarchy
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		mount, fs, ok := strings.Cut(lines.Text(), " - ")
+		if !ok {
+			continue
+		}
+		left, right := strings.Fields(mount), strings.Fields(fs)
+		switch {
+		case right[0] == "cgroup2":
+			found = append(found, hierarchy{point: filepath.Base(left[4]), version: 2})
+		case right[0] == "cgroup" && filepath.Dir(left[4]) == "/sys/fs/cgroup":
+			found = append(found, hierarchy{filepath.Base(left[4]), 1, hierarchyOptions(right[2])})
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("this host has no cgroup file system mounted")
+	}
+	return found, lines.Err()
+}
+
+// hierarchyOptions keeps of a cgroup v1 mount's options those that name it.
+func hierarchyOptions(superOptions string) []string {
+	return slices.DeleteFunc(strings.Split(superOptions, ","), func(option string) bool {
+		switch option {
+		case "rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods", "nofavordynmods":
+			return true
+		}
+		return strings.HasPrefix(option, "release_agent=")
+	})
+}

@@ -1,0 +1,136 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Everything below the container's root may have been laid out by a hostile
+// image: a symbolic link in the place of a mount point that leads to the host's
+// /etc, for one (CVE-2021-30465). So a path in it is resolved by openat2(2) with
+// RESOLVE_IN_ROOT, where links, absolute ones and "..", cannot leave the root,
+// and from then on only the descriptor is used, never the path again.
+
+// lookup opens a path below root without opening the file itself (O_PATH).
+func lookup(root *os.File, path string, flags uint64) (*os.File, error) {
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC | flags,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	for {
+		fd, err := unix.Openat2(int(root.Fd()), path, &how)
+		// EAGAIN: a rename raced with ".."; the kernel asks to try again.
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if err != nil {
+			return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+		return os.NewFile(uintptr(fd), path), nil
+	}
+}
+
+// OpenIn opens a file below root for reading; links in it cannot leave root.
+// An absent file is an error that matches os.ErrNotExist.
+func OpenIn(root *os.File, path string) (*os.File, error) {
+	how := unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, // a fifo must not block
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	fd, err := unix.Openat2(int(root.Fd()), path, &how)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// MakeDir makes the directory path below root, its parents too, and opens it.
+func MakeDir(root *os.File, path string) (*os.File, error) {
+	if dir, err := lookup(root, path, unix.O_DIRECTORY); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return dir, err
+	}
+	done := "."
+	dir, err := lookup(root, done, unix.O_DIRECTORY)
+	for _, name := range strings.Split(filepath.Clean("/" + path)[1:], "/") {
+		if err != nil {
+			return nil, err
+		}
+		parent := dir
+		done = filepath.Join(done, name)
+		dir, err = lookup(root, done, unix.O_DIRECTORY)
+		if errors.Is(err, os.ErrNotExist) {
+			if err := unix.Mkdirat(int(parent.Fd()), name, 0o755); err != nil && err != unix.EEXIST {
+				parent.Close()
+				return nil, &os.PathError{Op: "mkdir", Path: path, Err: err}
+			}
+			// What exists and still cannot be opened is a link to nowhere.
+			dir, err = lookup(root, done, unix.O_DIRECTORY)
+		}
+		parent.Close()
+	}
+	return dir, err
+}
+
+// makeFile makes an empty file at path below root if nothing is there, its
+// parent directories too, and opens it with O_PATH.
+func makeFile(root *os.File, path string) (*os.File, error) {
+	if file, err := lookup(root, path, 0); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return file, err
+	}
+	parent, err := MakeDir(root, filepath.Dir(filepath.Clean("/"+path)))
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	fd, err := unix.Openat(int(parent.Fd()), filepath.Base(path), unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_WRONLY, 0o755)
+	if err != nil {
+		return nil, &os.PathError{Op: "create", Path: path, Err: err}
+	}
+	unix.Close(fd)
+	return lookup(root, path, 0)
+}
+
+// target opens the mount point for a mount, made if it is missing: a directory,
+// or for the bind mount of a file a file.
+func target(root *os.File, path string, directory bool) (*os.File, error) {
+	if err := refuseProc(root, path); err != nil {
+		return nil, err
+	}
+	if directory {
+		return MakeDir(root, path)
+	}
+	return makeFile(root, path)
+}
+
+// refuseProc refuses a mount point inside the container's /proc, wherever links
+// in the image would put it: a fake /proc/self/attr there would make the kernel's
+// own protections be written to a file of the image (CVE-2019-16884).
+func refuseProc(root *os.File, path string) error {
+	clean := filepath.Clean("/" + path)
+	if clean == "/proc" {
+		return nil
+	}
+	parent, err := lookup(root, filepath.Dir(clean), 0)
+	if err != nil {
+		return nil // not there yet, so not procfs
+	}
+	defer parent.Close()
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(parent.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Type != unix.PROC_SUPER_MAGIC {
+		return nil
+	}
+	switch clean {
+	case "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+		"/proc/loadavg", "/proc/slabinfo", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled":
+		return nil // what lxcfs and the like replace
+	}
+	return fmt.Errorf("%q cannot be mounted because it is inside /proc", path)
+}

@@ -1,0 +1,305 @@
+// Package runtime makes a process of an OCI runtime specification: it clones
+// init into new namespaces, meets it at its two stops, and starts it. exec is
+// the same for a container that runs already.
+//
+// On the host it owns the fifo in the state directory, and while a container
+// lives, its processes; its mounts are in the container's own mount namespace.
+// A kill -9 of the parent leaves the fifo and, if the process was not asked to
+// die with its parent, the process; whoever owns the container's cgroup finds it there.
+package runtime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/security"
+	"minidocker/mydocker/trace"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// Options hold what a specification cannot.
+type Options struct {
+	// Stdio become the process's descriptors 0, 1 and 2; a nil one is /dev/null.
+	// Without meaning if the specification asks for a terminal. The caller closes them.
+	Stdio [3]*os.File
+	// Root is a detached mount to be put at the specification's root.path; nil: what is there is used.
+	Root *os.File
+	// DieWithParent kills the process when the creating process ends.
+	DieWithParent bool
+	// Connect is called at init's first stop, with init's pid: its namespaces
+	// exist, nothing is mounted yet. nil: nothing to do.
+	Connect func(pid int) error
+}
+
+// Process is a container's first process, or one exec'd beside it.
+type Process struct {
+	Pid      int
+	Terminal *os.File // the master of its terminal; nil without one. The caller closes it.
+
+	fifo   string // "" for an exec
+	sync   channel
+	pidfd  int
+	exited chan unix.WaitStatus
+}
+
+// The descriptors init finds, after 0, 1 and 2.
+const (
+	syncFD = 3 + iota
+	payloadFD
+	fifoFD
+	rootFD
+	programFD
+	traceFD
+	endFD
+)
+
+// payload is what init is told.
+type payload struct {
+	Spec          *specs.Spec // without its seccomp profile
+	Filter        []unix.SockFilter
+	FilterFlags   []specs.LinuxSeccompFlag
+	Process       *specs.Process
+	HasRoot       bool
+	DieWithParent bool
+}
+
+// Create makes the process that bundle's config.json describes and takes it to
+// its second stop: all is in place, and the command waits in exec.fifo, which is
+// made in the state directory, for Start. The cgroup exists, with its limits.
+func Create(bundle, state string, group cgroup.Group, o Options) (*Process, error) {
+	var spec specs.Spec
+	if err := readConfig(filepath.Join(bundle, "config.json"), &spec); err != nil {
+		return nil, err
+	}
+	if err := validate(&spec); err != nil {
+		return nil, err
+	}
+	if !filepath.IsAbs(spec.Root.Path) {
+		spec.Root.Path = filepath.Join(bundle, spec.Root.Path)
+	}
+	p, err := create(&spec, state, group, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.prepare(&spec, group, o); err != nil {
+		p.Abandon()
+		return nil, p.explain(err)
+	}
+	return p, nil
+}
+
+func readConfig(path string, spec *specs.Spec) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read bundle: %w", err)
+	}
+	if err := json.Unmarshal(data, spec); err != nil {
+		return fmt.Errorf("read bundle %s: %w", path, err)
+	}
+	return nil
+}
+
+func validate(spec *specs.Spec) error {
+	switch {
+	case spec.Process == nil || len(spec.Process.Args) == 0:
+		return errors.New("specification: process.args is empty")
+	case spec.Root == nil || spec.Root.Path == "":
+		return errors.New("specification: root.path is empty")
+	case spec.Linux == nil:
+		return errors.New("specification: there is no linux section")
+	case !filepath.IsAbs(spec.Process.Cwd):
+		return fmt.Errorf("specification: process.cwd %q is not absolute", spec.Process.Cwd)
+	case namespace.Find(spec.Linux.Namespaces, specs.MountNamespace) == nil:
+		return errors.New("specification: a container needs a mount namespace of its own")
+	}
+	return nil
+}
+
+// create clones init.
+func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Process, error) {
+	fifo, fifoFile, err := makeFifo(state)
+	if err != nil {
+		return nil, err
+	}
+	defer fifoFile.Close()
+	message, err := writePayload(spec, o)
+	if err != nil {
+		return nil, err
+	}
+	defer message.Close()
+	parent, child, err := newChannel()
+	if err != nil {
+		return nil, err
+	}
+	defer child.file.Close()
+	program, err := openSelf()
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
+	files := make([]*os.File, endFD)
+	copy(files, o.Stdio[:])
+	files[syncFD], files[payloadFD], files[fifoFD], files[rootFD] = child.file, message, fifoFile, o.Root
+	p := &Process{fifo: fifo, sync: parent, exited: make(chan unix.WaitStatus, 1)}
+	if err := p.clone(spec, group, program, files); err != nil {
+		parent.file.Close()
+		os.Remove(fifo)
+		return nil, err
+	}
+	return p, nil
+}
+
+// clone starts init in its namespaces and cgroup. The thread that clones waits
+// for it too: when that thread ended, a PDEATHSIG would fire.
+func (p *Process) clone(spec *specs.Spec, group cgroup.Group, program *os.File, files []*os.File) error {
+	flags, err := namespace.CloneFlags(spec.Linux.Namespaces)
+	if err != nil {
+		return err
+	}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread may have changed namespaces
+		if err := namespace.Enter(spec.Linux.Namespaces); err != nil {
+			started <- err
+			return
+		}
+		attr := &syscall.SysProcAttr{Cloneflags: flags, PidFD: &p.pidfd}
+		leave, err := group.Enter(attr)
+		if err != nil {
+			started <- fmt.Errorf("enter cgroup: %w", err)
+			return
+		}
+		trace.Step("clone", "init, flags %s", namespace.Names(flags))
+		process, err := startInit(program, []string{"mydocker", "init"}, attr, files)
+		if leaveErr := leave(); err == nil && leaveErr != nil {
+			err = fmt.Errorf("leave cgroup: %w", leaveErr)
+		}
+		if err != nil {
+			started <- fmt.Errorf("clone init: %w", err)
+			return
+		}
+		p.Pid = process
+		started <- nil
+		p.reap()
+	}()
+	return <-started
+}
+
+// startInit executes the program by descriptor: the file has no path. The
+// descriptor is one of init's own, because the child's descriptors are put in
+// place before it executes, over whatever had their numbers.
+func startInit(program *os.File, args []string, attr *syscall.SysProcAttr, files []*os.File) (int, error) {
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	files[programFD] = program
+	fds := make([]uintptr, len(files))
+	for i, file := range files {
+		if file == nil {
+			file = null
+		}
+		fds[i] = file.Fd()
+	}
+	env := []string{"GOMAXPROCS=1", "GOGC=off"} // init is short: no collector, few threads
+	if output := trace.Output(); output != nil {
+		fds[traceFD] = output.Fd()
+		env = append(env, trace.Variable+"="+strconv.Itoa(traceFD))
+	}
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(programFD), args,
+		&syscall.ProcAttr{Env: env, Files: fds, Sys: attr})
+	runtime.KeepAlive(files)
+	return pid, err
+}
+
+func makeFifo(state string) (path string, file *os.File, err error) {
+	path = filepath.Join(state, "exec.fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		return "", nil, fmt.Errorf("make %s: %w", path, err)
+	}
+	file, err = os.OpenFile(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	return path, file, err
+}
+
+// writePayload compiles the seccomp profile while init is not yet waiting for
+// it, and puts everything into a file in memory, which has no size limit.
+func writePayload(spec *specs.Spec, o Options) (*os.File, error) {
+	p := payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, DieWithParent: o.DieWithParent}
+	return encodePayload(p, spec.Linux.Seccomp)
+}
+
+func encodePayload(p payload, profile *specs.LinuxSeccomp) (*os.File, error) {
+	if profile != nil {
+		filter, err := security.Compile(profile)
+		if err != nil {
+			return nil, fmt.Errorf("compile seccomp profile: %w", err)
+		}
+		p.Filter, p.FilterFlags = filter, profile.Flags
+	}
+	if p.Spec != nil {
+		bare, linux := *p.Spec, *p.Spec.Linux
+		linux.Seccomp, bare.Linux, bare.Process = nil, &linux, nil
+		p.Spec = &bare
+	}
+	fd, err := unix.MemfdCreate("payload", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "payload")
+	if err := json.NewEncoder(file).Encode(p); err != nil {
+		return nil, err
+	}
+	_, err = file.Seek(0, 0)
+	return file, err
+}
+
+// prepare takes init from its first stop to its second.
+func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error {
+	if _, err := p.sync.expect(stageNamespaces); err != nil {
+		return err
+	}
+	if err := adjustOOM(p.Pid, spec.Process.OOMScoreAdj); err != nil {
+		return err
+	}
+	if o.Connect != nil {
+		if err := o.Connect(p.Pid); err != nil {
+			return err
+		}
+	}
+	if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
+		return fmt.Errorf("tell init to proceed: %w", err)
+	}
+	terminal, err := p.sync.expect(stageReady)
+	if err != nil {
+		return err
+	}
+	p.Terminal = terminal
+	// Not sooner: init is a Go program, and with pids.max 4 it would not have started.
+	if err := group.LimitPids(spec.Linux.Resources); err != nil {
+		return fmt.Errorf("limit pids: %w", err)
+	}
+	return nil
+}
+
+// adjustOOM is done from outside, where no path belongs to the container.
+func adjustOOM(pid int, score *int) error {
+	if score == nil {
+		return nil
+	}
+	path := fmt.Sprintf("/proc/%d/oom_score_adj", pid)
+	if err := os.WriteFile(path, []byte(strconv.Itoa(*score)), 0); err != nil {
+		return fmt.Errorf("set oom_score_adj %d: %w", *score, err)
+	}
+	return nil
+}

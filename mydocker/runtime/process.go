@@ -1,0 +1,139 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"minidocker/mydocker/trace"
+
+	"golang.org/x/sys/unix"
+)
+
+// Start lets the command go, and returns when the kernel has executed it, or
+// with why it could not. It can be called once.
+func (p *Process) Start() error {
+	var err error
+	if p.fifo != "" {
+		err = openFifo(p.fifo, p.pidfd)
+	} else {
+		err = p.sync.send(message{Stage: stageProceed}, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("start: %w", p.explain(err))
+	}
+	_, _, err = p.sync.receive()
+	p.sync.file.Close()
+	if errors.Is(err, errGone) {
+		return nil // closed by execve
+	}
+	return p.explain(err)
+}
+
+// openFifo reads the byte that init, which waits in open(2) on the fifo, writes
+// before it executes the command. The fifo is removed: a second start fails.
+func openFifo(path string, pidfd int) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return errors.New("the container is already started")
+	}
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	trace.Step("open", "exec.fifo: init may execute the command")
+	events := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(events, -1); err != nil && err != unix.EINTR {
+			return fmt.Errorf("wait for init: %w", err)
+		}
+		if events[0].Revents&unix.POLLIN != 0 {
+			return os.Remove(path)
+		}
+		if events[1].Revents != 0 {
+			return errors.New("init has ended")
+		}
+	}
+}
+
+// reap waits for the process, on the thread that started it.
+func (p *Process) reap() {
+	var status unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(p.Pid, &status, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	p.exited <- status
+}
+
+// Wait waits for the end of the process and returns its exit status as a shell
+// has it: the exit code, or 128 + the signal's number.
+func (p *Process) Wait() int {
+	status := <-p.exited
+	p.exited <- status
+	if status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}
+
+// Signal sends a signal. The pidfd makes sure that it is this process and not a
+// later one of the same number; os.ErrProcessDone says it has ended.
+func (p *Process) Signal(signal unix.Signal) error {
+	trace.Step("pidfd_send_signal", "%d to process %d", int(signal), p.Pid)
+	err := unix.PidfdSendSignal(p.pidfd, signal, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// Abandon kills a process that was not started, and releases what it held.
+func (p *Process) Abandon() {
+	p.Signal(unix.SIGKILL)
+	p.Wait()
+	if p.fifo != "" {
+		os.Remove(p.fifo)
+	}
+	p.Close()
+}
+
+// Close releases the descriptors, once the process has ended or is none of the
+// caller's business any more.
+func (p *Process) Close() {
+	p.sync.file.Close()
+	if p.Terminal != nil {
+		p.Terminal.Close()
+		p.Terminal = nil
+	}
+	if p.pidfd >= 0 {
+		unix.Close(p.pidfd)
+		p.pidfd = -1
+	}
+}
+
+// explain turns "init has gone" into what happened to it. A memory limit too
+// small for init itself is the usual reason.
+func (p *Process) explain(err error) error {
+	var own *Error
+	if err == nil || errors.As(err, &own) {
+		return err
+	}
+	select {
+	case status := <-p.exited:
+		p.exited <- status
+		if status.Signaled() && status.Signal() == unix.SIGKILL {
+			return fmt.Errorf("%w (init was killed; is the memory limit too small for it?)", err)
+		}
+	default:
+	}
+	return err
+}
+
+// Done tells whether the process has ended.
+func (p *Process) Done() bool {
+	events := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
+	n, _ := unix.Poll(events, 0)
+	return n > 0
+}
