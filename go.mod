@@ -2,6 +2,12 @@ module minidocker
 
 go 1.26.8
 
+// Each of a run's three processes would read the CPU limits of its cgroup at its start, and keep the files open.
+godebug (
+	containermaxprocs=0
+	updatemaxprocs=0
+)
+
 require (
 	github.com/cilium/ebpf v0.22.0
 	github.com/creack/pty v1.1.24

@@ -63,7 +63,7 @@ busybox_tree() {
 debian_tar() {
 	local root=$1.tree
 	bootstrap "$root" "${packages[@]}"
-	rm -rf "$root"/dev/* # a container brings its own
+	rm -rf "${root:?}"/dev/* # a container brings its own
 	tar_of "$root" "$1"
 }
 

@@ -26,11 +26,10 @@ func createCommand(s *session) *cli.Command {
 				return withHelp(err, "create")
 			}
 			id, err := o.create(e, config, host)
-			if err != nil {
-				return withHelp(err, "create")
+			if err == nil {
+				fmt.Println(id)
 			}
-			fmt.Println(id)
-			return nil
+			return err
 		}),
 	}
 }

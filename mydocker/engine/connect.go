@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -97,11 +96,11 @@ func (e *Engine) spawn(id string, lock *disk.Lock) error {
 	}
 	defer complaints.Close()
 	files := []uintptr{null.Fd(), null.Fd(), complaints.Fd(), listener.Fd(), lock.File().Fd()}
-	// Two threads at work are enough for one container, and each has its caches.
-	env := []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=2"}
+	// One processor is enough for one container, and each has its caches.
+	env := []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=1"}
 	if output := trace.Output(); output != nil {
 		files = append(files, output.Fd())
-		env = append(env, trace.Variable+"="+strconv.Itoa(monitor.TraceFD))
+		env = append(env, trace.Variable(monitor.TraceFD))
 	}
 	args := []string{"mydocker", "monitor", e.config.Root, e.config.RunRoot, e.config.Instance, id}
 	trace.Step("clone", "monitor of %s", id)

@@ -77,6 +77,10 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	if host.LogConfig.Type == "" {
 		host.LogConfig.Type = "json-file"
 	}
+	if host.Memory > 0 && !hierarchies.LimitsSwap() {
+		warnings = append(warnings, "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.")
+		host.MemorySwap = -1
+	}
 	spec.Default(host, hierarchies.Version == 2)
 	facts, err := hostFacts()
 	if err != nil {
@@ -87,9 +91,6 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	}
 	if _, err := container.ParseSignal(config.StopSignal); err != nil {
 		return nil, nil, err
-	}
-	if host.Memory > 0 && !hierarchies.LimitsSwap() {
-		warnings = append(warnings, "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.")
 	}
 	mounts, err := prepareMounts(config, host)
 	if err != nil {

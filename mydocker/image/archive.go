@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -155,8 +154,8 @@ func (a *archive) dockerImages(file staged) ([]archived, error) {
 			}
 			i.names = append(i.names, name)
 		}
-		if len(i.layers) != len(i.diffIDs) {
-			return nil, fmt.Errorf("invalid manifest, layers length mismatch: expected %d, got %d", len(i.layers), len(i.diffIDs))
+		if err := i.complete(); err != nil {
+			return nil, err
 		}
 		images = append(images, i)
 	}
@@ -171,7 +170,7 @@ func (a *archive) named(name string) (staged, error) {
 		return staged{}, err
 	}
 	promised := strings.TrimSuffix(path.Base(name), ".json")
-	if regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(promised) && promised != file.digest.Encoded() {
+	if len(promised) == 64 && isIDPrefix(promised) && promised != file.digest.Encoded() {
 		return staged{}, fmt.Errorf("%s is damaged: its digest is %s", name, file.digest)
 	}
 	return file, nil
@@ -241,10 +240,7 @@ func (a *archive) layoutImage(d ocispec.Descriptor) (archived, error) {
 			return i, err
 		}
 	}
-	if len(i.layers) != len(i.diffIDs) {
-		return i, fmt.Errorf("invalid manifest, layers length mismatch: expected %d, got %d", len(i.layers), len(i.diffIDs))
-	}
-	return i, nil
+	return i, i.complete()
 }
 
 // layoutName is the name a descriptor gives. A reference name may be a whole
@@ -292,8 +288,11 @@ func (i *archived) setConfig(a *archive, file staged) (err error) {
 		return fmt.Errorf("cannot load %s image on linux", config.OS)
 	}
 	i.diffIDs = config.RootFS.DiffIDs
-	return checkLayers(&config, len(i.diffIDs))
+	return checkLayers(i.diffIDs, len(i.diffIDs))
 }
+
+// complete makes sure that there is a layer for each diff ID.
+func (i *archived) complete() error { return checkLayers(i.diffIDs, len(i.layers)) }
 
 func (i *archived) addLayer(file staged) error {
 	f, err := os.Open(file.path)

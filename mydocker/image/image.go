@@ -198,7 +198,7 @@ func (s *Store) open(index *ocispec.Index, d ocispec.Descriptor) (*Image, error)
 	if err != nil {
 		return nil, err
 	}
-	return i, checkLayers(&i.Config, len(i.Manifest.Layers))
+	return i, checkLayers(i.Layers(), len(i.Manifest.Layers))
 }
 
 func (i *Image) addName(full string) {
@@ -211,10 +211,9 @@ func (i *Image) addName(full string) {
 	}
 }
 
-// checkLayers makes sure that a config fits its manifest and that its diff IDs
-// can be used as names of files.
-func checkLayers(config *dockerspec.DockerOCIImage, layers int) error {
-	ids := config.RootFS.DiffIDs
+// checkLayers makes sure that a config's diff IDs fit the layers of its manifest
+// and can be used as names of files.
+func checkLayers(ids []digest.Digest, layers int) error {
 	if len(ids) != layers {
 		return fmt.Errorf("invalid manifest, layers length mismatch: expected %d, got %d", layers, len(ids))
 	}

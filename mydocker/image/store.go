@@ -38,6 +38,10 @@ type Store struct{ root string }
 
 // Open returns the store below root, which is made if it is missing.
 func Open(root string) (*Store, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("open image store: %w", err)
+	}
 	s := &Store{root}
 	if _, err := os.Stat(s.layoutFile()); err == nil {
 		return s, nil

@@ -44,6 +44,12 @@ func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
 	if f.MaskedPaths, err = filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle"); err != nil {
 		return f, err
 	}
+	f.Devices = map[string][]specs.LinuxDevice{}
+	for _, device := range host.Devices {
+		if f.Devices[device.PathOnHost], err = spec.DevicesAt(device.PathOnHost); err != nil {
+			return f, err
+		}
+	}
 	if host.Privileged {
 		if f.HostDevices, err = spec.HostDevices(); err != nil {
 			return f, err

@@ -52,6 +52,10 @@ const (
 	ended
 )
 
+// tidyTime is how long after the last request a monitor gives the memory it does
+// not need back to the kernel.
+const tidyTime = 500 * time.Millisecond
+
 // Monitor is one container's monitor.
 type Monitor struct {
 	root, runRoot, instance string
@@ -81,13 +85,13 @@ type Monitor struct {
 // are root, run root, instance and container ID. It returns the exit code.
 func Run(args []string) int {
 	trace.Inherit("monitor")
-	// A tiny heap is worth more than its collection costs: there may be hundreds of monitors.
-	debug.SetGCPercent(20)
+	becomeMonitor()
 	m, err := open(args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "monitor:", err)
 		return 1
 	}
+	m.obeySignals()
 	m.serve()
 	return 0
 }
@@ -123,6 +127,7 @@ func (m *Monitor) id() string { return m.record.ID }
 // started, until nobody is interested any more.
 func (m *Monitor) serve() {
 	idle := time.AfterFunc(10*time.Second, m.leaveIfIdle) // its starter may have died
+	tidy := time.AfterFunc(tidyTime, debug.FreeOSMemory)
 	for {
 		conn, err := m.listener.AcceptUnix()
 		if err != nil {
@@ -139,6 +144,7 @@ func (m *Monitor) serve() {
 			m.clients--
 			m.mu.Unlock()
 			m.leaveIfIdle()
+			tidy.Reset(tidyTime)
 		}()
 	}
 	idle.Stop()

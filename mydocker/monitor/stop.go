@@ -70,19 +70,14 @@ func (m *Monitor) stop(signal int, timeout *int) error {
 	if signal == 0 {
 		first = m.stopSignal()
 	}
-	seconds := defaultStopTimeout
-	if configured := m.record.Config.StopTimeout; configured != nil {
-		seconds = *configured
-	}
+	patience := m.stopTimeout()
 	if timeout != nil {
-		seconds = *timeout
+		patience = time.Duration(*timeout) * time.Second
 	}
 	if err := m.signal(first, true); err != nil {
 		return err
 	}
-	if seconds < 0 {
-		<-m.over
-	} else if m.awaitOver(time.Duration(seconds)*time.Second) != nil {
+	if m.awaitOver(patience) != nil {
 		if err := m.signal(unix.SIGKILL, true); err != nil {
 			var gone *attach.Error
 			if !errors.As(err, &gone) { // it may have ended meanwhile
@@ -97,11 +92,16 @@ func (m *Monitor) stop(signal int, timeout *int) error {
 	return nil
 }
 
+// awaitOver waits for the container's end, with a negative timeout for ever.
 func (m *Monitor) awaitOver(timeout time.Duration) error {
+	var late <-chan time.Time
+	if timeout >= 0 {
+		late = time.After(timeout)
+	}
 	select {
 	case <-m.over:
 		return nil
-	case <-time.After(timeout):
+	case <-late:
 		return fmt.Errorf("container %s did not end within %v of the signal", m.id(), timeout)
 	}
 }

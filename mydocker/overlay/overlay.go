@@ -130,7 +130,7 @@ func (m Mount) options() (base, options string, err error) {
 }
 
 func commonDir(paths []string) string {
-	base := filepath.Dir(paths[0])
+	base := filepath.Dir(filepath.Dir(paths[0])) // a layer is the fs in a directory of its name
 	for _, path := range paths {
 		for base != "/" && !strings.HasPrefix(path, base+"/") {
 			base = filepath.Dir(base)

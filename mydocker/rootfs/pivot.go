@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"minidocker/mydocker/trace"
 
@@ -18,41 +19,28 @@ import (
 // Isolate cuts the mount namespace off from the host's, before the first mount:
 // a new mount namespace is a copy whose mounts are still peers of the host's
 // (systemd makes / shared), so what is mounted in it would appear on the host, and
-// a /proc mounted in it would break the host's. propagation is "", "rslave" (what
-// the host mounts later still arrives), "rprivate", "slave" or "private", or for a
-// container that is to mount on the host "rshared" or "shared".
+// a /proc mounted in it would break the host's. propagation is rslave if it is
+// empty (what the host mounts later still arrives), rprivate, or for a container
+// that is to mount on the host rshared (mount_namespaces(7)).
 func Isolate(propagation string) error {
-	flags := uintptr(unix.MS_REC)
-	switch propagation {
-	case "", "rslave":
-		flags |= unix.MS_SLAVE
-	case "slave":
-		flags = unix.MS_SLAVE
-	case "rprivate":
-		flags |= unix.MS_PRIVATE
-	case "private":
-		flags = unix.MS_PRIVATE
-	case "rshared":
-		flags |= unix.MS_SHARED
-	case "shared":
-		flags = unix.MS_SHARED
-	case "unbindable", "runbindable":
-		flags |= unix.MS_PRIVATE // the root becomes unbindable once it is in place
-	default:
+	if propagation == "" {
+		propagation = "rslave"
+	}
+	flag, all, ok := parsePropagation(propagation)
+	if !ok {
 		return fmt.Errorf("unknown root propagation %q", propagation)
 	}
-	trace.Step("mount", "/ %s", orDefault(propagation))
-	if err := unix.Mount("", "/", "", flags, ""); err != nil {
-		return fmt.Errorf("make / %s: %w", orDefault(propagation), err)
+	if flag == unix.MS_UNBINDABLE {
+		flag = unix.MS_PRIVATE // until the root is in place, see Seal
+	}
+	if all {
+		flag |= unix.MS_REC
+	}
+	trace.Step("mount", "/ %s", propagation)
+	if err := unix.Mount("", "/", "", uintptr(flag), ""); err != nil {
+		return fmt.Errorf("make / %s: %w", propagation, err)
 	}
 	return nil
-}
-
-func orDefault(propagation string) string {
-	if propagation == "" {
-		return "rslave"
-	}
-	return propagation
 }
 
 // Attach puts the container's root file system at path and opens it. mount is
@@ -85,7 +73,7 @@ func Attach(mount *os.File, path string) (*os.File, error) {
 
 // privateParent makes the mount that holds path private in this namespace.
 func privateParent(path string) error {
-	for at := path; ; at = parentOf(at) {
+	for at := path; ; at = filepath.Dir(at) {
 		err := unix.Mount("", at, "", unix.MS_PRIVATE, "")
 		if err == nil {
 			return nil
@@ -95,15 +83,6 @@ func privateParent(path string) error {
 			return fmt.Errorf("make the mount above %s private: %w", path, err)
 		}
 	}
-}
-
-func parentOf(path string) string {
-	for i := len(path) - 1; i > 0; i-- {
-		if path[i] == '/' {
-			return path[:i]
-		}
-	}
-	return "/"
 }
 
 // Pivot makes root the root of the mount namespace and lets go of the old one.
@@ -144,11 +123,7 @@ func Seal(root *os.File, readOnly bool, propagation string) error {
 		trace.Step("mount_setattr", "/ read-only")
 		attr.Attr_set = unix.MOUNT_ATTR_RDONLY
 	}
-	flag, all := propagationFlag(propagation)
-	if !all && len(propagation) > 1 && propagation[0] == 'r' {
-		flag, all = propagationFlag(propagation[1:])
-	}
-	if all {
+	if flag, all, ok := parsePropagation(propagation); ok && !all {
 		attr.Propagation = flag
 	}
 	if attr.Attr_set == 0 && attr.Propagation == 0 {

@@ -215,7 +215,7 @@ func startInit(program *os.File, args []string, attr *syscall.SysProcAttr, files
 	env := []string{"GOMAXPROCS=1", "GOGC=off"} // init is short: no collector, few threads
 	if output := trace.Output(); output != nil {
 		fds[traceFD] = output.Fd()
-		env = append(env, trace.Variable+"="+strconv.Itoa(traceFD))
+		env = append(env, trace.Variable(traceFD))
 	}
 	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(programFD), args,
 		&syscall.ProcAttr{Env: env, Files: fds, Sys: attr})

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/namespace"
@@ -73,7 +72,7 @@ func spawnExec(spec *specs.Spec, pid int, process *specs.Process, group cgroup.G
 	}
 	env := []string{"GOMAXPROCS=1", "GOGC=off"}
 	if output := trace.Output(); output != nil {
-		env = append(env, trace.Variable+"="+strconv.Itoa(len(files)))
+		env = append(env, trace.Variable(len(files)))
 		files = append(files, output)
 	}
 	childOf := namespace.Child{Program: program, Args: []string{"mydocker", "init", "exec"}, Env: env, Files: files}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unsafe"
 
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
@@ -75,6 +76,11 @@ func initContainer(sync channel, p *payload) error {
 		trace.Step("unshare", "CLONE_NEWCGROUP")
 		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 			return fmt.Errorf("unshare cgroup namespace: %w", err)
+		}
+	}
+	if ns := namespace.Find(linux.Namespaces, specs.NetworkNamespace); ns != nil && ns.Path == "" {
+		if err := namespace.RaiseLoopback(); err != nil {
+			return err
 		}
 	}
 	if namespace.Find(linux.Namespaces, specs.UTSNamespace) != nil {
@@ -304,8 +310,19 @@ func finish(p *payload, sync channel, terminal, slave *os.File, wait func() erro
 			return err
 		}
 	}
+	resetSignals()
 	trace.Step("execve", "%s %q", program, process.Args)
 	return execError(program, unix.Exec(program, process.Args, process.Env))
+}
+
+// resetSignals gives the command default dispositions and an empty mask: what
+// the starter ignored or blocked (nohup) would be inherited through execve.
+func resetSignals() {
+	var none [4]uint64 // struct sigaction with SIG_DFL; the set of blocked signals
+	for signal := uintptr(1); signal <= 64; signal++ {
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)
+	}
+	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)
 }
 
 func umask(user specs.User) int {

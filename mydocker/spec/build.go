@@ -3,8 +3,8 @@
 // effect to what dockerd writes for runc.
 //
 // It is pure. It owns nothing on the host and a crash leaves nothing; whatever
-// must be looked up, on the host or in the image, arrives as Facts. (Two
-// functions in host.go collect facts about devices; nothing here calls them.)
+// must be looked up, on the host or in the image, arrives as Facts. (What touches
+// the host is in host.go and source.go, for the caller; Build does not use it.)
 //
 // The order of use:
 //
@@ -64,8 +64,7 @@ type Facts struct {
 }
 
 // Build makes the specification of a container. config is merged with the
-// image's, host completed by Default; neither is changed, nor shared with the
-// result's limits.
+// image's, host completed by Default; neither is changed.
 func Build(config *api.Config, host *api.HostConfig, facts Facts) (*specs.Spec, error) {
 	if err := validate(config, host, facts); err != nil {
 		return nil, err

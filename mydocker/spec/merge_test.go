@@ -25,6 +25,7 @@ func TestMergeCommand(t *testing.T) {
 		{"both", list("x"), list("y"), list("e"), list("c"), list("x", "y")},
 		{"an empty entrypoint removes the image's", list(""), list("y"), list("e"), list("c"), list("y")},
 		{"and its command", list(""), none, list("e"), list("c"), none},
+		{"an empty list too, but not its command", []string{}, none, list("e"), list("c"), list("c")},
 		{"nothing at all", none, none, none, none, none},
 	} {
 		config := &api.Config{Entrypoint: test.entrypoint, Cmd: test.cmd}

@@ -117,7 +117,7 @@ func TestOrderAndPropagation(t *testing.T) {
 	bound := func(target string, p mount.Propagation) mount.Mount {
 		return mount.Mount{Type: mount.TypeBind, Source: "/s", Target: target, BindOptions: &mount.BindOptions{Propagation: p, NonRecursive: true}}
 	}
-	facts := Facts{HostsPath: "/h", Mounts: []mount.Mount{bound("/x/y/z", ""), bound("/x", "rslave"), bound("/x/y", "shared"), bound("/etc/hosts", "")}}
+	facts := Facts{HostsPath: "/h", Mounts: []mount.Mount{bound("/x/y/z", ""), bound("/x/y", "shared"), bound("/x", "rslave"), bound("/etc/hosts", "")}}
 	options, s := mountsOf(t, &api.HostConfig{Tmpfs: map[string]string{"/x/t": ""}}, facts)
 	if options["/x"] != "bind,rslave" || options["/etc/hosts"] != "bind,rprivate" || s.Linux.RootfsPropagation != "shared" {
 		t.Errorf("%v, root %s", options, s.Linux.RootfsPropagation)

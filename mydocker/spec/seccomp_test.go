@@ -1,12 +1,30 @@
 package spec
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	api "github.com/moby/moby/api/types/container"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
+
+func TestMaskedPaths(t *testing.T) {
+	facts := Facts{MaskedPaths: []string{"/sys/throttle"}}
+	for name, test := range map[string]struct {
+		host api.HostConfig
+		want []string
+	}{
+		"default":     {api.HostConfig{}, append(DefaultMaskedPaths(), "/sys/throttle")},
+		"recorded":    {api.HostConfig{MaskedPaths: []string{"/x"}}, []string{"/x", "/sys/throttle"}},
+		"systempaths": {api.HostConfig{MaskedPaths: []string{}}, nil},
+		"privileged":  {api.HostConfig{Privileged: true}, nil},
+	} {
+		if got := maskedPaths(&test.host, facts); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
 
 func TestSeccompProfile(t *testing.T) {
 	const own = `{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["chmod"], "action": "SCMP_ACT_ERRNO"}]}`

@@ -114,16 +114,18 @@ func DefaultReadonlyPaths() []string {
 	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 }
 
-// maskedPaths and readonlyPaths: an empty list, as --security-opt
-// systempaths=unconfined makes it, means none; only nil means the default.
+// maskedPaths and readonlyPaths: nil means the default, which is none for a
+// privileged container. An empty list, as --security-opt systempaths=unconfined
+// makes it, means none; any other gets what this host has to hide besides.
 func maskedPaths(host *api.HostConfig, facts Facts) []string {
-	switch {
-	case host.MaskedPaths != nil:
-		return slices.Clone(host.MaskedPaths)
-	case host.Privileged:
+	paths := host.MaskedPaths
+	if paths == nil && !host.Privileged {
+		paths = DefaultMaskedPaths()
+	}
+	if len(paths) == 0 {
 		return nil
 	}
-	return append(DefaultMaskedPaths(), facts.MaskedPaths...)
+	return slices.Concat(paths, facts.MaskedPaths)
 }
 
 func readonlyPaths(host *api.HostConfig) []string {

@@ -110,6 +110,9 @@ func TestDevices(t *testing.T) {
 	if err != nil || len(nodes) != 2 || nodes[0].Path != "/dev/sound/a" || nodes[1].Path != "/dev/sound/b/c" {
 		t.Errorf("%v %v", nodes, err)
 	}
+	if deny := rules[0]; deny.Allow || deny.Type != "" || deny.Major != nil || deny.Access != "rwm" {
+		t.Errorf("the first rule is %+v", deny)
+	}
 	if !decide(rules, "c", 2, 0, "r") || decide(rules, "c", 2, 0, "w") {
 		t.Error("rules of mapped devices")
 	}
@@ -149,7 +152,9 @@ func TestHostDevices(t *testing.T) {
 
 func TestExec(t *testing.T) {
 	config := &api.Config{Cmd: []string{"x"}, Env: []string{"A=1"}, WorkingDir: "/w"}
-	s, err := Build(config, &api.HostConfig{}, Facts{Capabilities: allCapabilities(), Home: "/root", ID: "0123456789abcdef"})
+	umask, unlimited := uint32(0o27), int64(0)
+	host := &api.HostConfig{Umask: &umask, Resources: api.Resources{PidsLimit: &unlimited}}
+	s, err := Build(config, host, Facts{Capabilities: allCapabilities(), Home: "/root", ID: "0123456789abcdef"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +165,14 @@ func TestExec(t *testing.T) {
 	}
 	want := *s.Process
 	want.Args, want.Cwd, want.Terminal, want.ConsoleSize = []string{"y"}, "/w", true, &specs.Box{Height: 4, Width: 5}
-	want.User = specs.User{UID: 7}
+	want.User = specs.User{UID: 7, Umask: &umask}
 	want.Env = []string{"PATH=" + defaultPath, "HOSTNAME=0123456789ab", "TERM=xterm", "A=2", "HOME=/home/seven"}
 	want.Capabilities = &specs.LinuxCapabilities{Bounding: s.Process.Capabilities.Bounding}
 	if diff := cmp.Diff(&want, got); diff != "" {
 		t.Error(diff)
+	}
+	if pids := s.Linux.Resources.Pids; pids == nil || *pids.Limit != -1 {
+		t.Errorf("pids limit 0 is %v", pids)
 	}
 	request.Privileged = true
 	if got, _ := Exec(s, config, request, specs.User{}, "/", allCapabilities()); len(got.Capabilities.Effective) != len(allCapabilities()) {

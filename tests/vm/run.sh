@@ -70,7 +70,7 @@ if [ $mode = suite ]; then
 	go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}} {{.ImportPath}}{{end}}' $packages >"$run/packages" || die "go list $packages"
 	[ -s "$run/packages" ] || die "no tests in $packages"
 	awk -v top="$top/" '{ sub(top, "", $1); n = split($1, part, "/"); print $1, part[n] ".test" }' "$run/packages" >"$stage/tests/list"
-	go test -c -trimpath -ldflags '-s -w' -o "$stage/tests/" $(cut -d ' ' -f 2 "$run/packages") || die "the tests do not compile"
+	go test -c -trimpath -tags urfave_cli_no_docs -ldflags '-s -w' -o "$stage/tests/" $(cut -d ' ' -f 2 "$run/packages") || die "the tests do not compile"
 fi
 size=$(($(du -sm "$stage" | cut -f 1) * 5 / 4 + 64))
 mkfs.ext4 -q -b 4096 -m 0 -d "$stage" "$run/suite.img" "${size}M" 2>&1 | grep -v "^Creating regular file" >&2 || [ "${PIPESTATUS[0]}" = 0 ] || die "making the second disk of $size MB in $run"

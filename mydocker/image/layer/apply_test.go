@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -266,7 +267,9 @@ touch -d '1965-05-05 05:05:05' old; touch -d '2033-03-03 03:03:03.123456789' d/e
 	}
 }
 
+// coarse is a listing without attributes and fractions of a second.
 func coarse(listing map[string]string) map[string]string {
+	listing = maps.Clone(listing)
 	for name, line := range listing {
 		fields := strings.Fields(line)
 		fields[2], _, _ = strings.Cut(fields[2], ".")

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// chapters gives the chapter of the book that introduces a package, and below
+// it the chapter of each file that comes later than its package.
+var chapters = map[string]int{
+	"trace": 1, "namespace": 1, "rootfs": 2, "cgroup": 3, "disk": 4, "overlay": 4, "image": 5, "image/layer": 5,
+	"security": 8, "spec": 9, "runtime": 9, "container": 10, "journal": 10, "logfile": 10, "attach": 10,
+	"monitor": 10, "engine": 10, "cli": 11, ".": 11,
+
+	"namespace/loopback.go": 7, "namespace/join.go": 9, "namespace/fork.go": 9,
+	"rootfs/cgroup.go": 3, "rootfs/mask.go": 8, "rootfs/proc.go": 9,
+	"cgroup/devices.go": 8, "cgroup/devices_v2.go": 8,
+	"disk/watch.go": 10,
+	"overlay/size.go": 10,
+}
+
+// file is one source file of the engine, tests left out.
+type file struct {
+	path    string // relative to mydocker/
+	chapter int
+	imports []string // of the engine, as keys of chapters
+}
+
+const module = "minidocker/mydocker/"
+
+func sources(t *testing.T) []file {
+	t.Helper()
+	var files []file
+	used := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f := file{path: path}
+		pkg := filepath.Dir(path)
+		if f.chapter = chapters[path]; f.chapter == 0 {
+			f.chapter = chapters[pkg]
+		} else if f.chapter < chapters[pkg] {
+			t.Errorf("%s: its chapter is before that of its package", path)
+		}
+		used[path], used[pkg] = true, true
+		if f.chapter == 0 {
+			t.Errorf("%s: package %s has no chapter", path, pkg)
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range parsed.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if inside, ok := strings.CutPrefix(name, module); ok {
+				f.imports = append(f.imports, inside)
+			}
+		}
+		files = append(files, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range chapters {
+		if !used[name] {
+			t.Errorf("%s has a chapter and is not there", name)
+		}
+	}
+	return files
+}
+
+// TestImportOrder asserts that the order of the book is the order of imports.
+func TestImportOrder(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, name := range f.imports {
+			if chapters[name] > f.chapter {
+				t.Errorf("%s (chapter %d) imports %s (chapter %d)", f.path, f.chapter, name, chapters[name])
+			}
+		}
+	}
+}
+
+// TestStages builds what a reader has after each chapter: the files up to it,
+// and no others.
+func TestStages(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Fatalf("stages are built with go: %v", err)
+	}
+	files := sources(t)
+	for chapter := 1; chapter <= 11; chapter++ {
+		stage := t.TempDir()
+		count := 0
+		for _, f := range files {
+			if f.chapter <= chapter {
+				copyTo(t, f.path, filepath.Join(stage, "mydocker", f.path))
+				count++
+			}
+		}
+		for _, name := range []string{"go.mod", "go.sum"} {
+			copyTo(t, filepath.Join("..", name), filepath.Join(stage, name))
+		}
+		copyTree(t, "security/syscalls", filepath.Join(stage, "mydocker/security/syscalls")) // embedded
+		cmd := exec.Command("go", "vet", "-tags", "urfave_cli_no_docs", "./...")
+		cmd.Dir = stage
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("stage %d (%d files): %v\n%s", chapter, count, err, out)
+		}
+	}
+}
+
+// TestSize asserts that the engine stays readable in a week (lines of Go without tests).
+func TestSize(t *testing.T) {
+	total, early := 0, 0
+	for _, f := range sources(t) {
+		data, err := os.ReadFile(f.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Count(string(data), "\n")
+		total += lines
+		if chapters[filepath.Dir(f.path)] <= 9 {
+			early += lines
+		}
+	}
+	t.Logf("%d lines, %d of them in the packages of chapters 1 to 9", total, early)
+	if total >= 15000 || early >= 6000 {
+		t.Errorf("the engine has %d lines (limit 15,000), its first nine chapters %d (limit 6,000)", total, early)
+	}
+}
+
+func copyTo(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(to), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(to, data, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		copyTo(t, filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name()))
+	}
+}
