@@ -136,3 +136,21 @@ func TestListRequest(t *testing.T) {
 		t.Errorf("filters (-want +got):\n%s", diff)
 	}
 }
+
+// TestImageRows: a digest is a row of its own only where digests are shown.
+func TestImageRows(t *testing.T) {
+	i := imageapi.Summary{RepoTags: []string{"a:1", "a:2", "b:1"}, RepoDigests: []string{"a@sha256:1", "a@sha256:2", "c@sha256:3", "c@sha256:4"}}
+	for digests, want := range map[bool]string{
+		false: "a:1@<none> a:2@<none> b:1@<none> c:<none>@sha256:3",
+		true: "a:1@sha256:1 a:1@sha256:2 a:2@sha256:1 a:2@sha256:2 b:1@<none> " +
+			"c:<none>@sha256:3 c:<none>@sha256:4",
+	} {
+		var got []string
+		for _, row := range imageRows(i, digests) {
+			got = append(got, row.repo+":"+row.tag+"@"+row.digest)
+		}
+		if diff := cmp.Diff(want, strings.Join(got, " ")); diff != "" {
+			t.Errorf("digests %v (-want +got):\n%s", digests, diff)
+		}
+	}
+}

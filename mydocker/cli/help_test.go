@@ -26,6 +26,24 @@ func TestHelpNamesAll(t *testing.T) {
 	}
 }
 
+// TestCommands: what Docker's users type is there, alone and in its group.
+func TestCommands(t *testing.T) {
+	for group, names := range map[string]string{
+		"":          "run create start stop kill wait rm ps logs attach exec inspect events import load images rmi info version doctor",
+		"container": "run create start stop kill wait rm remove ls list ps logs attach exec inspect",
+		"image":     "ls list rm remove rmi import load inspect",
+		"system":    "check info events",
+	} {
+		for _, word := range strings.Fields(names) {
+			s := &session{}
+			args := strings.Fields(group + " " + word)
+			if _, err := s.arrange(&cli.App{Flags: s.flags()}, args); err != nil {
+				t.Errorf("mydocker %s: %v", strings.Join(args, " "), err)
+			}
+		}
+	}
+}
+
 func checkHelp(t *testing.T, c *cli.Command) {
 	var help strings.Builder
 	printHelp(&help, "", c)

@@ -33,6 +33,9 @@ func importCommand(s *session) *cli.Command {
 				return err
 			}
 			defer source.Close()
+			if _, local := source.(*os.File); !local && o.Message == "" {
+				o.Message = "Imported from " + c.Args().First()
+			}
 			id, err := e.Import(c.Context, source, o)
 			if err != nil {
 				return err

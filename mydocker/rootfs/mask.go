@@ -82,6 +82,11 @@ func (c *Cover) cover(at *os.File, empty **os.File) error {
 	}
 	mount := os.NewFile(uintptr(fd), "cover")
 	defer mount.Close()
+	// Read-only: the null device is the host's, and root in the container could
+	// change its mode and owner. Data can be written to a device all the same.
+	if err := bindAttributes(mount, options{set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}); err != nil {
+		return err
+	}
 	return attach(mount, at)
 }
 

@@ -228,6 +228,10 @@ func makeFifo(state string) (path string, file *os.File, err error) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		return "", nil, fmt.Errorf("make %s: %w", path, err)
 	}
+	// Init opens it when it is the container's user already. (mkfifo obeys the umask.)
+	if err := os.Chmod(path, 0o622); err != nil {
+		return "", nil, err
+	}
 	file, err = os.OpenFile(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	return path, file, err
 }

@@ -205,8 +205,11 @@ func setNames(host, domain string) error {
 // owned by root.
 func makeCwd(root *os.File, process *specs.Process) error {
 	dir, err := rootfs.MakeDir(root, process.Cwd)
+	if errors.Is(err, unix.ENOTDIR) {
+		return fmt.Errorf("Cannot mkdir: %s is not a directory", process.Cwd)
+	}
 	if err != nil {
-		return &Error{fmt.Sprintf("working directory %q: %v", process.Cwd, err), 126}
+		return fmt.Errorf("make working directory %s: %w", process.Cwd, err)
 	}
 	return dir.Close()
 }

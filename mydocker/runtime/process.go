@@ -19,13 +19,11 @@ func (p *Process) Start() error {
 	} else {
 		err = p.sync.send(message{Stage: stageProceed}, nil)
 	}
-	if err != nil {
-		return fmt.Errorf("start: %w", p.explain(err))
-	}
-	_, _, err = p.sync.receive()
+	// What init has to say comes first: it is the reason if it has ended.
+	_, _, said := p.sync.receive()
 	p.sync.file.Close()
-	if errors.Is(err, errGone) {
-		return nil // closed by execve
+	if !errors.Is(said, errGone) { // gone: closed, by execve if there was no error
+		return p.explain(said)
 	}
 	return p.explain(err)
 }
