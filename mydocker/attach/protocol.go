@@ -31,6 +31,8 @@ import (
 	"net"
 	"os"
 
+	"minidocker/mydocker/trace"
+
 	api "github.com/moby/moby/api/types/container"
 	"golang.org/x/sys/unix"
 )
@@ -60,6 +62,8 @@ type Request struct {
 	Height, Width         uint                   `json:",omitempty"` // resize
 	Exec                  *api.ExecCreateRequest `json:",omitempty"` // exec
 	Detach                bool                   `json:",omitempty"` // exec: no streams, no second response
+
+	Trace int64 `json:",omitempty"` // when the client's trace began; the descriptor it goes to comes along
 }
 
 // Response is the answer. A zero Response is success.
@@ -216,8 +220,12 @@ func Dial(dir string, request Request) (*net.UnixConn, error) {
 	if err != nil {
 		return nil, ErrLeaving
 	}
+	var traced []*os.File
+	if file, begun := trace.Output(); file != nil {
+		request.Trace, traced = begun, []*os.File{file}
+	}
 	var answer [1]byte
-	if err := Send(conn, request); err == nil {
+	if err := Send(conn, request, traced...); err == nil {
 		_, err = io.ReadFull(conn, answer[:])
 	}
 	if answer[0] != hello {
@@ -240,12 +248,15 @@ func Answer(conn *net.UnixConn) (Response, []*os.File, error) {
 	return response, files, nil
 }
 
-// Accept takes the request of a new connection. Hello follows if the monitor is
-// going to answer it.
-func Accept(conn *net.UnixConn) (Request, error) {
-	var request Request
-	_, err := Receive(conn, &request)
-	return request, err
+// Accept takes the request of a new connection, and where the client wants the
+// steps of carrying it out traced: nil if nowhere. Hello follows if the monitor
+// is going to answer.
+func Accept(conn *net.UnixConn) (request Request, traced *os.File, err error) {
+	files, err := Receive(conn, &request)
+	if len(files) > 0 {
+		traced = files[0]
+	}
+	return request, traced, err
 }
 
 // Hello accepts a request.

@@ -77,15 +77,7 @@ func (s *session) noCommand(c *cli.Context) error {
 	if !s.version {
 		return cli.ShowAppHelp(c)
 	}
-	e, err := s.engine()
-	if err != nil {
-		return err
-	}
-	v, err := e.Version()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%s version %s\n", name, v.Version)
+	fmt.Printf("%s version %s\n", name, engine.Version)
 	return nil
 }
 

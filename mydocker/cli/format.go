@@ -44,7 +44,7 @@ func newListing(format, normal string, titles header) (*listing, error) {
 	body = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(strings.Trim(body, " "))
 	var err error
 	if l.template, err = templates.Parse(body); err != nil {
-		return nil, exit(1, "template parsing error: %w", err)
+		return nil, exit(1, "failed to parse template: %w", err)
 	}
 	return l, nil
 }

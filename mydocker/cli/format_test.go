@@ -116,7 +116,7 @@ func TestJSONRow(t *testing.T) {
 func TestBadFormat(t *testing.T) {
 	for format, want := range map[string]string{
 		"{{.Foo}}": "failed to execute template: template: :1:2: executing \"\" at <.Foo>: can't evaluate field Foo",
-		"{{.ID":    "template parsing error: template: :1: unclosed action",
+		"{{.ID":    "failed to parse template: template: :1: unclosed action",
 	} {
 		_, err := (&psOptions{format: format}).listing()
 		if err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -220,7 +220,11 @@ func (s *Store) State(id string) (*State, error) {
 
 // SaveState replaces the state. The caller holds the container's lock.
 func (s *Store) SaveState(id string, state *State) error {
-	return absent(id, disk.WriteJSON(s.StatePath(id), state, disk.Volatile))
+	err := disk.WriteJSON(s.StatePath(id), state, disk.Volatile)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return disk.OverwriteJSON(s.StatePath(id), state)
+	}
+	return absent(id, err)
 }
 
 func exists(path string) bool {

@@ -77,6 +77,25 @@ func WriteJSON(path string, v any, d Durability) error {
 	return WriteFile(path, append(data, '\n'), 0o600, d)
 }
 
+// OverwriteJSON writes v over the file at path, in the blocks it has already: the
+// last resort on a full disk, where WriteJSON has no room for a second file. A
+// crash in the middle tears it.
+func OverwriteJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("overwrite: %w", err)
+	}
+	defer file.Close()
+	if _, err := file.WriteAt(append(data, '\n'), 0); err != nil {
+		return fmt.Errorf("overwrite: %w", err)
+	}
+	return file.Truncate(int64(len(data)) + 1)
+}
+
 // ReadJSON reads what WriteJSON wrote. A file that is missing is an error that
 // matches os.ErrNotExist; one that cannot be parsed does not, so that a damaged
 // record is never taken for an absent one.

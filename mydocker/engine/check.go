@@ -173,8 +173,8 @@ func end(group cgroup.Group) error {
 }
 
 // removeParents removes INSTANCE/monitors and INSTANCE when nobody lives below.
-// The store lock keeps containers from being created and their locks from being
-// started, so that no monitor is about to enter what is removed.
+// With the store lock no container can be made, and with the locks of all of them
+// none started, so no monitor is about to enter what is removed.
 func (c *check) removeParents() error {
 	store, err := disk.TryAcquire(filepath.Join(c.config.Root, "store.lock"), disk.Exclusive)
 	if errors.Is(err, disk.ErrLocked) {

@@ -3,9 +3,11 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"minidocker/mydocker/container"
@@ -44,16 +46,14 @@ func (c *check) dead() error {
 	}
 	for _, id := range ids {
 		err := c.ifDead(id, func() {
-			state, err := c.containers.State(id)
-			if err == nil && running(state) {
-				c.report("container", id, fmt.Sprintf("its state says %s, but it has no monitor", state.Status),
-					func() error { return c.settle(id) })
-			}
+			settle := sync.OnceValue(func() error { return c.settle(id) })
 			dir := c.containers.RunDir(id)
-			if _, err := os.Lstat(dir); err == nil {
-				c.report("run directory", dir, "its container is dead", func() error { return c.settle(id) })
-			} else if n := len(c.leaks); c.repair && n > 0 && c.leaks[n-1].Object == id {
-				return
+			_, noDir := os.Lstat(dir)
+			if state, err := c.containers.State(id); err == nil && running(state) {
+				c.report("container", id, fmt.Sprintf("its state says %s, but it has no monitor", state.Status), settle)
+			}
+			if noDir == nil {
+				c.report("run directory", dir, "its container is dead", settle)
 			}
 		})
 		if err != nil {
@@ -129,9 +129,13 @@ func (c *check) records() error {
 	// Another root may use the same run root, and its containers have a run
 	// directory but no record here. Then nothing is repaired.
 	shared := len(all.foreign) > 0
+	lasting, err := c.lasting()
+	if err != nil || len(lasting) == 0 {
+		return err
+	}
 	found, err := c.containers.Check(c.repair && !shared)
 	for _, l := range found {
-		if shared && all.foreign[filepath.Base(l.Path)] {
+		if !lasting[l.Path] || shared && all.foreign[filepath.Base(l.Path)] {
 			continue
 		}
 		leak := Leak{Kind: "container", Object: l.Path, Reason: l.Why, Repaired: c.repair && !shared && l.Err == nil}
@@ -150,6 +154,27 @@ func (c *check) records() error {
 		c.leaks = append(c.leaks, leak)
 	}
 	return err
+}
+
+// lasting are the leftovers, by path, that are no removal about to succeed: its
+// last step removes the lock file and then the directory, and between the two
+// nothing shows that the remover lives.
+func (c *check) lasting() (map[string]bool, error) {
+	var paths map[string]bool
+	for end := time.Now().Add(grace / 4); ; time.Sleep(pause) {
+		found, err := c.containers.Check(false)
+		if err != nil {
+			return nil, err
+		}
+		seen := map[string]bool{}
+		for _, l := range found {
+			seen[l.Path] = paths == nil || paths[l.Path]
+		}
+		maps.DeleteFunc(seen, func(_ string, still bool) bool { return !still })
+		if paths = seen; len(paths) == 0 || time.Now().After(end) {
+			return paths, nil
+		}
+	}
 }
 
 // imageStore has the image store look through its own. Repair forgets images

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,11 +82,11 @@ func (c *check) judge(pid int, id string) string {
 		return ""
 	}
 	link, _ := os.Readlink(lock)
-	lockFile := filepath.Base(c.containers.LockPath(id))
-	if strings.HasSuffix(link, lockFile) {
+	lockFile := id + "/" + filepath.Base(c.containers.LockPath(id))
+	switch {
+	case strings.HasSuffix(link, lockFile): // its directory was renamed: it is being removed
 		return ""
-	}
-	if strings.Contains(link, lockFile) { // "... (deleted)", proc_pid_fd(5)
+	case strings.Contains(link, lockFile): // "... (deleted)", proc_pid_fd(5)
 		return "its container does not exist"
 	}
 	entries, _ := os.ReadDir(fds)
@@ -116,7 +117,8 @@ func (c *check) processes() error {
 			}
 		}
 	}
-	for pid, s := range suspects {
+	for _, pid := range slices.Sorted(maps.Keys(suspects)) {
+		s := suspects[pid]
 		c.report("process", fmt.Sprintf("%d (%s)", pid, s.command), s.reason, func() error { return c.kill(pid, s) })
 	}
 	return nil
@@ -161,13 +163,13 @@ func commandLine(pid int) []string {
 	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 }
 
-// isCommand tells whether a process is this program in one of its roles but
-// init, or another version of it.
+// isCommand tells whether a process is this program, perhaps another version of
+// it, in any role but init, which becomes the container's own program.
 func isCommand(pid int, argv []string) bool {
-	if len(argv) == 0 || len(argv) > 1 && argv[1] == "init" {
-		return len(argv) == 0
+	if len(argv) > 1 && argv[1] == "init" {
+		return false
 	}
-	return filepath.Base(argv[0]) == "mydocker" || same(fmt.Sprintf("/proc/%d/exe", pid), "/proc/self/exe")
+	return len(argv) > 0 && filepath.Base(argv[0]) == "mydocker" || same(fmt.Sprintf("/proc/%d/exe", pid), "/proc/self/exe")
 }
 
 // holders lists the processes that have a file open.

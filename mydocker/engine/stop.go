@@ -70,16 +70,21 @@ func (e *Engine) Remove(ref string, o RemoveOptions) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for killed := false; ; {
 		lock, err := e.containers.TryLock(id)
 		if err == nil {
 			defer lock.Release()
 			return e.removeDead(id)
 		}
-		if !errors.Is(err, disk.ErrLocked) {
-			return err
+		if errors.Is(err, disk.ErrLocked) {
+			err = e.endMonitor(id, o.Force)
+			killed = killed || o.Force
 		}
-		if err := e.endMonitor(id, o.Force); err != nil {
+		var gone *container.NotFoundError
+		if killed && errors.As(err, &gone) {
+			return nil // by --rm: its monitor has removed it
+		}
+		if err != nil {
 			return err
 		}
 	}

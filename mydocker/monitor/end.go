@@ -1,8 +1,12 @@
 package monitor
 
 import (
+	"fmt"
+	"os"
 	"strconv"
 	"time"
+
+	"minidocker/mydocker/disk"
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
@@ -31,14 +35,16 @@ func (m *Monitor) awaitEnd() {
 	}
 	kills, _ := m.group.OOMKills()
 	m.process.Close()
-	m.group.Delete()
+	cleanErr := m.group.Delete()
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state.Status, m.state.Pid = api.StateExited, 0
 	m.state.ExitCode, m.state.OOMKilled = code, kills > 0
 	m.state.FinishedAt = time.Now().UTC()
-	m.saveState() // on a full disk the old state says running, and the free lock that it is not
+	if err := m.saveState(); cleanErr == nil {
+		cleanErr = err
+	}
 	if m.state.OOMKilled {
 		m.event(events.ActionOOM, nil)
 	}
@@ -46,16 +52,22 @@ func (m *Monitor) awaitEnd() {
 		"exitCode":     strconv.Itoa(code),
 		"execDuration": strconv.Itoa(int(m.state.FinishedAt.Sub(m.state.StartedAt).Seconds())),
 	})
-	if m.record.HostConfig.AutoRemove {
-		m.remove()
-	}
-	m.leave()
+	m.finish(cleanErr)
 }
 
-// remove removes the container from within its monitor. What it cannot remove
-// the next command finds and removes.
-func (m *Monitor) remove() {
-	if err := m.store.Remove(m.id()); err == nil {
-		m.event(events.ActionDestroy, nil)
+// finish removes the container if it was asked to go, or else its run directory,
+// and leaves. With an error the run directory stays: it tells the next command
+// that there is something to reconcile. The caller holds mu.
+func (m *Monitor) finish(err error) {
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "monitor:", err)
+	case m.record.HostConfig.AutoRemove:
+		if err := m.store.Remove(m.id()); err == nil {
+			m.event(events.ActionDestroy, nil)
+		}
+	default:
+		disk.RemoveAll(m.store.RunDir(m.id()))
 	}
+	m.leave()
 }

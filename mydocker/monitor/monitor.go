@@ -158,16 +158,23 @@ func (m *Monitor) leaveIfIdle() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.phase == created && m.clients == 0 {
-		m.leave()
+		m.leaveCreated()
 	}
 }
 
-// leave takes the end of the monitor, not of the container, since that was not
-// started. The run directory goes first: while it exists with the lock free, it
-// tells that a monitor has died. The caller holds mu.
+// leaveCreated leaves a container that was not started as it is. Its run
+// directory goes first: while that exists with the lock free, it tells that a
+// monitor has died. The caller holds mu.
+func (m *Monitor) leaveCreated() {
+	disk.RemoveAll(m.store.RunDir(m.id()))
+	m.leave()
+}
+
+// leave gives up the lock and the socket, in this order: who finds nobody to
+// talk to finds the lock free. Clients are told what there is to tell, and the
+// process ends. The caller holds mu.
 func (m *Monitor) leave() {
 	m.phase = ended
-	disk.RemoveAll(m.store.RunDir(m.id()))
 	m.lock.Release()
 	m.listener.Close()
 	close(m.over)
@@ -185,9 +192,14 @@ func (m *Monitor) saveState() error { return m.store.SaveState(m.id(), m.state) 
 // hello, and the client looks again who has the lock.
 func (m *Monitor) handle(conn *net.UnixConn) {
 	defer conn.Close()
-	request, err := attach.Accept(conn)
+	request, traced, err := attach.Accept(conn)
 	if err != nil {
 		return
+	}
+	if traced != nil {
+		trace.Join(traced, "monitor", request.Trace)
+		defer traced.Close()
+		defer trace.Stop()
 	}
 	m.mu.Lock()
 	gone := m.phase == ended
@@ -232,7 +244,7 @@ func (m *Monitor) release() error {
 	case running:
 		return fmt.Errorf("container is running: stop the container before removing or force remove")
 	case created:
-		m.leave()
+		m.leaveCreated()
 	}
 	return nil
 }

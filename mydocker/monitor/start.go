@@ -141,17 +141,8 @@ func (m *Monitor) failed(err error) {
 		m.process = nil
 	}
 	m.streams.close()
-	m.group.Kill()
-	m.group.Delete()
-	m.state.Error = err.Error()
-	m.state.ExitCode = exitCode(err)
-	m.state.Pid = 0
-	if m.record.HostConfig.AutoRemove {
-		m.remove()
-	} else {
-		m.saveState()
-	}
-	m.leave()
+	m.state.Error, m.state.ExitCode, m.state.Pid = err.Error(), exitCode(err), 0
+	m.finish(errors.Join(m.group.Kill(), m.group.Delete(), m.saveState()))
 }
 
 // exitCode is the exit code that goes with an error of a start: Docker's, or

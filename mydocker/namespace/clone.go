@@ -7,32 +7,43 @@ package namespace
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
+// kinds are the namespaces Linux has (namespaces(7)).
+var kinds = []struct {
+	kind specs.LinuxNamespaceType
+	flag uintptr
+	name string
+}{
+	{specs.UserNamespace, unix.CLONE_NEWUSER, "CLONE_NEWUSER"}, {specs.MountNamespace, unix.CLONE_NEWNS, "CLONE_NEWNS"},
+	{specs.PIDNamespace, unix.CLONE_NEWPID, "CLONE_NEWPID"}, {specs.NetworkNamespace, unix.CLONE_NEWNET, "CLONE_NEWNET"},
+	{specs.IPCNamespace, unix.CLONE_NEWIPC, "CLONE_NEWIPC"}, {specs.UTSNamespace, unix.CLONE_NEWUTS, "CLONE_NEWUTS"},
+	{specs.CgroupNamespace, unix.CLONE_NEWCGROUP, "CLONE_NEWCGROUP"}, {specs.TimeNamespace, unix.CLONE_NEWTIME, "CLONE_NEWTIME"},
+}
+
 // flagOf gives the clone(2) flag of a namespace type, 0 for an unknown one.
-func flagOf(t specs.LinuxNamespaceType) int {
-	switch t {
-	case specs.UserNamespace:
-		return unix.CLONE_NEWUSER
-	case specs.MountNamespace:
-		return unix.CLONE_NEWNS
-	case specs.PIDNamespace:
-		return unix.CLONE_NEWPID
-	case specs.NetworkNamespace:
-		return unix.CLONE_NEWNET
-	case specs.IPCNamespace:
-		return unix.CLONE_NEWIPC
-	case specs.UTSNamespace:
-		return unix.CLONE_NEWUTS
-	case specs.CgroupNamespace:
-		return unix.CLONE_NEWCGROUP
-	case specs.TimeNamespace:
-		return unix.CLONE_NEWTIME
+func flagOf(t specs.LinuxNamespaceType) uintptr {
+	for _, k := range kinds {
+		if k.kind == t {
+			return k.flag
+		}
 	}
 	return 0
+}
+
+// Names writes clone flags as their names joined by "|".
+func Names(flags uintptr) string {
+	var names []string
+	for _, k := range kinds {
+		if flags&k.flag != 0 {
+			names = append(names, k.name)
+		}
+	}
+	return strings.Join(names, "|")
 }
 
 // CloneFlags gives the flags by which clone(2) makes the namespaces that have
@@ -46,7 +57,7 @@ func CloneFlags(namespaces []specs.LinuxNamespace) (uintptr, error) {
 			return 0, fmt.Errorf("unknown namespace type %q", ns.Type)
 		}
 		if ns.Path == "" && flag != unix.CLONE_NEWCGROUP {
-			flags |= uintptr(flag)
+			flags |= flag
 		}
 	}
 	return flags, nil

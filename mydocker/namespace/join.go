@@ -40,10 +40,10 @@ func enter(ns specs.LinuxNamespace) error {
 		}
 	}
 	trace.Step("setns", "%s %s", ns.Type, ns.Path)
-	return unix.Setns(int(file.Fd()), flagOf(ns.Type))
+	return unix.Setns(int(file.Fd()), int(flagOf(ns.Type)))
 }
 
-// Own tells whether the process behind pidfd's pid has a user namespace other
+// ownUser tells whether the process behind pidfd's pid has a user namespace other
 // than the caller's.
 func ownUser(pid int) (bool, error) {
 	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/user", pid))

@@ -47,12 +47,8 @@ func openSource(m specs.Mount, o options) (*Source, error) {
 		return nil, err
 	}
 	source := &Source{mount: os.NewFile(uintptr(fd), m.Source)}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, err
-	}
-	source.directory = st.Mode&unix.S_IFMT == unix.S_IFDIR
-	return source, nil
+	source.directory, err = isDirectory(source.mount)
+	return source, err
 }
 
 // MountAll mounts mounts in their order below root. sources is what OpenSources
@@ -78,12 +74,18 @@ func mountOne(root *os.File, m specs.Mount, source *Source) error {
 	if m.Type == "cgroup" && source == nil {
 		return mountCgroup(root, m, o)
 	}
+	if m.Type == "tmpfs" && source == nil {
+		o.data = append(o.data, coveredMode(root, m.Destination, o.data)...)
+	}
 	directory := source == nil || source.directory
 	point, err := target(root, m.Destination, directory)
 	if err != nil {
 		return err
 	}
 	defer point.Close()
+	if is, err := isDirectory(point); err != nil || is != directory {
+		return errKind
+	}
 	var mount *os.File
 	if source != nil {
 		trace.Step("move_mount", "bind %s on %s (%s)", m.Source, m.Destination, strings.Join(m.Options, ","))
@@ -101,6 +103,36 @@ func mountOne(root *os.File, m specs.Mount, source *Source) error {
 		return err
 	}
 	return propagate(mount, o)
+}
+
+// errKind has Docker's words.
+var errKind = errors.New("not a directory: Are you trying to mount a directory onto a file (or vice-versa)? " +
+	"Check if the specified host path exists and is the expected type")
+
+func isDirectory(file *os.File) (bool, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(int(file.Fd()), &st)
+	return st.Mode&unix.S_IFMT == unix.S_IFDIR, err
+}
+
+// coveredMode gives a tmpfs without a mode option the mode of the directory it
+// covers, as runc does.
+func coveredMode(root *os.File, path string, data []string) []string {
+	for _, option := range data {
+		if strings.HasPrefix(option, "mode=") {
+			return nil
+		}
+	}
+	covered, err := lookup(root, path, unix.O_DIRECTORY)
+	if err != nil {
+		return nil
+	}
+	defer covered.Close()
+	var st unix.Stat_t
+	if unix.Fstat(int(covered.Fd()), &st) != nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("mode=%o", st.Mode&0o7777)}
 }
 
 // newMount makes a detached mount of a new file system instance.

@@ -102,7 +102,11 @@ func target(root *os.File, path string, directory bool) (*os.File, error) {
 		return nil, err
 	}
 	if directory {
-		return MakeDir(root, path)
+		dir, err := MakeDir(root, path)
+		if errors.Is(err, unix.ENOTDIR) {
+			err = errKind
+		}
+		return dir, err
 	}
 	return makeFile(root, path)
 }

@@ -20,7 +20,6 @@ import (
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/namespace"
-	"minidocker/mydocker/security"
 	"minidocker/mydocker/trace"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -50,27 +49,6 @@ type Process struct {
 	sync   channel
 	pidfd  int
 	exited chan unix.WaitStatus
-}
-
-// The descriptors init finds, after 0, 1 and 2.
-const (
-	syncFD = 3 + iota
-	payloadFD
-	fifoFD
-	rootFD
-	programFD
-	traceFD
-	endFD
-)
-
-// payload is what init is told.
-type payload struct {
-	Spec          *specs.Spec // without its seccomp profile
-	Filter        []unix.SockFilter
-	FilterFlags   []specs.LinuxSeccompFlag
-	Process       *specs.Process
-	HasRoot       bool
-	DieWithParent bool
 }
 
 // Create makes the process that bundle's config.json describes and takes it to
@@ -132,27 +110,15 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 		return nil, err
 	}
 	defer fifoFile.Close()
-	message, err := writePayload(spec, o)
+	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, DieWithParent: o.DieWithParent}, spec.Linux.Seccomp)
 	if err != nil {
+		os.Remove(fifo)
 		return nil, err
 	}
-	defer message.Close()
-	parent, child, err := newChannel()
-	if err != nil {
-		return nil, err
-	}
-	defer child.file.Close()
-	program, err := openSelf()
-	if err != nil {
-		return nil, err
-	}
-	defer program.Close()
-	files := make([]*os.File, endFD)
-	copy(files, o.Stdio[:])
-	files[syncFD], files[payloadFD], files[fifoFD], files[rootFD] = child.file, message, fifoFile, o.Root
-	p := &Process{fifo: fifo, sync: parent, exited: make(chan unix.WaitStatus, 1)}
-	if err := p.clone(spec, group, program, files); err != nil {
-		parent.file.Close()
+	defer l.close()
+	p := &Process{fifo: fifo, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
+	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root)); err != nil {
+		l.parent.file.Close()
 		os.Remove(fifo)
 		return nil, err
 	}
@@ -161,7 +127,7 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 
 // clone starts init in its namespaces and cgroup. The thread that clones waits
 // for it too: when that thread ended, a PDEATHSIG would fire.
-func (p *Process) clone(spec *specs.Spec, group cgroup.Group, program *os.File, files []*os.File) error {
+func (p *Process) clone(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File) error {
 	flags, err := namespace.CloneFlags(spec.Linux.Namespaces)
 	if err != nil {
 		return err
@@ -180,7 +146,14 @@ func (p *Process) clone(spec *specs.Spec, group cgroup.Group, program *os.File, 
 			return
 		}
 		trace.Step("clone", "init, flags %s", namespace.Names(flags))
-		process, err := startInit(program, []string{"mydocker", "init"}, attr, files)
+		// By descriptor: the file has no path. It is one of init's own descriptors,
+		// because those are put in place before it executes, over whatever had their numbers.
+		fds := make([]uintptr, len(files))
+		for i, file := range files {
+			fds[i] = file.Fd()
+		}
+		process, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(programFD), []string{"mydocker", "init"},
+			&syscall.ProcAttr{Env: l.env, Files: fds, Sys: attr})
 		if leaveErr := leave(); err == nil && leaveErr != nil {
 			err = fmt.Errorf("leave cgroup: %w", leaveErr)
 		}
@@ -195,34 +168,6 @@ func (p *Process) clone(spec *specs.Spec, group cgroup.Group, program *os.File, 
 	return <-started
 }
 
-// startInit executes the program by descriptor: the file has no path. The
-// descriptor is one of init's own, because the child's descriptors are put in
-// place before it executes, over whatever had their numbers.
-func startInit(program *os.File, args []string, attr *syscall.SysProcAttr, files []*os.File) (int, error) {
-	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer null.Close()
-	files[programFD] = program
-	fds := make([]uintptr, len(files))
-	for i, file := range files {
-		if file == nil {
-			file = null
-		}
-		fds[i] = file.Fd()
-	}
-	env := []string{"GOMAXPROCS=1", "GOGC=off"} // init is short: no collector, few threads
-	if output := trace.Output(); output != nil {
-		fds[traceFD] = output.Fd()
-		env = append(env, trace.Variable(traceFD))
-	}
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(programFD), args,
-		&syscall.ProcAttr{Env: env, Files: fds, Sys: attr})
-	runtime.KeepAlive(files)
-	return pid, err
-}
-
 func makeFifo(state string) (path string, file *os.File, err error) {
 	path = filepath.Join(state, "exec.fifo")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
@@ -234,38 +179,6 @@ func makeFifo(state string) (path string, file *os.File, err error) {
 	}
 	file, err = os.OpenFile(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	return path, file, err
-}
-
-// writePayload compiles the seccomp profile while init is not yet waiting for
-// it, and puts everything into a file in memory, which has no size limit.
-func writePayload(spec *specs.Spec, o Options) (*os.File, error) {
-	p := payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, DieWithParent: o.DieWithParent}
-	return encodePayload(p, spec.Linux.Seccomp)
-}
-
-func encodePayload(p payload, profile *specs.LinuxSeccomp) (*os.File, error) {
-	if profile != nil {
-		filter, err := security.Compile(profile)
-		if err != nil {
-			return nil, fmt.Errorf("compile seccomp profile: %w", err)
-		}
-		p.Filter, p.FilterFlags = filter, profile.Flags
-	}
-	if p.Spec != nil {
-		bare, linux := *p.Spec, *p.Spec.Linux
-		linux.Seccomp, bare.Linux, bare.Process = nil, &linux, nil
-		p.Spec = &bare
-	}
-	fd, err := unix.MemfdCreate("payload", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w", err)
-	}
-	file := os.NewFile(uintptr(fd), "payload")
-	if err := json.NewEncoder(file).Encode(p); err != nil {
-		return nil, err
-	}
-	_, err = file.Seek(0, 0)
-	return file, err
 }
 
 // prepare takes init from its first stop to its second.

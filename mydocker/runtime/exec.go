@@ -8,7 +8,6 @@ import (
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
-	"minidocker/mydocker/trace"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -44,47 +43,21 @@ func hasRoom(group cgroup.Group) bool {
 }
 
 func spawnExec(spec *specs.Spec, pid int, process *specs.Process, group cgroup.Group, inGroup bool, o Options) (*Process, error) {
-	message, err := encodePayload(payload{Process: process}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Process: process}, spec.Linux.Seccomp)
 	if err != nil {
 		return nil, err
 	}
-	defer message.Close()
-	parent, child, err := newChannel()
-	if err != nil {
-		return nil, err
-	}
-	defer child.file.Close()
-	program, err := openSelf()
-	if err != nil {
-		return nil, err
-	}
-	defer program.Close()
-	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer null.Close()
-	files := []*os.File{null, null, null, child.file, message}
-	for i, file := range o.Stdio {
-		if file != nil {
-			files[i] = file
-		}
-	}
-	env := []string{"GOMAXPROCS=1", "GOGC=off"}
-	if output := trace.Output(); output != nil {
-		env = append(env, trace.Variable(len(files)))
-		files = append(files, output)
-	}
-	childOf := namespace.Child{Program: program, Args: []string{"mydocker", "init", "exec"}, Env: env, Files: files}
+	defer l.close()
+	child := namespace.Child{Program: l.program, Args: []string{"mydocker", "init", "exec"}, Env: l.env, Files: l.files(o.Stdio, nil, nil)}
 	if inGroup {
-		childOf.Enter = group.Enter
+		child.Enter = group.Enter
 	}
-	pid, err = namespace.Spawn(pid, childOf)
+	pid, err = namespace.Spawn(pid, child)
 	if err != nil {
-		parent.file.Close()
+		l.parent.file.Close()
 		return nil, err
 	}
-	p := &Process{Pid: pid, sync: parent, exited: make(chan unix.WaitStatus, 1)}
+	p := &Process{Pid: pid, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
 	if p.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
 		return nil, fmt.Errorf("pidfd_open %d: %w", pid, err)
 	}
@@ -95,14 +68,14 @@ func spawnExec(spec *specs.Spec, pid int, process *specs.Process, group cgroup.G
 // prepareExec waits until the process has its credentials. It is in the cgroup
 // before the command's first instruction.
 func (p *Process) prepareExec(process *specs.Process, group cgroup.Group, add bool) error {
-	if err := adjustOOM(p.Pid, process.OOMScoreAdj); err != nil {
-		return err
-	}
 	terminal, err := p.sync.expect(stageReady)
 	if err != nil {
 		return err
 	}
 	p.Terminal = terminal
+	if err := adjustOOM(p.Pid, process.OOMScoreAdj); err != nil {
+		return err
+	}
 	if add {
 		if err := group.Add(p.Pid); err != nil {
 			return fmt.Errorf("enter cgroup: %w", err)

@@ -1,0 +1,110 @@
+package runtime
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"minidocker/mydocker/security"
+	"minidocker/mydocker/trace"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// The descriptors init finds after 0, 1 and 2; what it does not need is /dev/null.
+const (
+	syncFD = 3 + iota
+	payloadFD
+	fifoFD
+	rootFD
+	programFD
+	traceFD
+)
+
+// payload is what init is told.
+type payload struct {
+	Spec          *specs.Spec // without its process and seccomp profile; nil for an exec
+	Process       *specs.Process
+	Filter        []unix.SockFilter
+	FilterFlags   []specs.LinuxSeccompFlag
+	HasRoot       bool
+	DieWithParent bool
+}
+
+// launch is what it takes to start init.
+type launch struct {
+	parent, child          channel
+	message, program, null *os.File
+	env                    []string
+}
+
+func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
+	l = &launch{env: []string{"GOMAXPROCS=1", "GOGC=off"}} // init is short: no collector, few threads
+	if traced, _ := trace.Output(); traced != nil {
+		l.env = append(l.env, trace.Variable(traceFD))
+	}
+	defer func() {
+		if err != nil {
+			l.close()
+			l.parent.file.Close()
+		}
+	}()
+	if l.parent, l.child, err = newChannel(); err != nil {
+		return nil, err
+	}
+	if l.null, err = os.OpenFile("/dev/null", os.O_RDWR, 0); err != nil {
+		return l, err
+	}
+	if l.program, err = openSelf(); err != nil {
+		return l, err
+	}
+	l.message, err = writePayload(p, profile)
+	return l, err
+}
+
+// close closes what init has copies of; parent is the caller's.
+func (l *launch) close() {
+	for _, file := range []*os.File{l.child.file, l.message, l.program, l.null} {
+		file.Close() // of a nil file an error, not a panic
+	}
+}
+
+// files are init's descriptors in their order.
+func (l *launch) files(stdio [3]*os.File, fifo, root *os.File) []*os.File {
+	traced, _ := trace.Output()
+	files := []*os.File{stdio[0], stdio[1], stdio[2], l.child.file, l.message, fifo, root, l.program, traced}
+	for i, file := range files {
+		if file == nil {
+			files[i] = l.null
+		}
+	}
+	return files
+}
+
+// writePayload compiles the seccomp profile and puts everything into a file in
+// memory, which has no size limit.
+func writePayload(p payload, profile *specs.LinuxSeccomp) (*os.File, error) {
+	if profile != nil {
+		filter, err := security.Compile(profile)
+		if err != nil {
+			return nil, fmt.Errorf("compile seccomp profile: %w", err)
+		}
+		p.Filter, p.FilterFlags = filter, profile.Flags
+	}
+	if p.Spec != nil {
+		bare, linux := *p.Spec, *p.Spec.Linux
+		linux.Seccomp, bare.Linux, bare.Process = nil, &linux, nil
+		p.Spec = &bare
+	}
+	fd, err := unix.MemfdCreate("payload", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "payload")
+	if err := json.NewEncoder(file).Encode(p); err != nil {
+		return nil, err
+	}
+	_, err = file.Seek(0, 0)
+	return file, err
+}
