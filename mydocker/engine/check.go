@@ -61,8 +61,8 @@ func (c *check) report(kind, object, reason string, mend func() error) {
 // nothing: a container's mounts are in its monitor's namespace or its own. The
 // engine's directories themselves may be on a file system of their own.
 func (c *check) mounts() error {
-	// Not /proc/self: that is the process's first thread, which may be gone to
-	// another mount namespace (overlay.Mount.Open).
+	// Not /proc/self: that is the process's first thread, which overlay.Mount.Open
+	// may have sent to another mount namespace.
 	data, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		return fmt.Errorf("check mounts: %w", err)

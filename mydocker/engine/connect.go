@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/monitor"
+	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/trace"
 )
 
@@ -118,9 +118,7 @@ func (e *Engine) startInMonitors(path string, args []string, attr *syscall.ProcA
 	if err != nil {
 		return err
 	}
-	failed := make(chan error)
-	go func() {
-		runtime.LockOSThread()
+	return namespace.OnThread(func() error {
 		leave, err := group.Enter(attr.Sys)
 		if errors.Is(err, os.ErrNotExist) {
 			if err = group.Create(nil); err == nil {
@@ -128,17 +126,12 @@ func (e *Engine) startInMonitors(path string, args []string, attr *syscall.ProcA
 			}
 		}
 		if err != nil {
-			failed <- err
-			return // and the thread with it, wherever it is
+			return err
 		}
-		process, err := syscall.ForkExec(path, args, attr)
-		if leaveErr := leave(); leaveErr == nil {
-			runtime.UnlockOSThread()
-		}
-		failed <- err
+		pid, err := syscall.ForkExec(path, args, attr)
 		if err == nil {
-			syscall.Wait4(process, nil, 0, nil) // a caller that lives on shall not collect zombies
+			go syscall.Wait4(pid, nil, 0, nil) // a caller that lives on shall not collect zombies
 		}
-	}()
-	return <-failed
+		return errors.Join(err, leave())
+	})
 }

@@ -20,13 +20,18 @@ type Finding struct {
 	Fix    string // if not OK: what to do about it
 }
 
-// Doctor tells whether this host can run containers. Each thing is not looked up
+// Doctor is Diagnose of the engine's own configuration.
+func (e *Engine) Doctor() []Finding { return Diagnose(e.config) }
+
+// Diagnose tells whether this host can run containers. Each thing is not looked up
 // but tried: namespaces are made, an overlay is mounted, a cgroup is limited. All
 // of it ends with a thread, a child process or a descriptor, but for one directory
 // below Root and one cgroup, whose names hold the pid; Check removes what a
-// doctor that was killed left of these.
-func (e *Engine) Doctor() []Finding {
-	d := &doctor{root: e.config.Root, instance: e.config.Instance}
+// doctor that was killed left of these. It needs no open engine, and says so if it
+// lacks privileges.
+func Diagnose(c Config) []Finding {
+	c = c.withDefaults()
+	d := &doctor{root: c.Root, instance: c.Instance}
 	d.kernel()
 	d.privileges()
 	d.namespaces()

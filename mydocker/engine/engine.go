@@ -10,11 +10,12 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
@@ -43,20 +44,18 @@ type Engine struct {
 	journal    *journal.Journal
 }
 
+func (c Config) withDefaults() Config {
+	c.Root, c.RunRoot = cmp.Or(c.Root, "/var/lib/mydocker"), cmp.Or(c.RunRoot, "/run/mydocker")
+	c.Instance = cmp.Or(c.Instance, "mydocker")
+	return c
+}
+
 // Open opens the engine, and makes its directories if they are missing. It needs
 // root's privileges.
 func Open(c Config) (*Engine, error) {
-	if c.Root == "" {
-		c.Root = "/var/lib/mydocker"
-	}
-	if c.RunRoot == "" {
-		c.RunRoot = "/run/mydocker"
-	}
-	if c.Instance == "" {
-		c.Instance = "mydocker"
-	}
-	if !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`).MatchString(c.Instance) {
-		return nil, fmt.Errorf("instance %q: letters, digits, - and _ only", c.Instance)
+	c = c.withDefaults()
+	if strings.ContainsAny(c.Instance, "/. \t\n") {
+		return nil, fmt.Errorf("instance %q: it becomes the name of a cgroup, without /, . and blanks", c.Instance)
 	}
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("permission denied: containers need root; try: sudo %s", filepath.Base(os.Args[0]))

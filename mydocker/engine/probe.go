@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -13,24 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// onThread runs f on a thread that ends with it, so f may change the thread in
-// any way. It is never the process's first thread: that cannot end, and
-// /proc/self shows what became of it.
-func onThread(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == os.Getpid() {
-			err := onThread(f) // on another, this one being taken
-			runtime.UnlockOSThread()
-			done <- err
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
 
 // waiting is a child process that does nothing until it is ended, by end or by
 // the end of this process.
@@ -118,7 +99,7 @@ func probeMountAPI() (string, error) {
 // probeSeccomp gives a thread a filter that allows everything.
 func probeSeccomp() (string, error) {
 	allow := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW}}
-	return "filters work", onThread(func() error { return security.Install(allow, nil) })
+	return "filters work", namespace.OnThread(func() error { return security.Install(allow, nil) })
 }
 
 func probePidfd() (string, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/overlay"
 
 	"github.com/docker/go-units"
@@ -176,7 +177,7 @@ func probeIDMap(dir string) (string, error) {
 			return "", err
 		}
 	}
-	return "below overlays too", onThread(func() error { return overlayOn(tree, dir) })
+	return "below overlays too", namespace.OnThread(func() error { return overlayOn(tree, dir) })
 }
 
 // overlayOn attaches the tree and an overlay on it in the calling thread's own

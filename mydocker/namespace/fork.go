@@ -10,11 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockForGood binds the goroutine to its thread and never lets go, so the Go
-// runtime ends the thread with the goroutine: what the thread joined, no other
-// goroutine ever runs in.
-func lockForGood() { runtime.LockOSThread() }
-
 // job is all the child of rawSpawn needs, laid out before the fork: after it
 // the child can neither allocate nor call anything but the kernel.
 type job struct {

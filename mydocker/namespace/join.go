@@ -12,8 +12,8 @@ import (
 )
 
 // Enter moves the calling thread into the namespaces that have a path, so that
-// the process it clones next is born in them. The caller has locked the thread
-// and never unlocks it.
+// the process it clones next is born in them. The caller runs on a
+// thread of its own, see OnThread.
 func Enter(namespaces []specs.LinuxNamespace) error {
 	for _, ns := range namespaces {
 		if ns.Path == "" {
@@ -74,18 +74,11 @@ type Child struct {
 // The PID namespace is the exception: joining it counts for children only, so
 // the parent's thread joins it, and ends.
 func Spawn(pid int, child Child) (int, error) {
-	type result struct {
-		pid int
-		err error
-	}
-	done := make(chan result)
-	go func() {
-		lockForGood()
-		pid, err := spawn(pid, child)
-		done <- result{pid, err}
-	}()
-	r := <-done
-	return r.pid, r.err
+	err := OnThread(func() (err error) {
+		pid, err = spawn(pid, child)
+		return err
+	})
+	return pid, err
 }
 
 func spawn(pid int, child Child) (int, error) {

@@ -12,9 +12,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
+	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/trace"
 
 	"golang.org/x/sys/unix"
@@ -56,18 +56,12 @@ func (m Mount) Prepare(uid, gid int) error {
 // goes with the thread. (fsopen(2) makes detached mounts without a thread, but
 // takes at most 255 bytes of lowerdir, and one layer at a time only since 6.5.)
 func (m Mount) Open() (*os.File, error) {
-	type result struct {
-		mount *os.File
-		err   error
-	}
-	done := make(chan result)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-		mount, err := m.openInOwnNamespace()
-		done <- result{mount, err}
-	}()
-	r := <-done
-	return r.mount, r.err
+	var mount *os.File
+	err := namespace.OnThread(func() (err error) {
+		mount, err = m.openInOwnNamespace()
+		return err
+	})
+	return mount, err
 }
 
 func (m Mount) openInOwnNamespace() (*os.File, error) {

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 
@@ -125,47 +124,49 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 	return p, nil
 }
 
-// clone starts init in its namespaces and cgroup. The thread that clones waits
-// for it too: when that thread ended, a PDEATHSIG would fire.
+// clone starts init. The thread that clones waits for it too: when that thread
+// ended, a PDEATHSIG would fire.
 func (p *Process) clone(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File) error {
+	started := make(chan error)
+	go namespace.OnThread(func() error {
+		err := p.cloneHere(spec, group, l, files)
+		started <- err
+		if err == nil {
+			p.reap()
+		}
+		return nil
+	})
+	return <-started
+}
+
+// cloneHere starts init from a thread that is given up afterwards: it may have
+// joined namespaces.
+func (p *Process) cloneHere(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File) error {
 	flags, err := namespace.CloneFlags(spec.Linux.Namespaces)
 	if err != nil {
 		return err
 	}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread may have changed namespaces
-		if err := namespace.Enter(spec.Linux.Namespaces); err != nil {
-			started <- err
-			return
-		}
-		attr := &syscall.SysProcAttr{Cloneflags: flags, PidFD: &p.pidfd}
-		leave, err := group.Enter(attr)
-		if err != nil {
-			started <- fmt.Errorf("enter cgroup: %w", err)
-			return
-		}
-		trace.Step("clone", "init, flags %s", namespace.Names(flags))
-		// By descriptor: the file has no path. It is one of init's own descriptors,
-		// because those are put in place before it executes, over whatever had their numbers.
-		fds := make([]uintptr, len(files))
-		for i, file := range files {
-			fds[i] = file.Fd()
-		}
-		process, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(programFD), []string{"mydocker", "init"},
-			&syscall.ProcAttr{Env: l.env, Files: fds, Sys: attr})
-		if leaveErr := leave(); err == nil && leaveErr != nil {
-			err = fmt.Errorf("leave cgroup: %w", leaveErr)
-		}
-		if err != nil {
-			started <- fmt.Errorf("clone init: %w", err)
-			return
-		}
-		p.Pid = process
-		started <- nil
-		p.reap()
-	}()
-	return <-started
+	if err := namespace.Enter(spec.Linux.Namespaces); err != nil {
+		return err
+	}
+	attr := &syscall.SysProcAttr{Cloneflags: flags, PidFD: &p.pidfd}
+	leave, err := group.Enter(attr)
+	if err != nil {
+		return fmt.Errorf("enter cgroup: %w", err)
+	}
+	fds := make([]uintptr, len(files))
+	for i, file := range files {
+		fds[i] = file.Fd()
+	}
+	trace.Step("clone", "init, flags %s", namespace.Names(flags))
+	// By descriptor: the file has no path. It is one of init's own descriptors,
+	// because those are put in place before it executes, over whatever had their numbers.
+	p.Pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(programFD), []string{"mydocker", "init"},
+		&syscall.ProcAttr{Env: l.env, Files: fds, Sys: attr})
+	if err != nil {
+		err = fmt.Errorf("clone init: %w", err)
+	}
+	return errors.Join(err, leave())
 }
 
 func makeFifo(state string) (path string, file *os.File, err error) {
