@@ -49,6 +49,8 @@ func openPipes(stdin bool, user specs.User) (s streams, err error) {
 			s.theirs[0], s.stdin = r, w
 		} else {
 			s.theirs[fd] = w
+			// Room for what the container writes while the last piece is logged.
+			unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 1<<20)
 			s.output = append(s.output, stream{r, byte(fd), [...]string{1: "stdout", 2: "stderr"}[fd]})
 		}
 		if err := s.theirs[fd].Chown(int(user.UID), int(user.GID)); err != nil {
@@ -107,8 +109,8 @@ func (m *Monitor) copyOutput(out stream) {
 			}
 			m.broadcast(out.kind, buffer[:n])
 		}
-		if n == len(buffer) && n < 64<<10 {
-			buffer = make([]byte, 64<<10)
+		if n == len(buffer) && n < 256<<10 {
+			buffer = make([]byte, 256<<10)
 		}
 		if err != nil && !m.terminalIdle(err) {
 			return

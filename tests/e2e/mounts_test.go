@@ -165,7 +165,7 @@ func TestMountTmpfs(t *testing.T) {
 		got := h.ok("run", "--rm", c.flag, c.value, "busybox", "sh", "-c",
 			`echo $(awk -v t="$0" '$2 == t {print $3, $4}' /proc/self/mounts) $(stat -c %a "$0")`, c.target)
 		got = strings.Replace(strings.TrimPrefix(got, "tmpfs "), ",inode64", "", 1) // a default of some kernels
-		if c.target == "/home" { // which Docker sets by chmod
+		if c.target == "/home" {                                                    // which Docker sets by chmod
 			got = strings.Replace(got, ",mode=755", "", 1)
 		}
 		equal(t, c.flag+" "+c.value, got, c.want)
