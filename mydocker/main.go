@@ -18,7 +18,7 @@ func main() {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "init":
-			runtime.Init(os.Args[2:])
+			runtime.Init()
 		case "monitor":
 			os.Exit(monitor.Run(os.Args[2:]))
 		}

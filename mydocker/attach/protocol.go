@@ -48,6 +48,7 @@ const (
 	Kill    Verb = "kill"
 	Resize  Verb = "resize"
 	Exec    Verb = "exec"
+	Execs   Verb = "execs"   // which commands run beside the first process
 	Release Verb = "release" // of a container that was never started: end, give up the lock
 )
 
@@ -73,6 +74,8 @@ type Response struct {
 	NotRunning bool   `json:",omitempty"` // Error is that the container does not run
 	ExitCode   int    `json:",omitempty"` // wait, exec
 	Terminal   bool   `json:",omitempty"` // attach, exec: the streams are one terminal
+
+	ExecIDs []string `json:",omitempty"` // execs
 }
 
 // Error is an error a monitor answered with.

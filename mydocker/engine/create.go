@@ -146,7 +146,7 @@ func prepareMounts(config *api.Config, host *api.HostConfig) ([]api.MountPoint, 
 		case mount.TypeVolume:
 			return nil, fmt.Errorf("volume %q on %s: volumes are not supported yet; use a directory: -v /path/on/host:%s", m.Source, m.Target, m.Target)
 		}
-		point := api.MountPoint{Type: m.Type, Source: m.Source, Destination: m.Target, RW: !m.ReadOnly}
+		point := api.MountPoint{Mode: bindMode(host.Binds, m.Target), Type: m.Type, Source: m.Source, Destination: m.Target, RW: !m.ReadOnly}
 		if m.BindOptions != nil {
 			point.Propagation = m.BindOptions.Propagation
 		}
@@ -156,6 +156,16 @@ func prepareMounts(config *api.Config, host *api.HostConfig) ([]api.MountPoint, 
 		points = append(points, point)
 	}
 	return points, nil
+}
+
+// bindMode is what -v says behind the target, as it was given.
+func bindMode(binds []string, target string) string {
+	for _, bind := range binds {
+		if parts := strings.SplitN(bind, ":", 3); len(parts) == 3 && filepath.Clean(parts[1]) == target {
+			return parts[2]
+		}
+	}
+	return ""
 }
 
 // layers are the image's layer directories relative to the root.

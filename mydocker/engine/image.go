@@ -229,6 +229,10 @@ func (e *Engine) RemoveImage(ref string, o RemoveImageOptions) ([]imageapi.Delet
 	if err != nil {
 		return nil, err
 	}
+	id := ref
+	if i, err := e.images.Resolve(ref); err == nil {
+		id = i.ID.String()
+	}
 	deleted, err := e.images.Remove(ref, image.RemoveOptions{Force: o.Force, NoPrune: o.NoPrune, InUse: func(id string) (string, bool) {
 		container := ""
 		for _, c := range users[id] {
@@ -240,11 +244,11 @@ func (e *Engine) RemoveImage(ref string, o RemoveImageOptions) ([]imageapi.Delet
 		return container, false
 	}})
 	for _, one := range deleted {
-		if one.Untagged != "" {
-			e.imageEvent(events.ActionUnTag, one.Untagged, "")
-		}
-		if one.Deleted != "" {
-			e.imageEvent(events.ActionDelete, one.Deleted, "")
+		switch {
+		case one.Untagged != "":
+			e.imageEvent(events.ActionUnTag, id, "")
+		case one.Deleted == id: // the others are its layers
+			e.imageEvent(events.ActionDelete, id, "")
 		}
 	}
 	return deleted, err

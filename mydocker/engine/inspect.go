@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"minidocker/mydocker/attach"
 	"minidocker/mydocker/container"
 
 	api "github.com/moby/moby/api/types/container"
@@ -38,6 +39,12 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 		HostConfig: record.HostConfig, Config: record.Config, Mounts: record.Mounts,
 		GraphDriver:     e.graphDriver(record),
 		NetworkSettings: &api.NetworkSettings{Networks: map[string]*network.EndpointSettings{string(record.HostConfig.NetworkMode): {}}},
+	}
+	if running(state) {
+		answer, err := e.ask(id, attach.Request{Verb: attach.Execs}, false)
+		if err == nil {
+			response.ExecIDs = answer.ExecIDs
+		}
 	}
 	if response.Mounts == nil {
 		response.Mounts = []api.MountPoint{}

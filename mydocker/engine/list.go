@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,11 +47,11 @@ func (e *Engine) List(o ListOptions) ([]api.Summary, error) {
 	_, byStatus := o.Filters["status"]
 	_, byExit := o.Filters["exited"]
 	for _, c := range all {
-		if seen++; o.Last > 0 && seen > o.Last {
-			break
-		}
 		if !o.All && o.Last == 0 && !byStatus && !byExit && !running(c.State) || !match(c) {
 			continue
+		}
+		if seen++; o.Last > 0 && seen > o.Last {
+			break
 		}
 		summary := summarize(c, names)
 		if o.Size {
@@ -214,7 +215,11 @@ func (e *Engine) condition(name, value string) (func(known) bool, error) {
 	case "id":
 		return func(c known) bool { return strings.HasPrefix(c.ID, value) }, nil
 	case "name":
-		return func(c known) bool { return strings.Contains("/"+c.Name, value) }, nil
+		pattern, err := regexp.Compile(value)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter 'name=%s': %w", value, err)
+		}
+		return func(c known) bool { return pattern.MatchString(c.Name) || pattern.MatchString("/"+c.Name) }, nil
 	case "label":
 		return func(c known) bool { return matchLabel(c.Config.Labels, value) }, nil
 	case "status":
@@ -267,7 +272,8 @@ func (e *Engine) ancestor(ref string) func(known) bool {
 		return func(c known) bool { return c.Image == i.ID.String() }
 	}
 	return func(c known) bool { // the topmost come first
-		return len(c.Layers) >= len(layers) && slices.Equal(c.Layers[len(c.Layers)-len(layers):], layers)
+		more := len(c.Layers) - len(layers)
+		return c.Image == i.ID.String() || more > 0 && slices.Equal(c.Layers[more:], layers)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	}
 	switch role {
 	case "init":
-		runtime.Init(os.Args[2:])
+		runtime.Init()
 	case "monitor":
 		if os.Getenv("TEST_IDLE") != "" {
 			time.Sleep(time.Hour)

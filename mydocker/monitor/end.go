@@ -52,6 +52,9 @@ func (m *Monitor) awaitEnd() {
 		"exitCode":     strconv.Itoa(code),
 		"execDuration": strconv.Itoa(int(m.state.FinishedAt.Sub(m.state.StartedAt).Seconds())),
 	})
+	if m.stopping {
+		m.event(events.ActionStop, nil)
+	}
 	m.finish(cleanErr)
 }
 

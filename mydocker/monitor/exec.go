@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,6 +40,8 @@ func (m *Monitor) exec(conn *net.UnixConn, request attach.Request) {
 	defer m.execs.Done()
 
 	id := newExecID()
+	m.setExec(id, true)
+	defer m.setExec(id, false)
 	line := ": " + strings.Join(request.Exec.Cmd, " ")
 	m.event(events.ActionExecCreate+events.Action(line), map[string]string{"execID": id})
 	process, s, err := m.startExec(*request.Exec, request.Detach)
@@ -76,6 +79,16 @@ func (m *Monitor) exec(conn *net.UnixConn, request attach.Request) {
 	process.Close()
 }
 
+// setExec notes which commands run, for inspect.
+func (m *Monitor) setExec(id string, runs bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.execIDs = slices.DeleteFunc(m.execIDs, func(other string) bool { return other == id })
+	if runs {
+		m.execIDs = append(m.execIDs, id)
+	}
+}
+
 func newExecID() string {
 	var id [32]byte
 	rand.Read(id[:])
@@ -104,11 +117,6 @@ func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Proc
 	if terminal := process.Terminal; terminal != nil {
 		s = streams{stdin: terminal, output: []stream{{file: terminal, kind: attach.Stdout}}}
 	}
-	if err := process.Start(); err != nil {
-		process.Abandon()
-		s.close()
-		return nil, streams{}, execFailed(err)
-	}
 	return process, s, nil
 }
 
@@ -134,6 +142,9 @@ func (m *Monitor) describeExec(bundle string, r api.ExecCreateRequest) (*specs.P
 	user, home, err := resolveUser(root, who, m.record.HostConfig.GroupAdd)
 	if err != nil {
 		return nil, &attach.Error{Message: err.Error(), Code: 126}
+	}
+	if r.WorkingDir != "" && !filepath.IsAbs(r.WorkingDir) {
+		return nil, &attach.Error{Message: "Cwd must be an absolute path", Code: 126}
 	}
 	return spec.Exec(&s, m.record.Config, r, user, home, available)
 }

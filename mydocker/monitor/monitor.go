@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,9 +76,11 @@ type Monitor struct {
 	process  *runtime.Process
 	streams  streams
 	outboxes []*attach.Outbox
+	stopping bool          // by the verb stop
 	started  chan struct{} // closed when the container runs, or never will
 	over     chan struct{} // closed when its end has been recorded
 	execs    sync.WaitGroup
+	execIDs  []string
 	handlers sync.WaitGroup
 }
 
@@ -214,6 +217,11 @@ func (m *Monitor) handle(conn *net.UnixConn) {
 		m.wait(conn, request.Condition)
 	case attach.Exec:
 		m.exec(conn, request)
+	case attach.Execs:
+		m.mu.Lock()
+		ids := slices.Clone(m.execIDs)
+		m.mu.Unlock()
+		attach.Send(conn, attach.Response{ExecIDs: ids})
 	default:
 		attach.Send(conn, respond(m.do(request)))
 	}

@@ -74,6 +74,9 @@ func (m *Monitor) stop(signal int, timeout *int) error {
 	if timeout != nil {
 		patience = time.Duration(*timeout) * time.Second
 	}
+	m.mu.Lock()
+	m.stopping = true
+	m.mu.Unlock()
 	if err := m.signal(first, true); err != nil {
 		return err
 	}
@@ -84,11 +87,8 @@ func (m *Monitor) stop(signal int, timeout *int) error {
 				return err
 			}
 		}
-		if err := m.awaitOver(killTime); err != nil {
-			return err
-		}
+		return m.awaitOver(killTime)
 	}
-	m.event(events.ActionStop, nil)
 	return nil
 }
 

@@ -1,108 +1,156 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
+	"minidocker/mydocker/security"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
-// Exec makes another process in the container of bundle whose first process is
-// pid: in all its namespaces, its cgroup and under its seccomp profile. It stops
-// before the command is executed, until Start.
+// Exec runs another process in the container of bundle whose first process is
+// pid: born in its cgroup, in all its namespaces, under its seccomp profile. It
+// returns when the kernel has executed the command, or with why it could not.
+//
+// There is no init here, and so no program of the host in the container that
+// its processes could get at: what the process has to do is written down as
+// system calls, for the child of a fork to make.
 func Exec(bundle string, pid int, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
 	var spec specs.Spec
 	if err := readConfig(filepath.Join(bundle, "config.json"), &spec); err != nil {
 		return nil, err
 	}
-	roomy := hasRoom(group)
-	p, err := spawnExec(&spec, pid, process, group, roomy, o)
+	filter, flags, err := compile(spec.Linux.Seccomp)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.prepareExec(process, group, !roomy); err != nil {
-		p.Abandon()
-		return nil, p.explain(err)
-	}
-	return p, nil
-}
-
-// hasRoom tells whether init, a Go program with several threads, can run below
-// the group's pids.max. If not it has to start outside and be moved in over the
-// limit, which costs milliseconds: the kernel's lock for it waits for an RCU
-// grace period, where a birth in the group takes none.
-func hasRoom(group cgroup.Group) bool {
-	stats, err := group.Stats()
-	return err == nil && (stats.PidsLimit == 0 || stats.Pids+16 <= stats.PidsLimit)
-}
-
-func spawnExec(spec *specs.Spec, pid int, process *specs.Process, group cgroup.Group, inGroup bool, o Options) (*Process, error) {
-	l, err := newLaunch(payload{Process: process}, spec.Linux.Seccomp)
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer l.close()
-	child := namespace.Child{Program: l.program, Args: []string{"mydocker", "init", "exec"}, Env: l.env, Files: l.files(o.Stdio, nil, nil)}
-	if inGroup {
-		child.Enter = group.Enter
-	}
-	pid, err = namespace.Spawn(pid, child)
-	if err != nil {
-		l.parent.file.Close()
-		return nil, err
-	}
-	p := &Process{Pid: pid, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
-	if p.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
-		return nil, fmt.Errorf("pidfd_open %d: %w", pid, err)
-	}
-	go p.reap()
-	return p, nil
-}
-
-// prepareExec waits until the process has its credentials. It is in the cgroup
-// before the command's first instruction.
-func (p *Process) prepareExec(process *specs.Process, group cgroup.Group, add bool) error {
-	terminal, err := p.sync.expect(stageReady)
-	if err != nil {
-		return err
-	}
-	p.Terminal = terminal
-	if err := adjustOOM(p.Pid, process.OOMScoreAdj); err != nil {
-		return err
-	}
-	if add {
-		if err := group.Add(p.Pid); err != nil {
-			return fmt.Errorf("enter cgroup: %w", err)
+	defer null.Close()
+	files := []*os.File{null, null, null}
+	for i, file := range o.Stdio {
+		if file != nil {
+			files[i] = file
 		}
 	}
-	return nil
-}
-
-// initExec is init's part: the namespaces are joined already.
-func initExec(sync channel, p *payload) error {
-	if _, err := unix.Setsid(); err != nil {
-		return fmt.Errorf("setsid: %w", err)
-	}
-	newSessionKeyring()
-	var terminal, slave *os.File
-	if p.Process.Terminal {
-		root, err := os.OpenFile("/", unix.O_PATH|unix.O_DIRECTORY, 0)
+	p := &Process{exited: make(chan unix.WaitStatus, 1), pidfd: -1}
+	if process.Terminal {
+		terminal, slave, err := openTerminal(pid, process)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if terminal, slave, err = rootfs.OpenTerminal(root, int(p.Process.User.UID)); err != nil {
-			return err
-		}
-		root.Close()
+		defer slave.Close()
+		p.Terminal, files = terminal, []*os.File{slave, slave, slave}
 	}
-	return finish(p, sync, terminal, slave, func() error {
-		_, err := sync.expect(stageProceed)
+	calls, err := execCalls(process, filter, flags)
+	if err == nil {
+		child := namespace.Child{Files: files, Calls: calls, Enter: group.Enter}
+		p.Pid, err = namespace.Spawn(pid, child)
+		if errors.Is(err, unix.EAGAIN) {
+			// The group is at its pids.max: born outside and moved in, a process
+			// may exceed it, as Docker's may. It is not the usual way because the
+			// move costs milliseconds: the kernel waits for an RCU grace period.
+			child.Enter, child.Hold = nil, group.Add
+			p.Pid, err = namespace.Spawn(pid, child)
+		}
+	}
+	if err != nil {
+		p.Close()
+		return nil, explainExec(pid, process, err)
+	}
+	p.pidfd, err = unix.PidfdOpen(p.Pid, 0) // before it is reaped, so it is this process
+	go p.reap()
+	return p, err
+}
+
+// openTerminal makes a terminal of the container's /dev/pts, from outside.
+func openTerminal(pid int, process *specs.Process) (terminal, slave *os.File, err error) {
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
+	terminal, slave, err = rootfs.OpenTerminal(root, int(process.User.UID))
+	if err != nil {
+		return nil, nil, err
+	}
+	unix.SetNonblock(int(terminal.Fd()), true) // for os.File to wait in the poller
+	return os.NewFile(terminal.Fd(), "terminal"), slave, setSize(slave, process.ConsoleSize)
+}
+
+// execCalls is what the child does once it has joined.
+func execCalls(process *specs.Process, filter []byte, flags []specs.LinuxSeccompFlag) ([]namespace.Call, error) {
+	first, last, err := security.Credentials(process, filter, flags)
+	if err != nil {
+		return nil, err
+	}
+	argv, err := namespace.Strings(process.Args)
+	if err != nil {
+		return nil, fmt.Errorf("arguments: %w", err)
+	}
+	envv, err := namespace.Strings(process.Env)
+	if err != nil {
+		return nil, fmt.Errorf("environment: %w", err)
+	}
+	calls := []namespace.Call{
+		namespace.NewCall("setsid", unix.SYS_SETSID),
+		namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore),
+	}
+	if process.Terminal {
+		calls = append(calls, namespace.NewCall("ioctl TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0))
+	}
+	calls = append(append(calls, first...), last...)
+	paths := candidates(process)
+	if len(paths) == 0 {
+		return nil, notInPath(process.Args[0])
+	}
+	for _, path := range paths {
+		calls = append(calls, namespace.NewCall("execve "+path, unix.SYS_EXECVE, path, argv, envv).On(namespace.Exec))
+	}
+	return calls, nil
+}
+
+// explainExec gives a failed call the words and the exit code Docker has for it.
+func explainExec(pid int, process *specs.Process, err error) error {
+	var failed *namespace.CallError
+	if !errors.As(err, &failed) {
 		return err
-	})
+	}
+	if failed.Call.If != namespace.Exec {
+		return &Error{failed.Error(), 126}
+	}
+	name := process.Args[0]
+	switch {
+	case failed.Errno == syscall.ENOENT && !strings.Contains(name, "/"):
+		return notInPath(name)
+	case failed.Errno == syscall.EACCES && isDirectory(pid, filepath.Join(process.Cwd, name)):
+		return execError(name, syscall.EISDIR)
+	}
+	return execError(name, failed.Errno)
+}
+
+func isDirectory(pid int, path string) bool {
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	file, err := rootfs.OpenIn(root, path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	return err == nil && info.IsDir()
 }

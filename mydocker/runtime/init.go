@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"unsafe"
 
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
@@ -21,7 +20,7 @@ import (
 
 // Init is the program inside the container: main calls it when the first
 // argument is "init", before anything else. It never returns.
-func Init(args []string) {
+func Init() {
 	runtime.LockOSThread() // credentials belong to a thread; this one executes the command
 	// Nothing of the host may stay open in the container (CVE-2024-21626), nor
 	// may a process of the container look into this one.
@@ -31,12 +30,9 @@ func Init(args []string) {
 	sync := channel{os.NewFile(syncFD, "sync")}
 	var p payload
 	err := json.NewDecoder(os.NewFile(payloadFD, "payload")).Decode(&p)
-	switch {
-	case err != nil:
+	if err != nil {
 		err = fmt.Errorf("read payload: %w", err)
-	case len(args) > 0 && args[0] == "exec":
-		err = initExec(sync, &p)
-	default:
+	} else {
 		err = initContainer(sync, &p)
 	}
 	// Reached only if the command was not executed.
@@ -159,7 +155,7 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// Stop 2, and the command.
-	return finish(p, sync, terminal, slave, func() error { return waitFifo(descriptors) })
+	return finish(p, sync, terminal, slave, descriptors)
 }
 
 // newSessionKeyring leaves the keyring of whoever started the engine. The name is
@@ -241,50 +237,23 @@ func setSysctls(sysctls map[string]string) error {
 	return nil
 }
 
-// finish gives the process its credentials and executes the command. Stop 2 is
-// wait. Exec and init share it.
-func finish(p *payload, sync channel, terminal, slave *os.File, wait func() error) error {
+// finish gives the process its credentials and executes the command.
+func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.File) error {
 	process := p.Process
+	first, last, err := security.Credentials(process, p.Filter, p.FilterFlags)
+	if err != nil {
+		return err
+	}
 	if slave != nil {
 		if err := takeTerminal(slave, process.ConsoleSize); err != nil {
 			return err
 		}
 	}
-	unix.Umask(umask(process.User))
-	if err := security.SetRlimits(process.Rlimits); err != nil {
+	if err := namespace.Do(first); err != nil {
 		return err
 	}
-
-	// As root still, in case only root may enter it; and once more as the user.
-	enterErr := enter(process.Cwd)
-
-	// Without no_new_privs a filter may be installed only with CAP_SYS_ADMIN, so
-	// before the capabilities go; with it, as late as possible, so that the
-	// filter need not allow what the steps between do.
-	if process.NoNewPrivileges {
-		if err := security.NoNewPrivileges(); err != nil {
-			return err
-		}
-	} else if err := security.Install(p.Filter, p.FilterFlags); err != nil {
+	if err := checkCwd(process.Cwd); err != nil {
 		return err
-	}
-	if err := security.DropBounding(process.Capabilities); err != nil {
-		return err
-	}
-	if err := security.KeepCapabilities(); err != nil {
-		return err
-	}
-	if err := security.SetUser(process.User); err != nil {
-		return err
-	}
-	if err := security.SetCapabilities(process.Capabilities); err != nil {
-		return err
-	}
-	if enterErr != nil {
-		enterErr = enter(process.Cwd)
-	}
-	if enterErr != nil {
-		return &Error{enterErr.Error(), 126}
 	}
 	program, err := lookPath(process)
 	if err != nil {
@@ -305,44 +274,29 @@ func finish(p *payload, sync channel, terminal, slave *os.File, wait func() erro
 	if terminal != nil {
 		terminal.Close()
 	}
-	if err := wait(); err != nil {
+	if err := waitFifo(descriptors); err != nil {
 		return err
 	}
-	if process.NoNewPrivileges {
-		if err := security.Install(p.Filter, p.FilterFlags); err != nil {
-			return err
-		}
-	}
-	resetSignals()
 	trace.Step("execve", "%s %q", program, process.Args)
-	return execError(program, unix.Exec(program, process.Args, process.Env))
-}
-
-// resetSignals gives the command default dispositions and an empty mask: what
-// the starter ignored or blocked (nohup) would be inherited through execve.
-func resetSignals() {
-	var none [4]uint64 // struct sigaction with SIG_DFL; the set of blocked signals
-	for signal := uintptr(1); signal <= 64; signal++ {
-		unix.RawSyscall6(unix.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)
+	if err := namespace.Do(last); err != nil {
+		return err
 	}
-	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)
-}
-
-func umask(user specs.User) int {
-	if user.Umask != nil {
-		return int(*user.Umask)
+	// Not unix.Exec: it puts the limit of open files back that Go found at its start.
+	argv, argvErr := namespace.Strings(process.Args)
+	envv, envvErr := namespace.Strings(process.Env)
+	if err := errors.Join(argvErr, envvErr); err != nil {
+		return err
 	}
-	return 0o022
+	err = namespace.Do([]namespace.Call{namespace.NewCall("execve "+program, unix.SYS_EXECVE, program, argv, envv)})
+	return execError(program, errors.Unwrap(err))
 }
 
 // takeTerminal makes the terminal the controlling one and all three streams.
 func takeTerminal(slave *os.File, size *specs.Box) error {
-	fd := int(slave.Fd())
-	if size != nil {
-		if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(size.Height), Col: uint16(size.Width)}); err != nil {
-			return fmt.Errorf("set terminal size: %w", err)
-		}
+	if err := setSize(slave, size); err != nil {
+		return err
 	}
+	fd := int(slave.Fd())
 	if err := unix.IoctlSetInt(fd, unix.TIOCSCTTY, 0); err != nil {
 		return fmt.Errorf("take controlling terminal: %w", err)
 	}
@@ -354,15 +308,22 @@ func takeTerminal(slave *os.File, size *specs.Box) error {
 	return slave.Close()
 }
 
-// enter changes to the working directory and makes sure it is inside: a leaked
-// descriptor as /proc/self/fd/N would put us on the host (CVE-2024-21626), and
-// then getcwd(2) says so.
-func enter(dir string) error {
-	if err := unix.Chdir(dir); err != nil {
-		return fmt.Errorf("chdir to cwd (%q): %w", dir, err)
+func setSize(terminal *os.File, size *specs.Box) error {
+	if size == nil {
+		return nil
 	}
+	err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(size.Height), Col: uint16(size.Width)})
+	if err != nil {
+		return fmt.Errorf("set terminal size: %w", err)
+	}
+	return nil
+}
+
+// checkCwd makes sure that the working directory is inside: a descriptor as
+// /proc/self/fd/N would put us on the host (CVE-2024-21626), and then getcwd(2)
+// says that it cannot be reached from the root.
+func checkCwd(dir string) error {
 	if wd, err := unix.Getwd(); err != nil || !strings.HasPrefix(wd, "/") {
-		unix.Chdir("/")
 		return fmt.Errorf("chdir to cwd (%q): it is outside of the container's root", dir)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"minidocker/mydocker/security"
 	"minidocker/mydocker/trace"
@@ -24,9 +25,9 @@ const (
 
 // payload is what init is told.
 type payload struct {
-	Spec          *specs.Spec // without its process and seccomp profile; nil for an exec
+	Spec          *specs.Spec // without its process and seccomp profile
 	Process       *specs.Process
-	Filter        []unix.SockFilter
+	Filter        []byte // the compiled seccomp profile
 	FilterFlags   []specs.LinuxSeccompFlag
 	HasRoot       bool
 	DieWithParent bool
@@ -82,26 +83,31 @@ func (l *launch) files(stdio [3]*os.File, fifo, root *os.File) []*os.File {
 	return files
 }
 
-// writePayload compiles the seccomp profile and puts everything into a file in
-// memory, which has no size limit.
-func writePayload(p payload, profile *specs.LinuxSeccomp) (*os.File, error) {
-	if profile != nil {
-		filter, err := security.Compile(profile)
-		if err != nil {
-			return nil, fmt.Errorf("compile seccomp profile: %w", err)
-		}
-		p.Filter, p.FilterFlags = filter, profile.Flags
+// compile gives the seccomp profile's filter as bytes, which JSON carries fast.
+func compile(profile *specs.LinuxSeccomp) ([]byte, []specs.LinuxSeccompFlag, error) {
+	if profile == nil {
+		return nil, nil, nil
 	}
-	if p.Spec != nil {
-		bare, linux := *p.Spec, *p.Spec.Linux
-		linux.Seccomp, bare.Linux, bare.Process = nil, &linux, nil
-		p.Spec = &bare
+	filter, err := security.Compile(profile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("compile seccomp profile: %w", err)
 	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(filter))), len(filter)*unix.SizeofSockFilter), profile.Flags, nil
+}
+
+// writePayload puts what init is told into a file in memory, which has no size limit.
+func writePayload(p payload, profile *specs.LinuxSeccomp) (file *os.File, err error) {
+	if p.Filter, p.FilterFlags, err = compile(profile); err != nil {
+		return nil, err
+	}
+	bare, linux := *p.Spec, *p.Spec.Linux
+	linux.Seccomp, bare.Linux, bare.Process = nil, &linux, nil
+	p.Spec = &bare
 	fd, err := unix.MemfdCreate("payload", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	file := os.NewFile(uintptr(fd), "payload")
+	file = os.NewFile(uintptr(fd), "payload")
 	if err := json.NewEncoder(file).Encode(p); err != nil {
 		return nil, err
 	}

@@ -14,31 +14,41 @@ import (
 // will have: 127 if there is no such file, 126 if it may not be executed.
 func lookPath(process *specs.Process) (string, error) {
 	name := process.Args[0]
-	if strings.Contains(name, "/") {
-		return name, executable(name, name)
-	}
 	var denied error
-	for _, dir := range filepath.SplitList(searchPath(process.Env)) {
-		if dir == "" {
-			dir = "."
-		}
-		candidate := filepath.Join(dir, name)
-		if !strings.Contains(candidate, "/") {
-			candidate = "./" + candidate
-		}
-		err := executable(name, candidate)
+	for _, path := range candidates(process) {
+		err := executable(name, path)
 		if err == nil {
-			return candidate, nil
+			return path, nil
 		}
 		var e *Error
-		if errors.As(err, &e) && e.Code == 126 {
+		if strings.Contains(name, "/") || errors.As(err, &e) && e.Code == 126 {
 			denied = err
 		}
 	}
 	if denied != nil {
 		return "", denied
 	}
-	return "", &Error{fmt.Sprintf("exec: %q: executable file not found in $PATH", name), 127}
+	return "", notInPath(name)
+}
+
+func notInPath(name string) error {
+	return &Error{fmt.Sprintf("exec: %q: executable file not found in $PATH", name), 127}
+}
+
+// candidates are the paths the command may have, in order.
+func candidates(process *specs.Process) []string {
+	name := process.Args[0]
+	if strings.Contains(name, "/") {
+		return []string{name}
+	}
+	var paths []string
+	for _, dir := range filepath.SplitList(searchPath(process.Env)) {
+		if dir == "" {
+			dir = "."
+		}
+		paths = append(paths, dir+"/"+name)
+	}
+	return paths
 }
 
 func searchPath(env []string) string {
@@ -70,9 +80,6 @@ func execError(name string, err error) error {
 	code := 126
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		code = 127
-	}
-	if errors.Is(err, unix.EACCES) {
-		return &Error{fmt.Sprintf("exec: %q: permission denied", name), 126}
 	}
 	return &Error{fmt.Sprintf("exec: %q: %v", name, err), code}
 }

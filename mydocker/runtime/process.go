@@ -13,12 +13,7 @@ import (
 // Start lets the command go, and returns when the kernel has executed it, or
 // with why it could not. It can be called once.
 func (p *Process) Start() error {
-	var err error
-	if p.fifo != "" {
-		err = openFifo(p.fifo, p.pidfd)
-	} else {
-		err = p.sync.send(message{Stage: stageProceed}, nil)
-	}
+	err := openFifo(p.fifo, p.pidfd)
 	// What init has to say comes first: it is the reason if it has ended.
 	_, _, said := p.sync.receive()
 	p.sync.file.Close()
@@ -91,9 +86,7 @@ func (p *Process) Signal(signal unix.Signal) error {
 func (p *Process) Abandon() {
 	p.Signal(unix.SIGKILL)
 	p.Wait()
-	if p.fifo != "" {
-		os.Remove(p.fifo)
-	}
+	os.Remove(p.fifo)
 	p.Close()
 }
 

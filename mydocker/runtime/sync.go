@@ -28,8 +28,7 @@ import (
 //	  |              EOF                 |  execve has closed the socket
 //	  |<---------------------------------|
 //
-// In place of any message init may send an error, and ends. An exec has neither
-// stop 1 nor the fifo: its second stop is a second proceed.
+// In place of any message init may send an error, and ends.
 type stage string
 
 const (

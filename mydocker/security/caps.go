@@ -1,3 +1,12 @@
+// Package security limits what a process inside the container may do, however
+// privileged its user is there: capabilities, the system call filter (seccomp),
+// resource limits, no_new_privs. It owns nothing on the host: all are properties
+// of a thread, inherited over execve and gone with it, also after a crash.
+//
+// Init calls, on the thread that will call execve: SetRlimits, DropBounding,
+// KeepCapabilities, SetUser, SetCapabilities. With NoNewPrivileges, Install comes
+// last; without, it needs CAP_SYS_ADMIN and comes before DropBounding, and the
+// filter must allow the calls that follow, as Docker's default profile does.
 package security
 
 import (
@@ -23,17 +32,13 @@ var capabilityNames = [...]string{
 	"CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
 }
 
-// DefaultCapabilities are the fourteen a Docker container's processes have
-// when nobody asks for others.
+// DefaultCapabilities are a Docker container's when nobody asks for others.
 func DefaultCapabilities() []string {
 	return []string{
 		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
 		"CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
 	}
 }
-
-// KnownCapabilities are all by name, whatever this host has.
-func KnownCapabilities() []string { return slices.Clone(capabilityNames[:]) }
 
 // AvailableCapabilities are those this thread may give away: a virtual machine
 // or a surrounding container may lack some that the kernel knows.
@@ -44,87 +49,79 @@ func AvailableCapabilities() ([]string, error) {
 	}
 	var names []string
 	for number, name := range capabilityNames {
-		if current.permitted>>number&1 == 1 {
+		if current[number/32].Permitted>>(number%32)&1 == 1 {
 			names = append(names, name)
 		}
 	}
 	return names, nil
 }
 
-// ParseCapabilities brings names as a user writes them ("net_admin",
-// "CAP_NET_ADMIN", "all") to their full form; ALL stays ALL. A name that the
-// kernel does not know, or that is not in available, is an error.
-func ParseCapabilities(names, available []string) ([]string, error) {
-	var parsed []string
-	for _, name := range names {
-		name = strings.ToUpper(name)
-		if name != "ALL" {
-			if !strings.HasPrefix(name, "CAP_") {
-				name = "CAP_" + name
-			}
-			if !slices.Contains(capabilityNames[:], name) {
-				return nil, fmt.Errorf("unknown capability: %q", name)
-			}
-			if !slices.Contains(available, name) {
-				return nil, fmt.Errorf("capability not supported by your kernel or not available in the current environment: %q", name)
-			}
-		}
-		parsed = append(parsed, name)
-	}
-	return parsed, nil
-}
-
 // SelectCapabilities is what a container gets: Docker's default set changed by
-// --cap-add and --cap-drop, or everything available if it is privileged.
-//
-// What the host lacks is left out in silence where nobody named it: the default
-// set, ALL, and --privileged mean "as much as there is".
+// --cap-add and --cap-drop, or everything available if it is privileged. Names
+// may be written "net_admin", "CAP_NET_ADMIN" or "all".
+// What the host lacks is an error where it is named, and otherwise left out.
 func SelectCapabilities(add, drop []string, privileged bool, available []string) ([]string, error) {
-	add, err := ParseCapabilities(add, available)
+	add, addAll, err := parseCapabilities(add, available)
 	if err != nil {
 		return nil, fmt.Errorf("invalid CapAdd: %w", err)
 	}
-	drop, err = ParseCapabilities(drop, available)
+	drop, dropAll, err := parseCapabilities(drop, available)
 	if err != nil {
 		return nil, fmt.Errorf("invalid CapDrop: %w", err)
 	}
 	switch {
 	case privileged:
 		return slices.Clone(available), nil
-	case slices.Contains(add, "ALL"):
+	case addAll:
 		return without(available, drop), nil
-	case slices.Contains(drop, "ALL"):
+	case dropAll:
 		return add, nil
 	}
-	selected := slices.DeleteFunc(DefaultCapabilities(), func(name string) bool {
-		return !slices.Contains(available, name) || slices.Contains(drop, name)
-	})
+	selected := slices.DeleteFunc(without(DefaultCapabilities(), drop), func(name string) bool { return !slices.Contains(available, name) })
 	return append(selected, without(add, selected)...), nil
+}
+
+func parseCapabilities(names, available []string) (parsed []string, all bool, err error) {
+	for _, name := range names {
+		name = "CAP_" + strings.TrimPrefix(strings.ToUpper(name), "CAP_")
+		switch {
+		case name == "CAP_ALL":
+			all = true
+		case !slices.Contains(capabilityNames[:], name):
+			return nil, false, fmt.Errorf("unknown capability: %q", name)
+		case !slices.Contains(available, name):
+			return nil, false, fmt.Errorf("capability not supported by your kernel or not available in the current environment: %q", name)
+		default:
+			parsed = append(parsed, name)
+		}
+	}
+	return parsed, all, nil
 }
 
 func without(names, unwanted []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(unwanted, name) })
 }
 
-// Capabilities belong to a thread (capabilities(7)), and so all functions below
-// change the calling thread alone. Init calls them, SetUser between them, from
-// the one thread that it has locked and that will call execve: execve ends all
-// others, so no thread keeps what this one gave up.
+// Capabilities belong to a thread (capabilities(7)), and all functions below
+// change the calling one alone. Init calls them from the thread that it has
+// locked and that will call execve, which ends all others: no thread keeps what
+// this one gave up.
 
 // DropBounding removes from the bounding set what caps (nil: nothing allowed)
 // does not name. It comes before SetUser, because it needs CAP_SETPCAP.
 func DropBounding(caps *specs.LinuxCapabilities) error {
-	keep := mask(sets(caps).Bounding)
-	trace.Step("prctl", "PR_CAPBSET_DROP all but %#x", keep)
+	if caps == nil {
+		caps = &specs.LinuxCapabilities{}
+	}
+	keep := mask(caps.Bounding)
+	trace.Step("prctl", "PR_CAPBSET_DROP all but %q", caps.Bounding)
 	for number := range uintptr(64) {
 		if keep>>number&1 == 1 {
 			continue
 		}
-		err := unix.Prctl(unix.PR_CAPBSET_DROP, number, 0, 0, 0)
-		if err == unix.EINVAL {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, number, 0, 0, 0); err == unix.EINVAL {
 			break // past the last capability of this kernel
-		}
-		if err != nil {
+		} else if err != nil {
 			return fmt.Errorf("drop capability %d from the bounding set: %w", number, err)
 		}
 	}
@@ -134,54 +131,45 @@ func DropBounding(caps *specs.LinuxCapabilities) error {
 // KeepCapabilities makes the permitted set outlive SetUser: otherwise the step
 // from user 0 to another clears it, and SetCapabilities has nothing to choose
 // from. execve resets it.
-func KeepCapabilities() error {
-	trace.Step("prctl", "PR_SET_KEEPCAPS 1")
-	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("keep capabilities over the change of user: %w", err)
-	}
-	return nil
-}
+func KeepCapabilities() error { return prctl("PR_SET_KEEPCAPS", unix.PR_SET_KEEPCAPS, 1, 0) }
 
 // SetCapabilities sets the effective, permitted, inheritable and ambient sets;
 // nil means none. It comes after SetUser. What the thread does not have itself
 // cannot be given and is left out.
 func SetCapabilities(caps *specs.LinuxCapabilities) error {
-	current, err := capget()
+	if caps == nil {
+		caps = &specs.LinuxCapabilities{}
+	}
+	sets, err := capget()
 	if err != nil {
 		return err
 	}
-	want := sets(caps)
-	permitted := mask(want.Permitted) & current.permitted
-	next := capabilitySets{
-		effective:   mask(want.Effective) & permitted,
-		permitted:   permitted,
-		inheritable: mask(want.Inheritable) & (current.permitted | current.inheritable),
+	for i := range sets {
+		half := func(names []string) uint32 { return uint32(mask(names) >> (32 * i)) }
+		permitted := half(caps.Permitted) & sets[i].Permitted
+		sets[i].Inheritable = half(caps.Inheritable) & (sets[i].Permitted | sets[i].Inheritable)
+		sets[i].Effective = half(caps.Effective) & permitted
+		sets[i].Permitted = permitted
 	}
 	// The ambient set shrinks by itself as permitted and inheritable do, but is
 	// cleared first so that it ends as exactly what was asked for.
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return fmt.Errorf("clear ambient capabilities: %w", err)
-	}
-	if err := capset(next); err != nil {
+	if err := prctl("PR_CAP_AMBIENT_CLEAR_ALL", unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
 		return err
 	}
-	ambient := mask(want.Ambient) & next.permitted & next.inheritable
+	trace.Step("capset", "effective %q permitted %q inheritable %q", caps.Effective, caps.Permitted, caps.Inheritable)
+	if err := unix.Capset(&unix.CapUserHeader{Version: capabilityVersion}, &sets[0]); err != nil {
+		return fmt.Errorf("capset %q: %w", caps.Permitted, err)
+	}
 	for number, name := range capabilityNames {
-		if ambient>>number&1 == 0 {
+		possible := sets[number/32].Permitted & sets[number/32].Inheritable
+		if possible>>(number%32)&1 == 0 || !slices.Contains(caps.Ambient, name) {
 			continue
 		}
-		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(number), 0, 0); err != nil {
-			return fmt.Errorf("raise ambient %s: %w", name, err)
+		if err := prctl("PR_CAP_AMBIENT_RAISE "+name, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(number)); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-func sets(caps *specs.LinuxCapabilities) specs.LinuxCapabilities {
-	if caps == nil {
-		return specs.LinuxCapabilities{}
-	}
-	return *caps
 }
 
 // mask has a bit for each name. A name that is none is ignored, as the OCI
@@ -195,34 +183,11 @@ func mask(names []string) (bits uint64) {
 	return bits
 }
 
-type capabilitySets struct{ effective, permitted, inheritable uint64 }
+const capabilityVersion = unix.LINUX_CAPABILITY_VERSION_3 // 64 bits as two structs of 32
 
-// capget(2) and capset(2) carry 64 bits as two structs of 32 since version 3.
-const capabilityVersion = unix.LINUX_CAPABILITY_VERSION_3
-
-func capget() (capabilitySets, error) {
-	header := unix.CapUserHeader{Version: capabilityVersion}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return capabilitySets{}, fmt.Errorf("capget: %w", err)
+func capget() (sets [2]unix.CapUserData, err error) {
+	if err := unix.Capget(&unix.CapUserHeader{Version: capabilityVersion}, &sets[0]); err != nil {
+		return sets, fmt.Errorf("capget: %w", err)
 	}
-	join := func(low, high uint32) uint64 { return uint64(high)<<32 | uint64(low) }
-	return capabilitySets{
-		effective:   join(data[0].Effective, data[1].Effective),
-		permitted:   join(data[0].Permitted, data[1].Permitted),
-		inheritable: join(data[0].Inheritable, data[1].Inheritable),
-	}, nil
-}
-
-func capset(c capabilitySets) error {
-	trace.Step("capset", "effective %#x permitted %#x inheritable %#x", c.effective, c.permitted, c.inheritable)
-	header := unix.CapUserHeader{Version: capabilityVersion}
-	data := [2]unix.CapUserData{
-		{Effective: uint32(c.effective), Permitted: uint32(c.permitted), Inheritable: uint32(c.inheritable)},
-		{Effective: uint32(c.effective >> 32), Permitted: uint32(c.permitted >> 32), Inheritable: uint32(c.inheritable >> 32)},
-	}
-	if err := unix.Capset(&header, &data[0]); err != nil {
-		return fmt.Errorf("capset %#x: %w", c.permitted, err)
-	}
-	return nil
+	return sets, nil
 }

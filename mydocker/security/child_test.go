@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+	profiles "github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +82,7 @@ func dockerSpec() *specs.Spec {
 }
 
 func seccompChild() error {
-	profile, err := DefaultProfile(dockerSpec())
+	profile, err := profiles.GetDefaultProfile(dockerSpec())
 	if err != nil {
 		return err
 	}

@@ -4,63 +4,40 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"unsafe"
 
-	profiles "github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"minidocker/mydocker/trace"
 )
 
-// ErrNotify reports a profile that hands system calls to another process.
-var ErrNotify = errors.New("seccomp action SCMP_ACT_NOTIFY is not supported")
-
-// DefaultProfile is Docker's, for the capabilities that s gives its process: a
-// container with CAP_SYS_ADMIN may mount, one without may not.
-func DefaultProfile(s *specs.Spec) (*specs.LinuxSeccomp, error) {
-	return profiles.GetDefaultProfile(s)
-}
-
-// LoadProfile reads a profile in Docker's JSON form, or the OCI runtime spec's,
-// for the capabilities that s gives its process. nil means: no filter.
-func LoadProfile(json []byte, s *specs.Spec) (*specs.LinuxSeccomp, error) {
-	return profiles.LoadProfile(string(json), s)
-}
-
 // Install gives the calling thread the filter: it sees every system call from
 // here on, execve included. The thread must have CAP_SYS_ADMIN or
 // no_new_privs. An empty filter is none.
-//
-// Without SECCOMP_FILTER_FLAG_TSYNC among the flags other threads stay as they
-// are. Init wants that: they end at its execve, and until then a strict profile
-// would kill the Go runtime under it.
 func Install(filter []unix.SockFilter, flags []specs.LinuxSeccompFlag) error {
 	if len(filter) == 0 {
 		return nil
 	}
-	bits, err := seccompFlags(flags)
+	bits, err := flagBits(flags)
 	if err != nil {
 		return err
 	}
 	trace.Step("seccomp", "SECCOMP_SET_MODE_FILTER flags %#x, %d instructions", bits, len(filter))
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	thread, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, bits, uintptr(unsafe.Pointer(&program)))
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, bits, uintptr(unsafe.Pointer(&program)))
 	runtime.KeepAlive(filter)
 	if errno != 0 {
 		return fmt.Errorf("install seccomp filter of %d instructions: %w", len(filter), errno)
 	}
-	if thread != 0 {
-		return fmt.Errorf("install seccomp filter: thread %d has another one", thread)
-	}
 	return nil
 }
 
-func seccompFlags(flags []specs.LinuxSeccompFlag) (bits uintptr, err error) {
+func flagBits(flags []specs.LinuxSeccompFlag) (bits uintptr, err error) {
 	for _, flag := range flags {
 		switch flag {
-		case "SECCOMP_FILTER_FLAG_TSYNC":
-			bits |= unix.SECCOMP_FILTER_FLAG_TSYNC
+		case "SECCOMP_FILTER_FLAG_TSYNC": // void: other threads end at execve, and a strict profile would kill them now
 		case specs.LinuxSeccompFlagLog:
 			bits |= unix.SECCOMP_FILTER_FLAG_LOG
 		case specs.LinuxSeccompFlagSpecAllow:
@@ -76,121 +53,88 @@ func seccompFlags(flags []specs.LinuxSeccompFlag) (bits uintptr, err error) {
 // nil profile gives an empty program.
 //
 // What the OCI runtime spec leaves open is as runc and libseccomp have it. Of
-// several rules for one system call, the first without conditions decides, and
-// then the order of those with conditions does not matter; otherwise the first
-// whose conditions all hold. Two conditions on one argument are alternatives. A
-// rule whose action is the default one says nothing. System calls that the table
-// does not know are skipped, so that a profile may name newer and foreign ones.
+// several rules for one system call, the first without conditions decides;
+// without one, the first whose conditions all hold. Two conditions on one
+// argument are alternatives. A rule whose action is the default one says
+// nothing. Calls that the tables do not know are skipped, so that a profile may
+// name newer and foreign ones.
 func Compile(profile *specs.LinuxSeccomp) ([]unix.SockFilter, error) {
 	if profile == nil {
 		return nil, nil
 	}
-	if profile.ListenerPath != "" {
-		return nil, fmt.Errorf("listenerPath: %w", ErrNotify)
-	}
-	if _, err := seccompFlags(profile.Flags); err != nil {
-		return nil, err
-	}
-	otherwise, err := actionValue(profile.DefaultAction, profile.DefaultErrnoRet)
+	otherwise, err := actionOf(profile.DefaultAction, profile.DefaultErrnoRet)
 	if err != nil {
 		return nil, err
 	}
-	rules, err := rulesByName(profile.Syscalls, otherwise)
+	byName, err := rulesByName(profile.Syscalls, otherwise)
 	if err != nil {
 		return nil, err
 	}
-	architectures, err := architecturesOf(profile.Architectures, rules, otherwise)
-	if err != nil {
+	if _, err := flagBits(profile.Flags); err != nil {
 		return nil, err
 	}
-	// An OCI runtime spec cannot say "refuse what did not exist when I was
-	// written". A program that probes for a new call, such as glibc with
-	// faccessat2 in 2020, falls back to the old one on ENOSYS but gives up on
-	// EPERM. So calls newer than every one the profile names return ENOSYS,
-	// unless the default action lets calls pass. (runc: libcontainer/seccomp/patchbpf.)
-	unknown := otherwise
-	if !otherwise.permits() {
-		unknown = unix.SECCOMP_RET_ERRNO | action(unix.ENOSYS)
-	}
-	return assemble(architectures, otherwise, unknown)
+	return assemble(profile.Architectures, byName, otherwise)
 }
 
-// callRules are the actions for one system call: that of the first conditional
-// rule that holds, or else always.
-type callRules struct {
-	conditional []rule
-	always      action
-	decided     bool // by a rule without conditions
-}
+// rules are what a filter does with a system call: the first whose conditions
+// hold decides. Only the last may have none.
+type rules []rule
 
 type rule struct {
 	conditions []specs.LinuxSeccompArg
 	action     action
 }
 
-// rulesByName has an entry for every name in the profile, also for one with
-// which nothing but the default happens.
-func rulesByName(syscalls []specs.LinuxSyscall, otherwise action) (map[string]*callRules, error) {
-	byName := make(map[string]*callRules, 512)
+// rulesByName has an entry for every name in the profile, also an empty one for
+// calls with which nothing but the default happens.
+func rulesByName(syscalls []specs.LinuxSyscall, otherwise action) (map[string]rules, error) {
+	byName := make(map[string]rules, 512)
 	for _, s := range syscalls {
-		does, err := actionValue(s.Action, s.ErrnoRet)
-		if err == nil {
-			err = checkConditions(s.Args)
-		}
-		if err != nil {
+		does, actionErr := actionOf(s.Action, s.ErrnoRet)
+		choices, argumentErr := alternatives(s.Args)
+		if err := errors.Join(actionErr, argumentErr); err != nil {
 			return nil, fmt.Errorf("seccomp rule for %v: %w", s.Names, err)
 		}
 		for _, name := range s.Names {
-			rules := byName[name]
-			if rules == nil {
-				rules = &callRules{always: otherwise}
-				byName[name] = rules
+			r := byName[name]
+			switch {
+			case does == otherwise || r.decided():
+			case len(s.Args) == 0:
+				r = rules{{nil, does}}
+			default:
+				for _, conditions := range choices {
+					r = append(r, rule{conditions, does})
+				}
 			}
-			if does != otherwise {
-				rules.add(s.Args, does)
-			}
+			byName[name] = r
 		}
 	}
 	return byName, nil
 }
 
-func (r *callRules) add(conditions []specs.LinuxSeccompArg, does action) {
-	switch {
-	case r.decided:
-	case len(conditions) == 0:
-		*r = callRules{always: does, decided: true}
-	case repeats(conditions):
-		for i := range conditions {
-			r.conditional = append(r.conditional, rule{conditions[i : i+1], does})
-		}
-	default:
-		r.conditional = append(r.conditional, rule{conditions, does})
+func (r rules) decided() bool { return len(r) > 0 && len(r[len(r)-1].conditions) == 0 }
+
+// or appends what happens where no rule holds.
+func (r rules) or(others rules) rules {
+	if r.decided() {
+		return r
 	}
+	return slices.Concat(r, others)
 }
 
-func repeats(conditions []specs.LinuxSeccompArg) bool {
-	var seen uint
+// alternatives splits conditions of which two are on the same argument.
+func alternatives(conditions []specs.LinuxSeccompArg) ([][]specs.LinuxSeccompArg, error) {
+	arguments := map[uint]bool{}
 	for _, c := range conditions {
-		if seen>>c.Index&1 == 1 {
-			return true
+		if _, known := comparison(c.Op); !known || c.Index > 5 {
+			return nil, fmt.Errorf("argument %d, operator %q: not known", c.Index, c.Op)
 		}
-		seen |= 1 << c.Index
+		arguments[c.Index] = true
 	}
-	return false
-}
-
-func checkConditions(conditions []specs.LinuxSeccompArg) error {
-	for _, c := range conditions {
-		if c.Index > 5 {
-			return fmt.Errorf("argument %d: a system call has arguments 0 to 5", c.Index)
-		}
-		switch c.Op {
-		case specs.OpNotEqual, specs.OpLessThan, specs.OpLessEqual, specs.OpEqualTo, specs.OpGreaterEqual, specs.OpGreaterThan, specs.OpMaskedEqual:
-		default:
-			return fmt.Errorf("argument %d: unknown operator %q", c.Index, c.Op)
-		}
+	if len(arguments) == len(conditions) {
+		return [][]specs.LinuxSeccompArg{conditions}, nil
 	}
-	return nil
+	return slices.Collect(slices.Chunk(conditions, 1)), nil
 }
 
 // An action is what a filter returns, SECCOMP_RET_* and the number it carries.
@@ -198,34 +142,25 @@ type action uint32
 
 func (a action) permits() bool { return a == unix.SECCOMP_RET_ALLOW || a == unix.SECCOMP_RET_LOG }
 
-// actionValue translates an action. errno (nil: EPERM) is what the call returns,
-// or what a tracer is told.
-func actionValue(name specs.LinuxSeccompAction, errno *uint) (action, error) {
-	number := uint(unix.EPERM)
+// actionOf translates an action. errno (nil: EPERM) is what the call returns, or
+// what a tracer is told.
+func actionOf(name specs.LinuxSeccompAction, errno *uint) (action, error) {
+	number := action(unix.EPERM)
 	if errno != nil {
-		number = *errno
+		number = action(*errno)
 	}
 	const largest = 4095 // MAX_ERRNO: the kernel cuts what is above
 	if number > largest {
 		return 0, fmt.Errorf("seccomp errnoRet %d is above %d", number, largest)
 	}
-	switch name {
-	case specs.ActKill, specs.ActKillThread:
-		return unix.SECCOMP_RET_KILL_THREAD, nil
-	case specs.ActKillProcess:
-		return unix.SECCOMP_RET_KILL_PROCESS, nil
-	case specs.ActTrap:
-		return unix.SECCOMP_RET_TRAP, nil
-	case specs.ActErrno:
-		return unix.SECCOMP_RET_ERRNO | action(number), nil
-	case specs.ActTrace:
-		return unix.SECCOMP_RET_TRACE | action(number), nil
-	case specs.ActLog:
-		return unix.SECCOMP_RET_LOG, nil
-	case specs.ActAllow:
-		return unix.SECCOMP_RET_ALLOW, nil
-	case specs.ActNotify:
-		return 0, ErrNotify
+	does, known := map[specs.LinuxSeccompAction]action{
+		specs.ActKill: unix.SECCOMP_RET_KILL_THREAD, specs.ActKillThread: unix.SECCOMP_RET_KILL_THREAD,
+		specs.ActKillProcess: unix.SECCOMP_RET_KILL_PROCESS, specs.ActTrap: unix.SECCOMP_RET_TRAP,
+		specs.ActErrno: unix.SECCOMP_RET_ERRNO | number, specs.ActTrace: unix.SECCOMP_RET_TRACE | number,
+		specs.ActLog: unix.SECCOMP_RET_LOG, specs.ActAllow: unix.SECCOMP_RET_ALLOW,
+	}[name]
+	if !known {
+		return 0, fmt.Errorf("seccomp action %q is not supported", name)
 	}
-	return 0, fmt.Errorf("unknown seccomp action %q", name)
+	return does, nil
 }

@@ -1,29 +1,25 @@
 // Package spec turns what a user and an image ask for into an OCI runtime
 // specification: Docker's configuration types in, specs.Spec out, equal in
-// effect to what dockerd writes for runc.
+// effect to what dockerd writes for runc. At create: Merge, Default, Validate,
+// Mounts; at each start Build, which trusts what Validate has seen; Exec for each
+// further process.
 //
-// It is pure. It owns nothing on the host and a crash leaves nothing; whatever
-// must be looked up, on the host or in the image, arrives as Facts. (What touches
-// the host is in host.go and source.go, for the caller; Build does not use it.)
-//
-// The order of use:
-//
-//	Merge      the user's configuration with the image's
-//	Validate   what was asked for
-//	Default    fill in what the user left open, as inspect shows it
-//	Mounts     what is to be mounted; the engine makes missing sources, resolves volumes
-//	Build      at each start
-//	Exec       for each further process
+// It is pure, owns nothing on the host, and a crash leaves nothing: what must be
+// looked up, on the host or in the image, arrives as Facts. (host.go and source.go
+// touch the host, for the caller; Build does not use them.)
 package spec
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
+	"slices"
 	"strings"
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"minidocker/mydocker/security"
 )
 
 // Facts is what Build must know about host, image and container.
@@ -40,130 +36,94 @@ type Facts struct {
 	// Files mounted over their namesakes in /etc; "" leaves the image's.
 	HostnamePath, HostsPath, ResolvConfPath string
 
-	// Mounts is what Mounts returned, each Source now an absolute path on the host.
-	Mounts []mount.Mount
-
-	// Namespaces are paths of those to join, for the modes "container:ID".
-	Namespaces map[specs.LinuxNamespaceType]string
-	ShmPath    string // host path for /dev/shm of a joined IPC namespace
+	Mounts     []mount.Mount                       // from Mounts, each Source now an absolute path on the host
+	Namespaces map[specs.LinuxNamespaceType]string // paths of those to join, for the modes "container:ID"
+	ShmPath    string                              // host path for /dev/shm of a joined IPC namespace
 
 	Capabilities []string // what the host can give: security.AvailableCapabilities
 	CPUs         string   // CPUs online, as "0-3,8"; "": not checked
 
-	// Devices maps the paths in HostConfig.Devices and Blkio* to the device
-	// nodes there (a directory stands for all below it), and HostDevices are all
-	// of the host, needed by a privileged container only.
-	Devices     map[string][]specs.LinuxDevice
-	HostDevices []specs.LinuxDevice
+	Devices     map[string][]specs.LinuxDevice // DevicesAt for the paths in HostConfig.Devices and Blkio*
+	HostDevices []specs.LinuxDevice            // for a privileged container only
 
-	// MaskedPaths are hidden beside the default ones, such as the
-	// thermal_throttle directories of the CPUs.
-	MaskedPaths []string
-
-	InitPath string // host path of the program for HostConfig.Init
+	MaskedPaths []string // hidden beside the default ones: thermal_throttle of the CPUs
+	InitPath    string   // host path of the program for HostConfig.Init
 }
 
 // Build makes the specification of a container. config is merged with the
-// image's, host completed by Default; neither is changed.
+// image's; neither it nor host is changed.
 func Build(config *api.Config, host *api.HostConfig, facts Facts) (*specs.Spec, error) {
-	if err := validate(config, host, facts); err != nil {
-		return nil, err
-	}
-	command, err := Command(config)
+	completed := *host
+	host = &completed
+	Default(host, facts.CgroupV2)
+	noNewPrivileges, seccomp, err := securityOptions(host.SecurityOpt)
 	if err != nil {
 		return nil, err
 	}
-	security, err := parseSecurityOptions(host.SecurityOpt)
+	bounding, err := security.SelectCapabilities(host.CapAdd, host.CapDrop, host.Privileged, facts.Capabilities)
 	if err != nil {
 		return nil, err
 	}
-	capabilities, err := capabilities(host, facts.User, facts.Capabilities)
+	joined, err := namespaces(host, facts)
 	if err != nil {
 		return nil, err
 	}
-	oomScoreAdj := host.OomScoreAdj
-	process := &specs.Process{
-		Terminal:        config.Tty,
-		User:            facts.User,
-		Args:            command,
-		Env:             Environment(config, hostname(config, host, facts), facts.Home, config.Tty, nil),
-		Cwd:             workingDirectory(config.WorkingDir),
-		Capabilities:    capabilities,
-		Rlimits:         rlimits(host.Ulimits),
-		NoNewPrivileges: security.noNewPrivileges,
-		OOMScoreAdj:     &oomScoreAdj,
+	name := cmp.Or(config.Hostname, facts.ID[:min(12, len(facts.ID))])
+	if config.Hostname == "" && (host.NetworkMode.IsHost() || host.UTSMode.IsHost()) {
+		name = facts.Hostname
 	}
-	if host.Umask != nil {
-		umask := *host.Umask
-		process.User.Umask = &umask
-	}
-	if config.Tty && host.ConsoleSize != [2]uint{} {
-		process.ConsoleSize = &specs.Box{Height: host.ConsoleSize[0], Width: host.ConsoleSize[1]}
-	}
-
 	s := &specs.Spec{
-		Version:     specs.Version,
-		Process:     process,
+		Version: specs.Version,
+		Process: &specs.Process{
+			Terminal:        config.Tty,
+			ConsoleSize:     consoleSize(&host.ConsoleSize),
+			User:            facts.User,
+			Args:            slices.Concat(config.Entrypoint, config.Cmd),
+			Env:             environment(config, name, facts.Home, config.Tty, nil),
+			Cwd:             workingDirectory(config.WorkingDir),
+			Capabilities:    capabilitySets(bounding, facts.User),
+			Rlimits:         rlimits(host.Ulimits),
+			NoNewPrivileges: noNewPrivileges,
+			OOMScoreAdj:     &host.OomScoreAdj,
+		},
 		Root:        &specs.Root{Path: facts.Rootfs, Readonly: host.ReadonlyRootfs},
-		Hostname:    hostname(config, host, facts),
-		Annotations: maps.Clone(host.Annotations),
+		Hostname:    name,
+		Mounts:      mounts(host, facts),
+		Annotations: host.Annotations,
 		Linux: &specs.Linux{
-			CgroupsPath:   facts.CgroupPath,
-			Sysctl:        sysctls(config, host),
-			MaskedPaths:   maskedPaths(host, facts),
-			ReadonlyPaths: readonlyPaths(host),
+			Namespaces:        joined,
+			CgroupsPath:       facts.CgroupPath,
+			Resources:         resources(host, facts),
+			Devices:           deviceNodes(host, facts),
+			Sysctl:            sysctls(config, host),
+			RootfsPropagation: rootPropagation(facts.Mounts),
+			MaskedPaths:       host.MaskedPaths,
+			ReadonlyPaths:     host.ReadonlyPaths,
 		},
 	}
 	if host.UTSMode.IsHost() {
 		s.Hostname = "" // sethostname would rename the host
 	}
-	if s.Linux.Namespaces, err = namespaces(host, facts); err != nil {
+	if len(host.MaskedPaths) > 0 { // not systempaths=unconfined, nor privileged
+		s.Linux.MaskedPaths = slices.Concat(host.MaskedPaths, facts.MaskedPaths)
+	}
+	if s.Linux.Seccomp, err = seccompProfile(seccomp, host.Privileged, s); err != nil {
 		return nil, err
 	}
-	if s.Linux.Resources, err = resources(host, facts); err != nil {
-		return nil, err
-	}
-	if s.Linux.Devices, s.Linux.Resources.Devices, err = devices(host, facts); err != nil {
-		return nil, err
-	}
-	if s.Mounts, s.Linux.RootfsPropagation, err = mounts(host, facts, security.writableCgroups); err != nil {
-		return nil, err
-	}
-	if s.Linux.Seccomp, err = security.profile(host.Privileged, s); err != nil {
-		return nil, err
-	}
-	if err := addInit(s, host, facts); err != nil {
-		return nil, err
+	// Only in a pid namespace of the container's own can the small init be init.
+	if host.Init != nil && *host.Init && host.PidMode.IsPrivate() {
+		const path = "/sbin/docker-init"
+		s.Process.Args = append([]string{path, "--"}, s.Process.Args...)
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: path, Type: "bind", Source: facts.InitPath, Options: []string{"bind", "ro"}})
 	}
 	return s, nil
 }
 
-// addInit runs the command as the child of a small init, if the container has a
-// pid namespace of its own for it to be the init of.
-func addInit(s *specs.Spec, host *api.HostConfig, facts Facts) error {
-	if host.Init == nil || !*host.Init || !host.PidMode.IsPrivate() {
+func consoleSize(size *[2]uint) *specs.Box {
+	if size == nil || *size == [2]uint{} {
 		return nil
 	}
-	if facts.InitPath == "" {
-		return fmt.Errorf("--init: this version has no init program")
-	}
-	const path = "/sbin/docker-init"
-	s.Process.Args = append([]string{path, "--"}, s.Process.Args...)
-	s.Mounts = append(s.Mounts, specs.Mount{Destination: path, Type: "bind", Source: facts.InitPath, Options: []string{"bind", "ro"}})
-	return nil
-}
-
-// hostname is what the container sees as its host's name.
-func hostname(config *api.Config, host *api.HostConfig, facts Facts) string {
-	switch {
-	case config.Hostname != "":
-		return config.Hostname
-	case host.NetworkMode.IsHost() || host.UTSMode.IsHost():
-		return facts.Hostname
-	case len(facts.ID) > 12:
-		return facts.ID[:12]
-	}
-	return facts.ID
+	return &specs.Box{Height: size[0], Width: size[1]}
 }
 
 func rlimits(ulimits []*api.Ulimit) (limits []specs.POSIXRlimit) {
@@ -173,4 +133,30 @@ func rlimits(ulimits []*api.Ulimit) (limits []specs.POSIXRlimit) {
 		})
 	}
 	return limits
+}
+
+// namespaces lists the container's own and those it joins. One that is not
+// listed is the host's.
+func namespaces(host *api.HostConfig, facts Facts) ([]specs.LinuxNamespace, error) {
+	list := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
+	for _, ns := range []struct {
+		kind specs.LinuxNamespaceType
+		mode string // "host", "container:ID", and others for one of its own
+	}{
+		{specs.NetworkNamespace, string(host.NetworkMode)},
+		{specs.UTSNamespace, string(host.UTSMode)},
+		{specs.PIDNamespace, string(host.PidMode)},
+		{specs.IPCNamespace, string(host.IpcMode)},
+		{specs.CgroupNamespace, string(host.CgroupnsMode)},
+	} {
+		if ns.mode == "host" {
+			continue
+		}
+		path := facts.Namespaces[ns.kind]
+		if strings.HasPrefix(ns.mode, "container:") && path == "" {
+			return nil, fmt.Errorf("join the %s namespace of %s: it is not known", ns.kind, ns.mode)
+		}
+		list = append(list, specs.LinuxNamespace{Type: ns.kind, Path: path})
+	}
+	return list, nil
 }

@@ -1,14 +1,17 @@
 package spec
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 
+	"github.com/moby/sys/user"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -20,34 +23,21 @@ func HostDevices() ([]specs.LinuxDevice, error) { return devicesBelow("/dev") }
 // DevicesAt collects one entry of Facts.Devices: the node at path, symbolic links
 // followed, or all below it if it is a directory. Their paths begin with path.
 func DevicesAt(path string) ([]specs.LinuxDevice, error) {
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, gatherError(path, err)
-	}
-	info, err := os.Stat(real)
-	if err != nil {
-		return nil, gatherError(path, err)
-	}
 	var found []specs.LinuxDevice
-	if info.IsDir() {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
 		found, err = devicesBelow(real)
-	} else if device, ok := deviceOf(real, info); ok {
-		found = append(found, device)
 	}
 	if err == nil && len(found) == 0 {
 		err = errors.New("not a device node")
 	}
 	if err != nil {
-		return nil, gatherError(path, err)
+		return nil, fmt.Errorf("error gathering device information while adding custom device %q: %w", path, err)
 	}
 	for i := range found {
 		found[i].Path = path + strings.TrimPrefix(found[i].Path, real)
 	}
 	return found, nil
-}
-
-func gatherError(path string, err error) error {
-	return fmt.Errorf("error gathering device information while adding custom device %q: %w", path, err)
 }
 
 func devicesBelow(root string) (found []specs.LinuxDevice, err error) {
@@ -63,32 +53,52 @@ func devicesBelow(root string) (found []specs.LinuxDevice, err error) {
 			case "pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev":
 				return fs.SkipDir
 			}
+		}
+		var stat unix.Stat_t
+		if entry.Type()&fs.ModeDevice == 0 || path == "/dev/console" && path != root || unix.Lstat(path, &stat) != nil {
 			return nil
 		}
-		if entry.Type()&fs.ModeDevice == 0 || entry.Name() == "console" {
-			return nil
+		kind := "b"
+		if entry.Type()&fs.ModeCharDevice != 0 {
+			kind = "c"
 		}
-		if info, err := entry.Info(); err == nil {
-			if device, ok := deviceOf(path, info); ok {
-				found = append(found, device)
-			}
-		}
+		found = append(found, specs.LinuxDevice{
+			Path: path, Type: kind, Major: int64(unix.Major(stat.Rdev)), Minor: int64(unix.Minor(stat.Rdev)),
+			FileMode: new(fs.FileMode(stat.Mode & 0o777)), UID: &stat.Uid, GID: &stat.Gid,
+		})
 		return nil
 	})
 	return found, err
 }
 
-func deviceOf(path string, info fs.FileInfo) (specs.LinuxDevice, bool) {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || info.Mode()&fs.ModeDevice == 0 {
-		return specs.LinuxDevice{}, false
+// ResolveUser finds the user a container's process runs as, and the home
+// directory. who is "", "user", "uid", "user:group" and so on, as in
+// Config.User; groupAdd are further groups by name or number. passwd and group
+// are the image's /etc files, empty if missing; they decide names, numbers need
+// not be in them.
+func ResolveUser(who string, groupAdd []string, passwd, group io.Reader) (specs.User, string, error) {
+	// Read twice below, and written by a stranger: not more than is sensible.
+	groups, err := io.ReadAll(io.LimitReader(group, 16<<20))
+	if err != nil {
+		return specs.User{}, "", fmt.Errorf("read the image's /etc/group: %w", err)
 	}
-	kind := "b"
-	if info.Mode()&fs.ModeCharDevice != 0 {
-		kind = "c"
+	found, err := user.GetExecUser(who, &user.ExecUser{Home: "/"}, passwd, bytes.NewReader(groups))
+	if err != nil {
+		return specs.User{}, "", err
 	}
-	mode := info.Mode().Perm()
-	uid, gid := stat.Uid, stat.Gid
-	return specs.LinuxDevice{Path: path, Type: kind, Major: int64(unix.Major(stat.Rdev)), Minor: int64(unix.Minor(stat.Rdev)),
-		FileMode: &mode, UID: &uid, GID: &gid}, true
+	more, err := user.GetAdditionalGroups(groupAdd, bytes.NewReader(groups))
+	if err != nil {
+		return specs.User{}, "", err
+	}
+	slices.Sort(more) // they come out of a map
+
+	// The user's own group stands among the additional ones too: else a process
+	// could drop its primary group and pass for one that is not a member.
+	result := specs.User{UID: uint32(found.Uid), GID: uint32(found.Gid)}
+	for _, gid := range slices.Concat([]int{found.Gid}, found.Sgids, more) {
+		if !slices.Contains(result.AdditionalGids, uint32(gid)) {
+			result.AdditionalGids = append(result.AdditionalGids, uint32(gid))
+		}
+	}
+	return result, cmp.Or(found.Home, "/"), nil
 }

@@ -79,7 +79,7 @@ func TestMerge(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	config := &api.Config{Env: []string{"A=1=2", "B=", "HOSTNAME", "PATH=/bin", "A=3"}}
-	got := Environment(config, "host", "/home", true, []string{"B", "C=x"})
+	got := environment(config, "host", "/home", true, []string{"B", "C=x"})
 	if diff := cmp.Diff([]string{"PATH=/bin", "TERM=xterm", "A=3", "C=x", "HOME=/home"}, got); diff != "" {
 		t.Error(diff)
 	}

@@ -1,9 +1,12 @@
 package spec
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	api "github.com/moby/moby/api/types/container"
@@ -11,95 +14,206 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// mounts are all of the container in the order they are made, and the
-// propagation that its root must have for them.
-func mounts(host *api.HostConfig, facts Facts, writableCgroups *bool) ([]specs.Mount, string, error) {
-	asked, propagation, err := userMounts(host, facts)
-	if err != nil {
-		return nil, "", err
-	}
-	isAsked := func(target string) bool {
-		return slices.ContainsFunc(asked, func(m specs.Mount) bool { return m.Destination == target })
-	}
-	ownDev := isAsked("/dev")
-
-	var all []specs.Mount
-	for _, m := range defaultMounts(host, facts) {
-		if isAsked(m.Destination) || ownDev && strings.HasPrefix(m.Destination, "/dev/") {
-			continue
+// Mounts lists what the user and the image want mounted, in Docker's types and
+// in the order asked for: HostConfig.Binds, HostConfig.Mounts, and for the
+// image's volumes that nothing else covers a volume without a name.
+//
+// A bind mount out of Binds has BindOptions.CreateMountpoint. The caller resolves
+// each Source to an absolute path of the host and gives the list to Build.
+func Mounts(config *api.Config, host *api.HostConfig) ([]mount.Mount, error) {
+	var all []mount.Mount
+	for _, raw := range host.Binds {
+		m, err := parseBind(raw)
+		if err != nil {
+			return nil, fmt.Errorf("invalid volume specification: '%s': %w", raw, err)
 		}
-		readOnly := slices.Contains(m.Options, "ro")
-		switch m.Type {
-		case "sysfs":
-			readOnly = !host.Privileged
-		case "cgroup":
-			readOnly = !host.Privileged
-			if writableCgroups != nil {
-				readOnly = !*writableCgroups
-			}
-		}
-		m.Options = slices.DeleteFunc(m.Options, func(o string) bool { return o == "ro" && !readOnly })
 		all = append(all, m)
 	}
-	return append(all, asked...), propagation, nil
+	for _, m := range host.Mounts {
+		if err := checkMount(m); err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	taken := map[string]bool{}
+	for target := range host.Tmpfs {
+		if problem := targetProblem(target); problem != "" {
+			return nil, errors.New(problem)
+		}
+		taken[path.Clean(target)] = true
+	}
+	for i := range all {
+		target := path.Clean(all[i].Target)
+		if taken[target] {
+			return nil, fmt.Errorf("Duplicate mount point: %s", target)
+		}
+		all[i].Target, taken[target] = target, true
+	}
+	for _, target := range slices.Sorted(maps.Keys(config.Volumes)) {
+		if target = path.Clean(target); !taken[target] {
+			taken[target] = true
+			all = append(all, mount.Mount{Type: mount.TypeVolume, Target: target})
+		}
+	}
+	return all, nil
+}
+
+// parseBind reads the argument of -v, "SOURCE:TARGET[:MODE]" or "TARGET". A
+// SOURCE that is not an absolute path is the name of a volume.
+func parseBind(raw string) (mount.Mount, error) {
+	parts := strings.Split(raw, ":")
+	m := mount.Mount{Type: mount.TypeVolume, Target: parts[0]}
+	if len(parts) > 1 {
+		m.Source, m.Target = parts[0], parts[1]
+	}
+	if len(parts) > 3 || parts[0] == "" {
+		return m, errors.New("not SOURCE:TARGET[:MODE]")
+	}
+	if path.IsAbs(m.Source) {
+		m.Type, m.Source = mount.TypeBind, path.Clean(m.Source)
+		m.BindOptions = &mount.BindOptions{CreateMountpoint: true}
+	}
+	if len(parts) == 3 {
+		if err := addMode(&m, parts[2]); err != nil {
+			return m, err
+		}
+	}
+	return m, checkMount(m)
+}
+
+// addMode applies a mode list, such as "ro,rslave"; each kind of word may stand
+// in it once.
+func addMode(m *mount.Mount, list string) error {
+	seen := map[string]bool{}
+	for word := range strings.SplitSeq(list, ",") {
+		kind := word
+		switch p := mount.Propagation(word); {
+		case word == "ro" || word == "rw":
+			kind, m.ReadOnly = "access", word == "ro"
+		case slices.Contains(mount.Propagations, p) && m.BindOptions != nil:
+			kind, m.BindOptions.Propagation = "propagation", p
+		case word == "nocopy":
+			m.VolumeOptions = &mount.VolumeOptions{NoCopy: true}
+		case slices.Contains([]string{"z", "Z", "consistent", "cached", "delegated"}, word):
+			kind = "without meaning here"
+		default:
+			kind = ""
+		}
+		if kind == "" || seen[kind] {
+			return fmt.Errorf("invalid mode: %s", list)
+		}
+		seen[kind] = true
+	}
+	return nil
+}
+
+// mountError is an error about a mount in Docker's words.
+func mountError(m mount.Mount, problem string) error {
+	return fmt.Errorf("invalid mount config for type %q: %s", m.Type, problem)
+}
+
+// checkMount checks what can be checked without the host.
+func checkMount(m mount.Mount) error {
+	problem := targetProblem(m.Target)
+	isBind := m.Type == mount.TypeBind
+	switch {
+	case problem != "":
+	case isBind && m.Source == "":
+		problem = "field Source must not be empty"
+	case isBind && !path.IsAbs(m.Source):
+		problem = fmt.Sprintf("invalid mount path: '%s' mount path must be absolute", m.Source)
+	case isBind && m.BindOptions != nil && m.BindOptions.Propagation != "" && !slices.Contains(mount.Propagations, m.BindOptions.Propagation):
+		problem = fmt.Sprintf("invalid propagation mode: %s", m.BindOptions.Propagation)
+	case m.Type == mount.TypeVolume && m.ReadOnly && m.Source == "":
+		problem = "must not set ReadOnly mode when using anonymous volumes"
+	case m.Type == mount.TypeTmpfs && m.Source != "":
+		problem = "field Source must not be specified"
+	case !slices.Contains([]mount.Type{mount.TypeBind, mount.TypeVolume, mount.TypeTmpfs}, m.Type):
+		problem = "mount type unknown"
+	}
+	if problem != "" {
+		return mountError(m, problem)
+	}
+	return nil
+}
+
+// targetProblem says what is wrong with a place to mount something on, if anything.
+func targetProblem(target string) string {
+	switch {
+	case target == "":
+		return "field Target must not be empty"
+	case path.Clean(target) == "/":
+		return "invalid specification: destination can't be '/'"
+	case !path.IsAbs(target):
+		return fmt.Sprintf("invalid mount path: '%s' mount path must be absolute", target)
+	}
+	return ""
+}
+
+// mounts are all of the container in the order they are made. One that is asked
+// for replaces ours, and a /dev all of ours below it.
+func mounts(host *api.HostConfig, facts Facts) []specs.Mount {
+	asked := askedMounts(host, facts)
+	all := slices.DeleteFunc(defaultMounts(host, facts), func(m specs.Mount) bool {
+		return mountsOn(asked, m.Destination) || strings.HasPrefix(m.Destination, "/dev/") && mountsOn(asked, "/dev")
+	})
+	return append(all, asked...)
+}
+
+func mountsOn(all []specs.Mount, target string) bool {
+	return slices.ContainsFunc(all, func(m specs.Mount) bool { return m.Destination == target })
 }
 
 // defaultMounts are what every container has under /proc, /dev and /sys.
 func defaultMounts(host *api.HostConfig, facts Facts) []specs.Mount {
+	hardened := []string{"nosuid", "noexec", "nodev"}
+	sys := append(hardened, "ro")
+	if host.Privileged {
+		sys = hardened
+	}
 	all := []specs.Mount{
-		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: hardened},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
-		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
-		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}},
-		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: sys},
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: sys},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: hardened},
 	}
 	switch {
 	case host.IpcMode.IsNone():
+		return all
 	case host.IpcMode.IsHost():
-		all = append(all, bind("/dev/shm", "/dev/shm"))
+		return append(all, bind("/dev/shm", "/dev/shm"))
 	case host.IpcMode.IsContainer() && facts.ShmPath != "":
-		all = append(all, bind(facts.ShmPath, "/dev/shm"))
-	default:
-		size := host.ShmSize
-		if size == 0 {
-			size = defaultShmSize
-		}
-		all = append(all, specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Source: "shm",
-			Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(size, 10)}})
+		return append(all, bind(facts.ShmPath, "/dev/shm"))
 	}
-	return all
+	return append(all, specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Source: "shm",
+		Options: append(hardened, "mode=1777", fmt.Sprintf("size=%d", host.ShmSize))})
 }
 
 func bind(source, target string) specs.Mount {
 	return specs.Mount{Destination: target, Type: "bind", Source: source, Options: []string{"rbind", "rprivate"}}
 }
 
-// userMounts are the mounts asked for and the three files of the network, outer
+// tmpfs has Docker's options; the given ones follow, and so override them.
+func tmpfs(target string, options []string) specs.Mount {
+	options = append([]string{"noexec", "nosuid", "nodev", "rprivate"}, options...)
+	return specs.Mount{Destination: target, Type: "tmpfs", Source: "tmpfs", Options: options}
+}
+
+// askedMounts are the mounts asked for and the three files of the network, outer
 // before inner. A file that the user mounts himself replaces ours.
-func userMounts(host *api.HostConfig, facts Facts) (all []specs.Mount, rootPropagation string, err error) {
+func askedMounts(host *api.HostConfig, facts Facts) (all []specs.Mount) {
 	for _, m := range facts.Mounts {
-		converted, err := userMount(m)
-		if err != nil {
-			return nil, "", err
-		}
-		all = append(all, converted)
-		if converted.Type == "bind" {
-			rootPropagation = neededPropagation(rootPropagation, propagationOf(m))
-		}
+		all = append(all, askedMount(m))
 	}
 	for target, options := range host.Tmpfs {
-		m, err := tmpfs(path.Clean(target), strings.Split(options, ","))
-		if err != nil {
-			return nil, "", err
-		}
-		all = append(all, m)
+		all = append(all, tmpfs(path.Clean(target), strings.FieldsFunc(options, func(r rune) bool { return r == ',' })))
 	}
 	for _, file := range [...]struct{ source, target string }{
 		{facts.ResolvConfPath, "/etc/resolv.conf"}, {facts.HostnamePath, "/etc/hostname"}, {facts.HostsPath, "/etc/hosts"},
 	} {
-		taken := slices.ContainsFunc(all, func(m specs.Mount) bool { return m.Destination == file.target })
-		if file.source == "" || taken {
+		if file.source == "" || mountsOn(all, file.target) {
 			continue
 		}
 		m := bind(file.source, file.target)
@@ -109,56 +223,56 @@ func userMounts(host *api.HostConfig, facts Facts) (all []specs.Mount, rootPropa
 		all = append(all, m)
 	}
 	slices.SortFunc(all, func(a, b specs.Mount) int {
-		if n := strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/"); n != 0 {
-			return n
-		}
-		return strings.Compare(a.Destination, b.Destination)
+		return cmp.Or(strings.Count(a.Destination, "/")-strings.Count(b.Destination, "/"), strings.Compare(a.Destination, b.Destination))
 	})
-	return all, rootPropagation, nil
+	return all
 }
 
-func userMount(m mount.Mount) (specs.Mount, error) {
+func askedMount(m mount.Mount) specs.Mount {
+	var options []string
 	if m.Type == mount.TypeTmpfs {
-		options, err := tmpfsOptions(m)
-		if err != nil {
-			return specs.Mount{}, MountError(m, err)
+		if m.ReadOnly {
+			options = append(options, "ro")
+		}
+		if t := m.TmpfsOptions; t != nil && t.Mode != 0 {
+			options = append(options, fmt.Sprintf("mode=%o", t.Mode))
+		}
+		if t := m.TmpfsOptions; t != nil && t.SizeBytes != 0 {
+			options = append(options, fmt.Sprintf("size=%d", t.SizeBytes))
 		}
 		return tmpfs(m.Target, options)
 	}
-	options := []string{"rbind"}
-	o := m.BindOptions
-	if o != nil && o.NonRecursive {
-		options = []string{"bind"}
+	var o mount.BindOptions
+	if m.BindOptions != nil {
+		o = *m.BindOptions
 	}
-	if m.ReadOnly {
-		// ro would leave what is mounted below the source writable; rro (Linux 5.12) does not.
-		if o != nil && o.ReadOnlyNonRecursive {
-			options = append(options, "ro")
-		} else {
-			options = append(options, "rro")
-		}
+	converted := bind(m.Source, m.Target)
+	if o.NonRecursive {
+		converted.Options[0] = "bind"
 	}
-	options = append(options, string(propagationOf(m)))
-	return specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: options}, nil
+	if o.Propagation != "" {
+		converted.Options[1] = string(o.Propagation)
+	}
+	// ro would leave what is mounted below the source writable; rro (Linux 5.12) does not.
+	if m.ReadOnly && o.ReadOnlyNonRecursive {
+		converted.Options = append(converted.Options, "ro")
+	} else if m.ReadOnly {
+		converted.Options = append(converted.Options, "rro")
+	}
+	return converted
 }
 
-func propagationOf(m mount.Mount) mount.Propagation {
-	if m.BindOptions == nil || m.BindOptions.Propagation == "" {
-		return mount.PropagationRPrivate
-	}
-	return m.BindOptions.Propagation
-}
-
-// neededPropagation is that of the root: a mount passes nothing on, nor receives,
-// below a private one.
-func neededPropagation(root string, of mount.Propagation) string {
-	switch of {
-	case mount.PropagationShared, mount.PropagationRShared:
-		return "shared"
-	case mount.PropagationSlave, mount.PropagationRSlave:
-		if root != "shared" {
-			return "rslave"
+// rootPropagation is what the root needs for the mounts: one passes nothing on,
+// nor receives, below a private mount.
+func rootPropagation(all []mount.Mount) (needed string) {
+	for _, m := range all {
+		switch {
+		case m.BindOptions == nil:
+		case strings.HasSuffix(string(m.BindOptions.Propagation), "shared"):
+			return "shared"
+		case strings.HasSuffix(string(m.BindOptions.Propagation), "slave"):
+			needed = "rslave"
 		}
 	}
-	return root
+	return needed
 }

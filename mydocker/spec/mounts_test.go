@@ -27,16 +27,20 @@ func TestParseBind(t *testing.T) {
 		{"name:/b:rw", mount.Mount{Type: mount.TypeVolume, Source: "name", Target: "/b"}, ""},
 		{"name:/b:nocopy", mount.Mount{Type: mount.TypeVolume, Source: "name", Target: "/b", VolumeOptions: &mount.VolumeOptions{NoCopy: true}}, ""},
 		{"/b", mount.Mount{Type: mount.TypeVolume, Target: "/b"}, ""},
-		{"/b:ro", mount.Mount{}, "invalid volume specification: '/b:ro'"},
-		{"/a:/b:ro:x", mount.Mount{}, "invalid volume specification: '/a:/b:ro:x'"},
-		{"", mount.Mount{}, "invalid volume specification: ''"},
-		{"/a:/b:readonly", mount.Mount{}, "invalid mode: readonly"},
-		{"/a:/b:ro,rw", mount.Mount{}, "invalid mode: ro,rw"},
+		{"/b:ro", mount.Mount{}, "invalid volume specification: '/b:ro': invalid mount config for type \"bind\": invalid mount path: 'ro' mount path must be absolute"},
+		{"/a:/b:ro:x", mount.Mount{}, "invalid volume specification: '/a:/b:ro:x': not SOURCE:TARGET[:MODE]"},
+		{"", mount.Mount{}, "invalid volume specification: '': not SOURCE:TARGET[:MODE]"},
+		{"/a:/b:readonly", mount.Mount{}, "invalid volume specification: '/a:/b:readonly': invalid mode: readonly"},
+		{"/a:/b:ro,rw", mount.Mount{}, "invalid volume specification: '/a:/b:ro,rw': invalid mode: ro,rw"},
 		{"/a:b", mount.Mount{}, `invalid volume specification: '/a:b': invalid mount config for type "bind": invalid mount path: 'b' mount path must be absolute`},
 		{"/a:/", mount.Mount{}, `invalid volume specification: '/a:/': invalid mount config for type "bind": invalid specification: destination can't be '/'`},
 	} {
-		got, err := ParseBind(test.raw)
-		if diff := cmp.Diff(test.want, got); diff != "" || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
+		got, err := Mounts(&api.Config{}, &api.HostConfig{Binds: []string{test.raw}})
+		want := []mount.Mount{test.want}
+		if test.err != "" {
+			want = nil
+		}
+		if diff := cmp.Diff(want, got); diff != "" || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
 			t.Errorf("%q: %v %s", test.raw, err, diff)
 		}
 	}
@@ -68,7 +72,6 @@ func TestMounts(t *testing.T) {
 		"invalid mount config for type \"x\"":                  {Mounts: []mount.Mount{{Type: "x", Target: "/b"}}},
 		"invalid propagation mode: up":                         {Mounts: []mount.Mount{{Type: "bind", Source: "/a", Target: "/b", BindOptions: &mount.BindOptions{Propagation: "up"}}}},
 		"field Source must not be specified":                   {Mounts: []mount.Mount{{Type: "tmpfs", Source: "/a", Target: "/b"}}},
-		"!ReadOnly && BindOptions.ReadOnlyNonRecursive":        {Mounts: []mount.Mount{{Type: "bind", Source: "/a", Target: "/b", BindOptions: &mount.BindOptions{ReadOnlyNonRecursive: true}}}},
 		"invalid mount path: 'b' mount path must be absolute":  {Mounts: []mount.Mount{{Type: "bind", Source: "/a", Target: "b"}}},
 		"must not set ReadOnly mode when using anonymous volu": {Mounts: []mount.Mount{{Type: "volume", Target: "/b", ReadOnly: true}}},
 	} {
@@ -81,20 +84,20 @@ func TestMounts(t *testing.T) {
 func TestTmpfsOptions(t *testing.T) {
 	for given, want := range map[string]string{
 		"":                        "noexec,nosuid,nodev,rprivate",
-		"exec,size=1m,size=2m":    "nosuid,nodev,rprivate,exec,size=2m",
-		"defaults,ro,dev,shared":  "noexec,nosuid,ro,dev,shared",
+		"exec,size=1m,size=2m":    "noexec,nosuid,nodev,rprivate,exec,size=1m,size=2m",
 		"rw,noatime,uid=1,gid=10": "noexec,nosuid,nodev,rprivate,rw,noatime,uid=1,gid=10",
-		"bogus":                   `invalid tmpfs option ["bogus"]`,
-		"source=x":                `invalid tmpfs option ["source" "x"]`,
 	} {
-		m, err := tmpfs("/t", strings.Split(given, ","))
-		got := strings.Join(m.Options, ",")
-		if err != nil {
-			got = err.Error()
+		host := &api.HostConfig{Tmpfs: map[string]string{"/t/": given}}
+		if err := Validate(&api.Config{}, host, Facts{}); err != nil {
+			t.Errorf("%q: %v", given, err)
 		}
-		if got != want {
-			t.Errorf("%q: %s, want %s", given, got, want)
+		if options, _ := mountsOf(t, host, Facts{}); options["/t"] != want {
+			t.Errorf("%q: %s, want %s", given, options["/t"], want)
 		}
+	}
+	m := mount.Mount{Type: mount.TypeTmpfs, Target: "/t", ReadOnly: true, TmpfsOptions: &mount.TmpfsOptions{SizeBytes: 5, Mode: 0o700}}
+	if options, _ := mountsOf(t, &api.HostConfig{}, Facts{Mounts: []mount.Mount{m}}); options["/t"] != "noexec,nosuid,nodev,rprivate,ro,mode=700,size=5" {
+		t.Errorf("--mount type=tmpfs: %s", options["/t"])
 	}
 }
 
@@ -136,14 +139,5 @@ func TestOwnDev(t *testing.T) {
 	options, _ := mountsOf(t, &api.HostConfig{}, facts)
 	if _, ok := options["/dev/pts"]; ok || options["/dev"] != "rbind,rprivate" {
 		t.Errorf("mounts under a /dev of the user's own: %v", options)
-	}
-}
-
-func TestWritableCgroups(t *testing.T) {
-	for option, want := range map[string]string{"writable-cgroups=true": "nosuid,noexec,nodev", "writable-cgroups=false": "ro,nosuid,noexec,nodev"} {
-		options, _ := mountsOf(t, &api.HostConfig{SecurityOpt: []string{option}}, Facts{})
-		if got := options["/sys/fs/cgroup"]; got != want {
-			t.Errorf("%s: %s", option, got)
-		}
 	}
 }

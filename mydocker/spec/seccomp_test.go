@@ -15,13 +15,13 @@ func TestMaskedPaths(t *testing.T) {
 		host api.HostConfig
 		want []string
 	}{
-		"default":     {api.HostConfig{}, append(DefaultMaskedPaths(), "/sys/throttle")},
+		"default":     {api.HostConfig{}, append(maskedPaths[:], "/sys/throttle")},
 		"recorded":    {api.HostConfig{MaskedPaths: []string{"/x"}}, []string{"/x", "/sys/throttle"}},
 		"systempaths": {api.HostConfig{MaskedPaths: []string{}}, nil},
 		"privileged":  {api.HostConfig{Privileged: true}, nil},
 	} {
-		if got := maskedPaths(&test.host, facts); !slices.Equal(got, test.want) {
-			t.Errorf("%s: %v, want %v", name, got, test.want)
+		if _, s := mountsOf(t, &test.host, facts); !slices.Equal(s.Linux.MaskedPaths, test.want) {
+			t.Errorf("%s: %v, want %v", name, s.Linux.MaskedPaths, test.want)
 		}
 	}
 }

@@ -2,138 +2,106 @@ package spec
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	api "github.com/moby/moby/api/types/container"
+	profiles "github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-
-	"minidocker/mydocker/security"
 )
 
-// securityOptions are HostConfig.SecurityOpt, read.
-type securityOptions struct {
-	noNewPrivileges bool
-	writableCgroups *bool  // nil: as the container is privileged or not
-	seccomp         string // "", "builtin": the default profile; "unconfined": none; otherwise JSON
-}
-
-func parseSecurityOptions(options []string) (parsed securityOptions, err error) {
+// securityOptions reads HostConfig.SecurityOpt. seccomp is "" or "builtin" for the
+// default profile, "unconfined" for none, otherwise JSON.
+func securityOptions(options []string) (noNewPrivileges bool, seccomp string, err error) {
 	for _, option := range options {
-		name, value, hasValue := strings.Cut(option, "=")
-		if !hasValue {
-			name, value, hasValue = strings.Cut(option, ":") // the form of Docker 1.10
-		}
-		boolean := func() bool {
-			if !hasValue {
-				return true
-			}
-			b, parseError := strconv.ParseBool(value)
-			if parseError != nil {
-				err = fmt.Errorf("invalid --security-opt 2: %q", option)
-			}
-			return b
+		name, value := option, ""
+		if i := strings.IndexAny(option, "=:"); i >= 0 { // the colon is the form of Docker 1.10
+			name, value = option[:i], option[i+1:]
 		}
 		switch {
+		case name == "no-new-privileges" && value == "":
+			noNewPrivileges = true
 		case name == "no-new-privileges":
-			parsed.noNewPrivileges = boolean()
-		case name == "writable-cgroups":
-			b := boolean()
-			parsed.writableCgroups = &b
-		case name == "seccomp" && hasValue:
-			parsed.seccomp = value
-		case name == "label" && hasValue:
-			if value != "disable" {
-				err = fmt.Errorf("--security-opt %s: SELinux labels are not supported", option)
-			}
-		case name == "apparmor" && hasValue:
-			if value != "unconfined" {
-				err = fmt.Errorf("--security-opt %s: AppArmor profiles are not supported", option)
-			}
-		case !hasValue:
-			err = fmt.Errorf("invalid --security-opt 1: %q", option)
+			noNewPrivileges, err = strconv.ParseBool(value)
+		case name == "seccomp" && value != "":
+			seccomp = value
+		case name == "label" && value == "disable", name == "apparmor" && value == "unconfined":
+			// as it is
+		case name == "label", name == "apparmor":
+			return false, "", fmt.Errorf("--security-opt %s: SELinux labels and AppArmor profiles are not supported", option)
 		default:
-			err = fmt.Errorf("invalid --security-opt 2: %q", option)
+			err = strconv.ErrSyntax
 		}
 		if err != nil {
-			return parsed, err
+			return false, "", fmt.Errorf("invalid --security-opt 2: %q", option)
 		}
 	}
-	return parsed, nil
+	return noNewPrivileges, seccomp, nil
 }
 
-// profile is the seccomp profile, nil for none. It depends on the capabilities
-// that s has by now. A privileged container has one only if it is named.
-func (o securityOptions) profile(privileged bool, s *specs.Spec) (*specs.LinuxSeccomp, error) {
+// seccompProfile is nil for none. It depends on the capabilities that s has by
+// now: with CAP_SYS_ADMIN one may mount. A privileged container has a profile
+// only if it is named.
+func seccompProfile(named string, privileged bool, s *specs.Spec) (profile *specs.LinuxSeccomp, err error) {
 	switch {
-	case o.seccomp == "unconfined", o.seccomp == "" && privileged:
+	case named == "unconfined", named == "" && privileged:
 		return nil, nil
-	case o.seccomp == "", o.seccomp == "builtin":
-		return security.DefaultProfile(s)
+	case named == "", named == "builtin":
+		return profiles.GetDefaultProfile(s)
 	}
-	profile, err := security.LoadProfile([]byte(o.seccomp), s)
-	if err != nil {
+	if profile, err = profiles.LoadProfile(named, s); err != nil {
 		return nil, fmt.Errorf("--security-opt seccomp: %w", err)
 	}
 	return profile, nil
 }
 
-// capabilities are those of a process run by user. A user other than 0 starts
+// capabilitySets are those of a process run by user. A user other than 0 starts
 // without any, as execve would leave it, but may gain those in the bounding set
 // from files. They are taken away before execve already, lest CAP_DAC_OVERRIDE
 // open a program to a user who may not execute it.
-func capabilities(host *api.HostConfig, user specs.User, available []string) (*specs.LinuxCapabilities, error) {
-	selected, err := security.SelectCapabilities(host.CapAdd, host.CapDrop, host.Privileged, available)
-	if err != nil {
-		return nil, err
-	}
-	return capabilitySets(selected, user), nil
-}
-
-func capabilitySets(selected []string, user specs.User) *specs.LinuxCapabilities {
-	sets := &specs.LinuxCapabilities{Bounding: selected}
+func capabilitySets(bounding []string, user specs.User) *specs.LinuxCapabilities {
+	sets := &specs.LinuxCapabilities{Bounding: bounding}
 	if user.UID == 0 {
-		sets.Permitted, sets.Effective = slices.Clone(selected), slices.Clone(selected)
+		sets.Permitted, sets.Effective = slices.Clone(bounding), slices.Clone(bounding)
 	}
 	return sets
 }
 
-// DefaultMaskedPaths are hidden in a container: they tell about the host, or
-// change it.
-func DefaultMaskedPaths() []string {
-	return []string{
-		"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-		"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
-		"/sys/firmware", "/sys/devices/virtual/powercap",
+// sysctls are the container's kernel parameters. In a network namespace of its
+// own Docker lets every user ping and open ports below 1024: neither guards
+// anything there.
+func sysctls(config *api.Config, host *api.HostConfig) map[string]string {
+	all := map[string]string{}
+	if config.Domainname != "" && !host.UTSMode.IsHost() {
+		all["kernel.domainname"] = config.Domainname // the spec's field is younger than many runtimes
 	}
+	if host.NetworkMode.IsPrivate() {
+		all["net.ipv4.ip_unprivileged_port_start"] = "0"
+		all["net.ipv4.ping_group_range"] = "0 2147483647"
+	}
+	maps.Copy(all, host.Sysctls)
+	return all
 }
 
-// DefaultReadonlyPaths can be read but not written in a container.
-func DefaultReadonlyPaths() []string {
-	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
-}
-
-// maskedPaths and readonlyPaths: nil means the default, which is none for a
-// privileged container. An empty list, as --security-opt systempaths=unconfined
-// makes it, means none; any other gets what this host has to hide besides.
-func maskedPaths(host *api.HostConfig, facts Facts) []string {
-	paths := host.MaskedPaths
-	if paths == nil && !host.Privileged {
-		paths = DefaultMaskedPaths()
+// checkSysctls refuses parameters that are the host's, not the container's.
+func checkSysctls(host *api.HostConfig) error {
+	ipc := []string{"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", // ipc_namespaces(7)
+		"kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"}
+	for name := range host.Sysctls {
+		switch {
+		case strings.HasPrefix(name, "net."):
+			if host.NetworkMode.IsHost() {
+				return fmt.Errorf("sysctl %q not allowed in host network namespace", name)
+			}
+		case strings.HasPrefix(name, "fs.mqueue."), slices.Contains(ipc, name):
+			if host.IpcMode.IsHost() {
+				return fmt.Errorf("sysctl %q is not allowed in the hosts ipc namespace", name)
+			}
+		default:
+			return fmt.Errorf("sysctl '%s' is not allowed", name)
+		}
 	}
-	if len(paths) == 0 {
-		return nil
-	}
-	return slices.Concat(paths, facts.MaskedPaths)
-}
-
-func readonlyPaths(host *api.HostConfig) []string {
-	switch {
-	case host.ReadonlyPaths != nil:
-		return slices.Clone(host.ReadonlyPaths)
-	case host.Privileged:
-		return nil
-	}
-	return DefaultReadonlyPaths()
+	return nil
 }

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"io"
 	"strings"
 	"testing"
 
@@ -34,7 +33,7 @@ func TestResolveUser(t *testing.T) {
 		}
 	}
 	// An image without the files.
-	got, home, err := ResolveUser("", nil, io.Reader(nil), io.Reader(nil))
+	got, home, err := ResolveUser("", nil, strings.NewReader(""), strings.NewReader(""))
 	if err != nil || home != "/" || got.UID != 0 {
 		t.Errorf("without files: %v %q %v", got, home, err)
 	}

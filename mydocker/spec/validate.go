@@ -1,9 +1,11 @@
 package spec
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,153 +14,103 @@ import (
 	"minidocker/mydocker/security"
 )
 
-const (
-	defaultShmSize = 64 << 20
-	minimalMemory  = 6 << 20 // less is not enough to start a process
+// What is hidden in a container because it tells about the host or changes it,
+// and what can be read but not written.
+var (
+	maskedPaths = [...]string{
+		"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
+		"/sys/firmware", "/sys/devices/virtual/powercap",
+	}
+	readonlyPaths = [...]string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 )
 
 // Default fills in what the user left open, as Docker does at create, so that
-// inspect shows it.
+// inspect shows it. Paths are nil by default; --security-opt
+// systempaths=unconfined makes them empty.
 func Default(host *api.HostConfig, cgroupV2 bool) {
-	host.MemorySwap = memorySwap(host)
-	orDefault(&host.ShmSize, defaultShmSize)
-	orDefault(&host.IpcMode, api.IPCModePrivate)
-	orDefault(&host.CgroupnsMode, api.CgroupnsModePrivate)
-	orDefault(&host.RestartPolicy.Name, api.RestartPolicyDisabled)
+	host.MemorySwap = cmp.Or(host.MemorySwap, 2*host.Memory) // both together; -1: no limit
+	host.ShmSize = cmp.Or(host.ShmSize, 64<<20)
+	host.IpcMode = cmp.Or(host.IpcMode, api.IPCModePrivate)
+	host.CgroupnsMode = cmp.Or(host.CgroupnsMode, api.CgroupnsModePrivate)
+	host.RestartPolicy.Name = cmp.Or(host.RestartPolicy.Name, api.RestartPolicyDisabled)
 	if host.OomKillDisable == nil && !cgroupV2 {
-		host.OomKillDisable = new(bool)
+		host.OomKillDisable = new(false)
 	}
-	if !host.Privileged {
-		if host.MaskedPaths == nil {
-			host.MaskedPaths = DefaultMaskedPaths()
-		}
-		if host.ReadonlyPaths == nil {
-			host.ReadonlyPaths = DefaultReadonlyPaths()
-		}
+	if host.MaskedPaths == nil && !host.Privileged {
+		host.MaskedPaths = slices.Clone(maskedPaths[:])
+	}
+	if host.ReadonlyPaths == nil && !host.Privileged {
+		host.ReadonlyPaths = slices.Clone(readonlyPaths[:])
 	}
 }
 
 // Validate finds what cannot be, in Docker's words, before the container is
 // made. Of facts it uses what is known about the host: Capabilities and CPUs.
+// What the command line has checked, such as ulimits, is not checked again.
 func Validate(config *api.Config, host *api.HostConfig, facts Facts) error {
-	// Only here: once made, a container has the host name it has in its record.
-	switch {
-	case config.Hostname != "" && host.UTSMode.IsHost():
-		return errors.New("conflicting options: hostname and the UTS mode")
-	case config.Hostname != "" && host.NetworkMode.IsContainer():
-		return errors.New("conflicting options: hostname and the network mode")
+	_, capabilityErr := security.SelectCapabilities(host.CapAdd, host.CapDrop, host.Privileged, facts.Capabilities)
+	_, _, securityErr := securityOptions(host.SecurityOpt)
+	_, mountErr := Mounts(config, host)
+	err := cmp.Or(capabilityErr, securityErr, mountErr, checkSysctls(host), api.ValidateRestartPolicy(host.RestartPolicy),
+		checkSettings(config, host), checkCPUs(host, facts.CPUs))
+	for _, text := range host.DeviceCgroupRules {
+		_, ruleErr := parseDeviceRule(text)
+		err = cmp.Or(err, ruleErr)
 	}
-	return validate(config, host, facts)
+	return err
 }
 
-func validate(config *api.Config, host *api.HostConfig, facts Facts) error {
-	if config.WorkingDir != "" && !path.IsAbs(config.WorkingDir) {
-		return fmt.Errorf("the working directory '%s' is invalid, it needs to be an absolute path", config.WorkingDir)
-	}
-	for _, variable := range config.Env {
-		if variable == "" || variable[0] == '=' {
-			return fmt.Errorf("invalid environment variable: %s", variable)
-		}
-	}
-	if _, err := security.SelectCapabilities(host.CapAdd, host.CapDrop, host.Privileged, facts.Capabilities); err != nil {
-		return err
-	}
-	if _, err := parseSecurityOptions(host.SecurityOpt); err != nil {
-		return err
-	}
-	for _, u := range host.Ulimits {
-		if err := security.CheckRlimit("RLIMIT_" + u.Name); err != nil {
-			return fmt.Errorf("invalid ulimit type: %s", u.Name)
-		}
-		if u.Hard != -1 && (u.Soft == -1 || u.Soft > u.Hard) {
-			return fmt.Errorf("ulimit soft limit must be less than or equal to hard limit: %d > %d", u.Soft, u.Hard)
-		}
-	}
-	for target, options := range host.Tmpfs {
-		if err := checkTarget(target); err != nil {
-			return err
-		}
-		if _, err := mergeOptions(strings.Split(options, ",")); err != nil {
-			return err
-		}
-	}
-	if _, err := Mounts(config, host); err != nil {
-		return err
-	}
-	if err := errors.Join(validateModes(host), checkSysctls(host)); err != nil {
-		return err
-	}
-	return validateResources(host, facts)
-}
-
-func validateModes(host *api.HostConfig) error {
-	switch {
-	case !host.IpcMode.Valid():
-		return fmt.Errorf("invalid IPC mode: %v", host.IpcMode)
-	case !host.PidMode.Valid():
-		return fmt.Errorf("invalid PID mode: %v", host.PidMode)
-	case !host.UTSMode.Valid():
-		return fmt.Errorf("invalid UTS mode: %v", host.UTSMode)
-	case !host.CgroupnsMode.Valid():
-		return fmt.Errorf("invalid cgroup namespace mode: %v", host.CgroupnsMode)
-	case host.ShmSize < 0:
-		return errors.New("SHM size can not be less than 0")
-	case host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000:
-		return fmt.Errorf("Invalid value %d, range for oom score adj is [-1000, 1000]", host.OomScoreAdj)
-	case host.AutoRemove && !host.RestartPolicy.IsNone():
-		return errors.New("can't create 'AutoRemove' container with restart policy")
-	}
-	return api.ValidateRestartPolicy(host.RestartPolicy)
-}
-
-func validateResources(host *api.HostConfig, facts Facts) error {
+func checkSettings(config *api.Config, host *api.HostConfig) error {
+	const least = 6 << 20 // of memory: less is not enough to start a process
 	swappiness := int64(-1)
 	if host.MemorySwappiness != nil {
 		swappiness = *host.MemorySwappiness
 	}
-	switch {
-	case host.Memory != 0 && host.Memory < minimalMemory:
-		return errors.New("Minimum memory limit allowed is 6MB")
-	case host.Memory > 0 && host.MemorySwap > 0 && host.MemorySwap < host.Memory:
-		return errors.New("Minimum memoryswap limit should be larger than memory limit, see usage")
-	case host.Memory == 0 && host.MemorySwap > 0:
-		return errors.New("You should always set the Memory limit when using Memoryswap limit, see usage")
-	case swappiness < -1 || swappiness > 100:
-		return fmt.Errorf("Invalid value: %v, valid memory swappiness range is 0-100", swappiness)
-	case host.MemoryReservation > 0 && host.MemoryReservation < minimalMemory:
-		return errors.New("Minimum memory reservation allowed is 6MB")
-	case host.Memory > 0 && host.MemoryReservation > host.Memory:
-		return errors.New("Minimum memory limit can not be less than memory reservation limit, see usage")
-	case host.CPUShares < 0:
-		return fmt.Errorf("invalid CPU shares (%d): value must be a positive integer", host.CPUShares)
-	case host.NanoCPUs > 0 && host.CPUPeriod > 0:
-		return errors.New("Conflicting options: Nano CPUs and CPU Period cannot both be set")
-	case host.NanoCPUs > 0 && host.CPUQuota > 0:
-		return errors.New("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
-	case host.CPUPeriod != 0 && (host.CPUPeriod < 1000 || host.CPUPeriod > 1000000):
-		return errors.New("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
-	case host.CPUQuota > 0 && host.CPUQuota < 1000:
-		return errors.New("CPU cfs quota can not be less than 1ms (i.e. 1000)")
-	case host.BlkioWeight > 0 && (host.BlkioWeight < 10 || host.BlkioWeight > 1000):
-		return errors.New("Range of blkio weight is from 10 to 1000")
+	for _, check := range [...]struct {
+		wrong bool
+		words string
+	}{
+		{config.WorkingDir != "" && !path.IsAbs(config.WorkingDir),
+			fmt.Sprintf("the working directory '%s' is invalid, it needs to be an absolute path", config.WorkingDir)},
+		{config.Hostname != "" && host.UTSMode.IsHost(), "conflicting options: hostname and the UTS mode"},
+		{config.Hostname != "" && host.NetworkMode.IsContainer(), "conflicting options: hostname and the network mode"},
+		{!host.IpcMode.Valid(), fmt.Sprintf("invalid IPC mode: %v", host.IpcMode)},
+		{!host.PidMode.Valid(), fmt.Sprintf("invalid PID mode: %v", host.PidMode)},
+		{!host.UTSMode.Valid(), fmt.Sprintf("invalid UTS mode: %v", host.UTSMode)},
+		{!host.CgroupnsMode.Valid(), fmt.Sprintf("invalid cgroup namespace mode: %v", host.CgroupnsMode)},
+		{host.ShmSize < 0, "SHM size can not be less than 0"},
+		{host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000, fmt.Sprintf("Invalid value %d, range for oom score adj is [-1000, 1000]", host.OomScoreAdj)},
+		{host.AutoRemove && !host.RestartPolicy.IsNone(), "can't create 'AutoRemove' container with restart policy"},
+		{host.Memory != 0 && host.Memory < least, "Minimum memory limit allowed is 6MB"},
+		{host.Memory > 0 && host.MemorySwap > 0 && host.MemorySwap < host.Memory, "Minimum memoryswap limit should be larger than memory limit, see usage"},
+		{host.Memory == 0 && host.MemorySwap > 0, "You should always set the Memory limit when using Memoryswap limit, see usage"},
+		{swappiness < -1 || swappiness > 100, fmt.Sprintf("Invalid value: %v, valid memory swappiness range is 0-100", swappiness)},
+		{host.MemoryReservation > 0 && host.MemoryReservation < least, "Minimum memory reservation allowed is 6MB"},
+		{host.Memory > 0 && host.MemoryReservation > host.Memory, "Minimum memory limit can not be less than memory reservation limit, see usage"},
+		{host.CPUShares < 0, fmt.Sprintf("invalid CPU shares (%d): value must be a positive integer", host.CPUShares)},
+		{host.NanoCPUs > 0 && host.CPUPeriod > 0, "Conflicting options: Nano CPUs and CPU Period cannot both be set"},
+		{host.NanoCPUs > 0 && host.CPUQuota > 0, "Conflicting options: Nano CPUs and CPU Quota cannot both be set"},
+		{host.CPUPeriod != 0 && (host.CPUPeriod < 1000 || host.CPUPeriod > 1000000),
+			"CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"},
+		{host.CPUQuota > 0 && host.CPUQuota < 1000, "CPU cfs quota can not be less than 1ms (i.e. 1000)"},
+		{host.BlkioWeight > 0 && (host.BlkioWeight < 10 || host.BlkioWeight > 1000), "Range of blkio weight is from 10 to 1000"},
+	} {
+		if check.wrong {
+			return errors.New(check.words)
+		}
 	}
-	return validateCPUs(host, facts.CPUs)
+	return nil
 }
 
-func validateCPUs(host *api.HostConfig, available string) error {
+func checkCPUs(host *api.HostConfig, available string) error {
 	wanted, err := parseCPUs(host.CpusetCpus)
 	if err != nil {
 		return fmt.Errorf("Invalid value %s for cpuset cpus: %w", host.CpusetCpus, err)
 	}
-	if _, err := parseCPUs(host.CpusetMems); err != nil {
-		return fmt.Errorf("Invalid value %s for cpuset mems: %w", host.CpusetMems, err)
-	}
-	if available == "" {
-		return nil
-	}
 	online, err := parseCPUs(available)
-	if err != nil {
-		return fmt.Errorf("CPUs of the host: %w", err)
+	if err != nil || len(online) == 0 {
+		return err
 	}
 	for cpu := range wanted {
 		if !online[cpu] {
@@ -172,25 +124,23 @@ func validateCPUs(host *api.HostConfig, available string) error {
 }
 
 // parseCPUs reads a list of CPUs as "0-3,8" (cpuset(7), "List format").
-func parseCPUs(list string) (map[int]bool, error) {
-	cpus := map[int]bool{}
+func parseCPUs(list string) (map[uint64]bool, error) {
+	cpus := map[uint64]bool{}
 	if list == "" {
 		return cpus, nil
 	}
 	for part := range strings.SplitSeq(list, ",") {
 		first, last, isRange := strings.Cut(part, "-")
-		from, err := strconv.ParseUint(first, 10, 13) // 8192 is the most a kernel is built for
-		if err != nil {
-			return nil, fmt.Errorf("%q is no CPU", first)
+		if !isRange {
+			last = first
 		}
-		to := from
-		if isRange {
-			if to, err = strconv.ParseUint(last, 10, 13); err != nil || to < from {
-				return nil, fmt.Errorf("%q is no range of CPUs", part)
-			}
+		from, err1 := strconv.ParseUint(first, 10, 13) // 8192 is the most a kernel is built for
+		to, err2 := strconv.ParseUint(last, 10, 13)
+		if err1 != nil || err2 != nil || to < from {
+			return nil, fmt.Errorf("%q is no CPU or range of CPUs", part)
 		}
 		for cpu := from; cpu <= to; cpu++ {
-			cpus[int(cpu)] = true
+			cpus[cpu] = true
 		}
 	}
 	return cpus, nil

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -56,7 +57,7 @@ func bench(rounds, containers int, only, engines string, asJSON bool) (over bool
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, removeAll(dir)) }()
 	list, err := findEngines(ctx, dir, others)
 	defer func() {
 		for _, e := range list {
@@ -124,6 +125,24 @@ func table(results []result) (over bool) {
 	}
 	w.Flush()
 	return over
+}
+
+// removeAll removes the directory of this run, and first what is still mounted
+// there: podman leaves a bind mount of its store.
+func removeAll(dir string) error {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	lines := slices.Collect(strings.Lines(string(mounts)))
+	for _, line := range slices.Backward(lines) {
+		if target := strings.Fields(line)[4]; strings.HasPrefix(target, dir+"/") {
+			if err := unix.Unmount(target, 0); err != nil {
+				return fmt.Errorf("unmount %s: %w", target, err)
+			}
+		}
+	}
+	return os.RemoveAll(dir)
 }
 
 // load is the load average of the last minute, proc_loadavg(5).

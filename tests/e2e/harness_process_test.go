@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
@@ -203,4 +204,11 @@ func (h *host) findProcess(word string) string {
 func (h *host) becomes(ref, status string) {
 	h.t.Helper()
 	h.eventually(ref+" is "+status, func() bool { return h.try("inspect", "-f", "{{.State.Status}}", ref).out == status+"\n" })
+}
+
+// noise is n bytes without any structure, every byte among them.
+func noise(n int) string {
+	data := make([]byte, n)
+	rand.NewChaCha8([32]byte{byte(n)}).Read(data)
+	return string(data)
 }

@@ -147,6 +147,7 @@ func TestInsideMasked(t *testing.T) {
 	for _, path := range dockerMasked() {
 		// Harmless on a host where the container can do it.
 		got := h.try("run", "--rm", "busybox", "sh", "-c", `
+			grep -q " $0 " /proc/self/mountinfo || { echo not covered; exit; }
 			if [ -d "$0" ]; then ls -A "$0"; touch "$0/x" && echo written; else cat "$0"; fi
 			umount "$0" && echo umounted
 			chmod 667 "$0"; touch -d 2001-02-03 "$0"; true`, path)
@@ -158,12 +159,12 @@ func TestInsideMasked(t *testing.T) {
 	}
 }
 
-// What a container's root may not do, in its own file systems.
+// What a container's root may not do. Should it succeed, the host is as before.
 func TestInsideDenied(t *testing.T) {
 	h := newHost(t)
 	for _, c := range []struct{ script, want string }{
 		{"echo x > /proc/sys/kernel/hostname", "Read-only file system"},
-		{"echo 1 > /proc/irq/default_smp_affinity", "Read-only file system"},
+		{"cd /proc/irq; now=$(cat default_smp_affinity); echo $now > default_smp_affinity", "Read-only file system"},
 		{"touch /sys/x", "Read-only file system"},
 		{"mkdir /sys/fs/cgroup/x", "Read-only file system"},
 		{"mkdir $(ls -d /sys/fs/cgroup/memory 2>/dev/null || echo /sys/fs/cgroup)/x", "Read-only file system"},
@@ -174,7 +175,7 @@ func TestInsideDenied(t *testing.T) {
 		{"unshare -m true", "Operation not permitted"},
 		{"mknod /disk b 8 0 && cat /disk", "Operation not permitted"},
 		{"mknod /kmsg c 1 11 && cat /kmsg", "Operation not permitted"},
-		{"date -s 10:10 >/dev/null; false", "Operation not permitted"},
+		{"date -s @$(date +%s) >/dev/null; false", "Operation not permitted"},
 		{"dmesg", "Operation not permitted"},
 		{"ip link add x type dummy", "Operation not permitted"},
 	} {
@@ -250,10 +251,7 @@ func TestInsideFiles(t *testing.T) {
 	equal(t, "-h", h.ok("run", "--rm", "-h", "a.b.c", "busybox", "sh", "-c", "hostname; cat /etc/hostname /proc/sys/kernel/domainname; echo $HOSTNAME"), "a.b.c\na.b.c\n(none)\na.b.c")
 	equal(t, "modes", h.ok("run", "--rm", "busybox", "stat", "-c", "%a %u:%g", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys"),
 		"644 0:0\n644 0:0\n644 0:0\n555 0:0\n555 0:0")
-	resolv, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
+	resolv, _ := os.ReadFile("/etc/resolv.conf") // a host may have none
 	equal(t, "resolv.conf", nameservers(h.ok("run", "--rm", "--network", "host", "busybox", "cat", "/etc/resolv.conf")), nameservers(string(resolv)))
 
 	// Without -h, the first twelve characters of the ID. A container may write
@@ -445,7 +443,8 @@ func TestInsideNamespaces(t *testing.T) {
 		if network == "host" {
 			name, _ := os.Hostname()
 			equal(t, "hostname", h.ok("exec", id, "hostname"), name)
-			equal(t, "/etc/hosts", h.ok("exec", id, "cat", "/etc/hosts")+"\n", read(t, "/etc/hosts"))
+			hosts, _ := os.ReadFile("/etc/hosts") // a host may have none
+			equal(t, "/etc/hosts", h.ok("exec", id, "cat", "/etc/hosts"), strings.TrimSuffix(string(hosts), "\n"))
 		}
 		equal(t, "cgroup path", strings.Trim(h.ok("exec", id, "sh", "-c", "cut -d: -f3 /proc/self/cgroup | sort -u"), "\n"), "/")
 	}

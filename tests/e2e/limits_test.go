@@ -49,7 +49,7 @@ func TestLimitMemory(t *testing.T) {
 	equal(t, "killed", h.inspect(id, "{{.State.OOMKilled}} {{.State.ExitCode}}"), "false 137")
 }
 
-// file is a cgroup file as the container sees it.
+// cgroupFile is a cgroup file as the container sees it.
 func (h *host) cgroupFile(v1, v2 string) string {
 	h.t.Helper()
 	if pureV2(h.t) {
@@ -108,6 +108,19 @@ func TestLimitValues(t *testing.T) {
 	equal(t, "configuration", h.inspect(id, "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.PidsLimit}}"), "67108864 134217728 20")
 }
 
+// --cpus bites: the kernel counts the periods in which it stopped the container.
+func TestLimitCPU(t *testing.T) {
+	h := newHost(t)
+	id := h.ok("run", "-d", "--cpus", "0.05", "busybox", "sh", "-c", "while :; do :; done")
+	h.eventually("throttled", func() bool {
+		var periods int
+		for line := range strings.Lines(h.ok("exec", id, "cat", h.cgroupFile("cpu/cpu.stat", "cpu.stat"))) {
+			fmt.Sscanf(line, "nr_throttled %d", &periods)
+		}
+		return periods > 0
+	})
+}
+
 func TestLimitRefusals(t *testing.T) {
 	h := newHost(t)
 	for _, c := range []struct {
@@ -138,20 +151,21 @@ func TestLimitPids(t *testing.T) {
 	if r.out != "1\n2\n3\n4\n" || !strings.Contains(r.err, "can't fork: Resource temporarily unavailable") {
 		t.Errorf("the shell and four children: %s", r)
 	}
-	for _, limit := range []string{"1", "4"} { // the engine's own threads do not count
-		id := h.ok("run", "-d", "--pids-limit", limit, "busybox", "sleep", "1000")
-		equal(t, "limit", h.ok("exec", id, "cat", h.cgroupFile("pids/pids.max", "pids.max")), limit)
-		if r := h.try("exec", id, "sh", "-c", five); r.code == 0 {
-			t.Errorf("exec is under the limit too: %s", r)
-		}
-		h.ok("rm", "-f", id)
+	// The engine's own threads do not count: one process may start under a limit
+	// of one, and exec has room under four.
+	equal(t, "a limit of 1", h.ok("run", "--rm", "--pids-limit", "1", "busybox", "cat", h.cgroupFile("pids/pids.max", "pids.max")), "1")
+	id := h.ok("run", "-d", "--pids-limit", "4", "busybox", "sleep", "1000")
+	equal(t, "a limit of 4", h.ok("exec", id, "cat", h.cgroupFile("pids/pids.max", "pids.max")), "4")
+	if r := h.try("exec", id, "sh", "-c", five); r.code == 0 {
+		t.Errorf("exec is under the limit too: %s", r)
 	}
 }
 
-// A fork bomb is contained, and the container still ends at once.
+// A fork bomb is contained, and the container still ends at once. The rlimit of
+// the user is for the machine's sake, should --pids-limit not work.
 func TestLimitForkBomb(t *testing.T) {
 	h := newHost(t)
-	id := h.ok("run", "-d", "--pids-limit", "40", "--cpus", "0.5", "busybox", "sh", "-c", "(b() { b | b & }; b) & exec sleep 1000")
+	id := h.ok("run", "-d", "-u", "student", "--ulimit", "nproc=400:400", "--pids-limit", "40", "--cpus", "0.5", "busybox", "sh", "-c", "(b() { b | b & }; b) & exec sleep 1000")
 	h.eventually("the limit is reached", func() bool {
 		files, _ := filepath.Glob("/sys/fs/cgroup/pids/" + h.instance + "/" + id + "/pids.events")
 		more, _ := filepath.Glob("/sys/fs/cgroup/" + h.instance + "/" + id + "/pids.events")
