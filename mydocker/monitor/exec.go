@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"minidocker/mydocker/attach"
-	"minidocker/mydocker/disk"
 	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/security"
 	"minidocker/mydocker/spec"
@@ -97,8 +96,11 @@ func newExecID() string {
 
 // startExec makes and starts the process, and gives the streams it has.
 func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Process, streams, error) {
-	bundle := filepath.Join(m.store.RunDir(m.id()), "bundle")
-	description, err := m.describeExec(bundle, r)
+	container, err := runtime.Load(filepath.Join(m.store.RunDir(m.id()), "bundle"))
+	if err != nil {
+		return nil, streams{}, err
+	}
+	description, err := m.describeExec(container, r)
 	if err != nil {
 		return nil, streams{}, err
 	}
@@ -108,7 +110,7 @@ func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Proc
 			return nil, s, fmt.Errorf("make the standard streams: %w", err)
 		}
 	}
-	process, err := runtime.Exec(bundle, m.process.Pid, description, m.group, runtime.Options{Stdio: s.theirs})
+	process, err := runtime.Exec(container, m.process.Pid, description, m.group, runtime.Options{Stdio: s.theirs})
 	s.closeTheirs()
 	if err != nil {
 		s.close()
@@ -121,11 +123,7 @@ func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Proc
 }
 
 // describeExec completes the request from the container's specification.
-func (m *Monitor) describeExec(bundle string, r api.ExecCreateRequest) (*specs.Process, error) {
-	var s specs.Spec
-	if err := disk.ReadJSON(filepath.Join(bundle, "config.json"), &s); err != nil {
-		return nil, err
-	}
+func (m *Monitor) describeExec(container *specs.Spec, r api.ExecCreateRequest) (*specs.Process, error) {
 	available, err := security.AvailableCapabilities()
 	if err != nil {
 		return nil, err
@@ -146,7 +144,7 @@ func (m *Monitor) describeExec(bundle string, r api.ExecCreateRequest) (*specs.P
 	if r.WorkingDir != "" && !filepath.IsAbs(r.WorkingDir) {
 		return nil, &attach.Error{Message: "Cwd must be an absolute path", Code: 126}
 	}
-	return spec.Exec(&s, m.record.Config, r, user, home, available)
+	return spec.Exec(container, m.record.Config, r, user, home, available)
 }
 
 // execFailed keeps the exit code that an error carries; others are Docker's 126.

@@ -83,7 +83,7 @@ func (m *Monitor) run() error {
 			return fmt.Errorf("make the standard streams: %w", err)
 		}
 	}
-	m.process, err = runtime.Create(bundle, m.store.RunDir(m.id()), m.group,
+	m.process, err = runtime.Create(s, m.store.RunDir(m.id()), m.group,
 		runtime.Options{Stdio: m.streams.theirs, Root: root, DieWithParent: true})
 	m.streams.closeTheirs()
 	if err != nil {

@@ -50,40 +50,40 @@ type Process struct {
 	exited chan unix.WaitStatus
 }
 
-// Create makes the process that bundle's config.json describes and takes it to
-// its second stop: all is in place, and the command waits in exec.fifo, which is
-// made in the state directory, for Start. The cgroup exists, with its limits.
-func Create(bundle, state string, group cgroup.Group, o Options) (*Process, error) {
+// Load reads a bundle's config.json (OCI runtime specification, bundle.md). The
+// path of its root becomes absolute.
+func Load(bundle string) (*specs.Spec, error) {
+	path := filepath.Join(bundle, "config.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read bundle: %w", err)
+	}
 	var spec specs.Spec
-	if err := readConfig(filepath.Join(bundle, "config.json"), &spec); err != nil {
-		return nil, err
+	if err := json.Unmarshal(data, &spec); err != nil {
+		return nil, fmt.Errorf("read bundle %s: %w", path, err)
 	}
-	if err := validate(&spec); err != nil {
-		return nil, err
-	}
-	if !filepath.IsAbs(spec.Root.Path) {
+	if spec.Root != nil && spec.Root.Path != "" && !filepath.IsAbs(spec.Root.Path) {
 		spec.Root.Path = filepath.Join(bundle, spec.Root.Path)
 	}
-	p, err := create(&spec, state, group, o)
+	return &spec, nil
+}
+
+// Create makes the process that spec describes and takes it to its second stop:
+// all is in place, and the command waits in exec.fifo, which is made in the state
+// directory, for Start. The cgroup exists, with its limits.
+func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Process, error) {
+	if err := validate(spec); err != nil {
+		return nil, err
+	}
+	p, err := create(spec, state, group, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.prepare(&spec, group, o); err != nil {
+	if err := p.prepare(spec, group, o); err != nil {
 		p.Abandon()
 		return nil, p.explain(err)
 	}
 	return p, nil
-}
-
-func readConfig(path string, spec *specs.Spec) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read bundle: %w", err)
-	}
-	if err := json.Unmarshal(data, spec); err != nil {
-		return fmt.Errorf("read bundle %s: %w", path, err)
-	}
-	return nil
 }
 
 func validate(spec *specs.Spec) error {

@@ -17,18 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exec runs another process in the container of bundle whose first process is
-// pid: born in its cgroup, in all its namespaces, under its seccomp profile. It
+// Exec runs another process in the container of spec whose first process is pid: born in its cgroup, in all its namespaces, under its seccomp profile. It
 // returns when the kernel has executed the command, or with why it could not.
 //
 // There is no init here, and so no program of the host in the container that
 // its processes could get at: what the process has to do is written down as
 // system calls, for the child of a fork to make.
-func Exec(bundle string, pid int, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
-	var spec specs.Spec
-	if err := readConfig(filepath.Join(bundle, "config.json"), &spec); err != nil {
-		return nil, err
-	}
+func Exec(spec *specs.Spec, pid int, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
 	filter, flags, err := compile(spec.Linux.Seccomp)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -42,7 +41,7 @@ func TestKillAtRandomMoments(t *testing.T) {
 					return
 				}
 			}
-			k.bystander()
+			k.unharmed()
 		})
 	}
 }
@@ -55,89 +54,106 @@ type killer struct {
 	first  string                   // the container that nobody does anything to
 	pid    string                   // of its first process
 	spared []int                    // its monitor and processes
-	what   string                   // is done in this round
+	words  []string                 // in the arguments of the containers' processes
+	killed []int                    // in this round
+	what   string                   // is done in it
 }
 
-// script is a container that ends with 5 when asked to; its processes are found by the word.
-const script = `trap 'exit 5' TERM; sleep %[1]s & echo up; wait; exit %[1]s`
-
 func newKiller(h *host, random *rand.Rand) *killer {
-	k := &killer{host: h, random: random, took: map[string]time.Duration{}, what: "nothing yet"}
-	k.first = h.up(fmt.Sprintf(script, nonce()), "--name", "bystander")
+	k := &killer{host: h, random: random, took: map[string]time.Duration{}, what: "preparation"}
+	k.first = k.ok(append([]string{"run", "-d"}, k.container()...)...)
+	h.eventually("the bystander is up", func() bool { return h.ok("logs", k.first) == "up" })
 	k.pid = h.pid(k.first)
-	k.spared = h.members()
+	for _, pids := range h.groups() {
+		k.spared = append(k.spared, pids...)
+	}
 	for _, verb := range killVerbs {
 		args, _ := k.prepare(verb)
 		began := time.Now()
-		h.try(args...)
+		if r := h.try(args...); r.code != 0 {
+			h.t.Fatal(r)
+		}
 		k.took[verb] = time.Since(began)
 		k.clear()
 	}
 	return k
 }
 
+// container is one that ends with 5 when asked to, and has a word.
+func (k *killer) container() []string {
+	word := nonce()
+	k.words = append(k.words, word)
+	return []string{"-l", "word=" + word, "busybox", "sh", "-c", fmt.Sprintf(`trap 'exit 5' TERM; sleep %s & echo up; wait`, word)}
+}
+
 var killVerbs = []string{"run", "run --rm", "run -d", "create", "start", "exec", "exec -d", "stop", "rm", "rm -f"}
 
-// prepare makes what a verb needs and gives its command line and the word by which
-// the processes are found that it starts or ends.
-func (k *killer) prepare(verb string) (args []string, word string) {
+// prepare makes what a verb needs, and gives its command line and the container
+// it is about, if there is one.
+func (k *killer) prepare(verb string) (args []string, id string) {
 	k.t.Helper()
-	word = nonce()
-	command := []string{"busybox", "sh", "-c", fmt.Sprintf(script, word)}
-	fields := strings.Fields(verb)
-	switch fields[0] {
-	case "run", "create":
-		if verb == "run" || verb == "run --rm" { // it ends by itself
-			command = []string{"busybox", "sleep", "0.02"}
+	args = strings.Fields(verb)
+	switch verb {
+	case "run", "run --rm": // ends by itself
+		word := nonce()
+		k.words = append(k.words, word)
+		return append(args, "-l", "word="+word, "busybox", "sh", "-c", "sleep 0.01; : "+word), ""
+	case "run -d", "create":
+		return append(args, k.container()...), ""
+	case "start", "rm":
+		id = k.ok(append([]string{"create"}, k.container()...)...)
+	case "stop", "rm -f":
+		flags := []string{"run", "-d"}
+		if k.random.IntN(3) == 0 {
+			flags = append(flags, "--rm")
 		}
-		return append(fields, command...), word
-	case "start":
-		return append(fields, k.ok(append([]string{"create"}, command...)...)), word
-	case "exec":
-		id := k.ok(append([]string{"run", "-d"}, command...)...)
-		return append(fields, id, "sh", "-c", "sleep 0.02; echo "+word), word
-	case "rm":
-		if len(fields) == 1 {
-			return append(fields, k.ok(append([]string{"create"}, command...)...)), word
-		}
+		id = k.ok(append(flags, k.container()...)...)
+	default:
+		id = k.ok(append([]string{"run", "-d"}, k.container()...)...)
 	}
-	flags := []string{"run", "-d"}
-	if k.random.IntN(3) == 0 {
-		flags = append(flags, "--rm")
+	args = append(args, id)
+	if args[0] == "exec" {
+		args = append(args, "sh", "-c", "sleep 0.01; echo said")
 	}
-	return append(fields, k.ok(append(flags, command...)...)), word
+	return args, id
 }
+
+var victims = []string{"client", "monitor", "container", "one of the container", "monitor and container", "client and monitor", "all"}
 
 // round disturbs one command.
 func (k *killer) round(i int) {
 	k.t.Helper()
-	verb := killVerbs[k.random.IntN(len(killVerbs))]
-	victim := []string{"client", "monitor", "container", "one of the container", "monitor and container", "client and monitor", "all"}[k.random.IntN(7)]
-	args, word := k.prepare(verb)
+	verb, victim := killVerbs[k.random.IntN(len(killVerbs))], victims[k.random.IntN(len(victims))]
+	args, id := k.prepare(verb)
 	delay := time.Duration(k.random.Int64N(int64(k.took[verb]) * 5 / 4))
-	k.what = fmt.Sprintf("round %d: %q, after %v of %v kill %s", i, args, delay, k.took[verb], victim)
+	k.what, k.killed = fmt.Sprintf("round %d: %q, after %v of %v kill %s", i, args, delay, k.took[verb], victim), nil
 
 	p := k.begin(args...)
 	time.Sleep(delay)
 	k.kill(victim, p)
+	k.what += fmt.Sprintf(": %v", k.killed)
 	r := p.wait()
+	k.what += fmt.Sprintf("\nexit %d, %q, %q", r.code, r.out, r.err)
 	if strings.Contains(r.err, "panic") || strings.Contains(r.err, "goroutine ") {
-		k.t.Fatalf("%s\npanic: %s", k.what, r)
+		k.t.Fatalf("%s\npanic", k.what)
 	}
-	states := k.truth()
-	if r.code == 0 {
-		k.believe(verb, r, word, states)
-	}
+	list := k.truth()
+	if os.Getenv("VERBOSE") != "" { k.t.Log(k.what, list) }
+	k.believe(verb, r, id, list)
 	if r := k.try("system", "check"); r.code != 0 {
 		k.t.Errorf("%s\nleaked: %s", k.what, r)
 	}
 	k.clear()
 }
 
-// kill sends SIGKILL to the victim, as far as it exists at this moment.
+// kill sends SIGKILL to the victim, as far as it exists at this moment, and
+// waits for its end.
 func (k *killer) kill(victim string, client *process) {
-	if strings.Contains(victim, "client") || victim == "all" {
+	k.t.Helper()
+	all := victim == "all"
+	if all || strings.Contains(victim, "client") {
 		client.cmd.Process.Kill()
+		k.killed = append(k.killed, client.cmd.Process.Pid)
 	}
 	var targets []int
 	for group, pids := range k.groups() {
@@ -145,29 +161,39 @@ func (k *killer) kill(victim string, client *process) {
 			return slices.Contains(k.spared, pid) || pid == client.cmd.Process.Pid // a thread of it forks the monitor
 		})
 		switch {
-		case victim == "all":
-		case group == "monitors" && !strings.Contains(victim, "monitor"):
+		case group == "monitors" && !all && !strings.Contains(victim, "monitor"),
+			group != "monitors" && !all && !strings.Contains(victim, "container"):
 			pids = nil
-		case group != "monitors" && !strings.Contains(victim, "container"):
-			pids = nil
-		case group != "monitors" && victim == "one of the container" && len(pids) > 0:
+		case victim == "one of the container" && len(pids) > 0:
 			pids = []int{pids[k.random.IntN(len(pids))]}
 		}
 		targets = append(targets, pids...)
 	}
 	k.random.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
+	var dying []unix.PollFd
 	for _, pid := range targets {
-		unix.Kill(pid, unix.SIGKILL)
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue
+		}
+		defer unix.Close(fd)
+		if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+			k.killed = append(k.killed, pid)
+			dying = append(dying, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		}
 	}
-	k.what += fmt.Sprintf(" %v", targets)
+	for _, one := range dying {
+		k.eventually("a killed process ends: "+k.what, func() bool {
+			n, _ := unix.Poll([]unix.PollFd{one}, 10)
+			return n == 1
+		})
+	}
 }
 
 // groups lists the processes in the engine's cgroups by the group's name.
 func (h *host) groups() map[string][]int {
-	h.t.Helper()
 	files, _ := filepath.Glob("/sys/fs/cgroup/" + h.instance + "/*/cgroup.procs")
-	if len(files) == 0 {
-		// The freezer is always there in version 1.
+	if len(files) == 0 { // version 1, where the freezer is always there
 		files, _ = filepath.Glob("/sys/fs/cgroup/freezer/" + h.instance + "/*/cgroup.procs")
 	}
 	found := map[string][]int{}
@@ -183,10 +209,19 @@ func (h *host) groups() map[string][]int {
 	return found
 }
 
-func (h *host) members() []int { return slices.Concat(slices.Collect(maps.Values(h.groups()))...) }
+// monitors are the containers that have a monitor, by ID, and what may become one.
+func (h *host) monitors() map[string]bool {
+	found := map[string]bool{}
+	for _, pid := range h.groups()["monitors"] {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		argv := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+		found[argv[len(argv)-1]] = true
+	}
+	return found
+}
 
-// living tells which of the words have a process, by the arguments of every
-// process of the host that is no mydocker.
+// living tells which of the words are in the arguments of a living shell or
+// sleep of this host.
 func living(words []string) map[string]bool {
 	found := map[string]bool{}
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -203,76 +238,145 @@ func living(words []string) map[string]bool {
 	return found
 }
 
-// containerState is a container as ps tells it.
-type containerState struct{ id, state, word string }
+// sight is a container as ps and inspect tell it.
+type sight struct {
+	id, state, word string
+	pid, code       string
+}
 
-func (k *killer) list() (list []containerState) {
+func (k *killer) list() (list []sight) {
 	k.t.Helper()
-	r := k.try("ps", "-a", "--no-trunc", "--format", "{{.ID}}\t{{.State}}\t{{.Command}}")
+	r := k.try("ps", "-a", "--no-trunc", "--format", "{{.ID}}\t{{.State}}\t{{.Label \"word\"}}")
 	if r.code != 0 || r.err != "" {
 		k.t.Fatalf("%s\n%s", k.what, r)
 	}
 	for line := range strings.Lines(r.out) {
-		f := strings.SplitN(strings.TrimSpace(line), "\t", 3)
-		_, word, _ := strings.Cut(f[2], "sleep ")
-		word, _, _ = strings.Cut(strings.Trim(word, `"`), " ")
-		list = append(list, containerState{f[0], f[1], word})
+		f := strings.Split(strings.TrimSpace(line), "\t")
+		list = append(list, sight{id: f[0], state: f[1], word: f[2]})
 	}
 	return list
 }
 
-// truth compares what ps and inspect say with the processes of this host. While a
-// monitor lives, a change may be on its way, and the look is taken again; what
-// is said of a container without one must be true at once.
-func (k *killer) truth() []containerState {
+// truth compares what is said of the containers with the processes of this host,
+// until nothing changes any more. While a monitor lives a change may be on its
+// way, and another look is taken; of a container without one only the truth is said.
+func (k *killer) truth() []sight {
 	k.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		words := k.words()
-		before := living(words)
+		before := living(k.words)
 		list := k.list()
-		monitored := k.monitored()
-		for _, c := range list {
-			if !slices.Contains(words, c.word) {
-				words = append(words, c.word)
-			}
-		}
-		after := living(words)
-		lie, settled := "", true
+		monitors := k.monitors()
+		after := living(k.words)
+		var lies []string
+		settled := true
 		for _, c := range list {
 			says, is := c.state == "running", after[c.word]
-			switch {
-			case c.word == "0.02": // ends whenever it likes
-				settled = settled && !says
-			case says == is:
-			case monitored[c.id] || says && before[c.word]:
-				settled = false
-			default:
-				lie = fmt.Sprintf("ps says %s of %s, its process lives: %t", c.state, c.id, is)
+			delete(after, c.word)
+			if says == is {
+				continue
+			}
+			settled = false
+			if !monitors[c.id] && !(says && before[c.word]) {
+				lies = append(lies, fmt.Sprintf("ps says %s of %s, its process lives: %t", c.state, c.id, is))
 			}
 		}
 		for word := range after {
-			if !slices.ContainsFunc(list, func(c containerState) bool { return c.word == word }) {
-				settled, lie = false, "a process of no container: "+word
-			}
+			lies = append(lies, "a process of no container: "+word)
 		}
-		late := time.Now().After(deadline)
-		if lie != "" && !late && len(monitored) > 1 { // it may be the one that is being removed
-			continue
+		if len(lies) > 0 || time.Now().After(deadline) {
+			k.t.Fatalf("%s\nlies: %q\nmonitors: %v\nps: %v", k.what, lies, monitors, list)
 		}
-		if lie != "" || late {
-			k.t.Fatalf("%s\n%s (late: %t, monitors of %v)\nps: %v", k.what, lie, late, monitored, list)
-		}
-		if settled {
-			k.details(list)
+		if settled && k.details(list) {
 			return list
 		}
 	}
 }
 
-// words are all words of the engine's containers and of the round.
-func (k *killer) words() (words []string) {
-	for n := nonceBase(); n <= nonces.Load(); n++ {
-		words = append(words, strconv.FormatInt(n, 10))
+// details compares what inspect says, and tells whether it says the same as ps did.
+func (k *killer) details(list []sight) bool {
+	k.t.Helper()
+	for i, c := range list {
+		r := k.try("inspect", "-f", "{{.State.Status}} {{.State.Running}} {{.State.Pid}} {{.State.ExitCode}}", c.id)
+		f := strings.Fields(r.out)
+		if len(f) != 4 || f[0] != c.state {
+			return false
+		}
+		list[i].pid, list[i].code = f[2], f[3]
+		running := c.state == "running"
+		line, _ := os.ReadFile("/proc/" + f[2] + "/cmdline")
+		switch {
+		case f[1] != strconv.FormatBool(running),
+			(f[2] != "0") != running,
+			running && !strings.Contains(string(line), c.word),
+			c.state == "exited" && !slices.Contains([]string{"0", "5", "137"}, f[3]):
+			if k.monitors()[c.id] {
+				return false
+			}
+			k.t.Fatalf("%s\nps says %v, inspect %s\nits process: %q", k.what, c, r, line)
+		}
 	}
-	return words
+	return true
+}
+
+// believe holds what a command said against what is seen afterwards.
+func (k *killer) believe(verb string, r result, id string, list []sight) {
+	k.t.Helper()
+	undisturbed := len(k.killed) == 0
+	if undisturbed && r.code != 0 {
+		k.t.Errorf("%s\nfails undisturbed: %s", k.what, r)
+	}
+	if r.code != 0 {
+		return
+	}
+	if verb == "run -d" || verb == "create" {
+		id = strings.TrimSpace(r.out)
+	}
+	i := slices.IndexFunc(list, func(c sight) bool { return c.id == id })
+	fine := true
+	switch verb {
+	case "run -d", "start":
+		fine = i >= 0 && (list[i].state == "running" || !undisturbed && list[i].state == "exited")
+	case "create":
+		fine = i >= 0 && list[i].state == "created"
+	case "run --rm":
+		fine = len(list) == 1
+	case "exec":
+		fine = strings.TrimSpace(r.out) == "said"
+	case "stop":
+		fine = i < 0 || list[i].state == "exited"
+	case "rm", "rm -f":
+		fine = i < 0
+	}
+	if !fine {
+		k.t.Errorf("%s\nis not so: %s\nps: %v", k.what, r, list)
+	}
+}
+
+// clear removes all containers but one.
+func (k *killer) clear() {
+	k.t.Helper()
+	var ids []string
+	for _, c := range k.list() {
+		if c.id != k.first {
+			ids = append(ids, c.id)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	if r := k.try(append([]string{"rm", "-f"}, ids...)...); r.code != 0 {
+		k.t.Fatalf("%s\n%s", k.what, r)
+	}
+	if list := k.list(); len(list) != 1 {
+		k.t.Fatalf("%s\nafter rm -f there are: %v", k.what, list)
+	}
+}
+
+// unharmed looks after the container that nobody did anything to.
+func (k *killer) unharmed() {
+	k.t.Helper()
+	equal(k.t, "bystander", k.inspect(k.first, "{{.State.Status}} {{.State.Pid}} {{.RestartCount}}"), "running "+k.pid+" 0")
+	equal(k.t, "exec in the bystander", k.ok("exec", k.first, "echo", "fine"), "fine")
+	k.ok("stop", k.first)
+	equal(k.t, "exit code of the bystander", k.inspect(k.first, "{{.State.ExitCode}}"), "5")
 }
