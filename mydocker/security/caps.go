@@ -2,11 +2,6 @@
 // privileged its user is there: capabilities, the system call filter (seccomp),
 // resource limits, no_new_privs. It owns nothing on the host: all are properties
 // of a thread, inherited over execve and gone with it, also after a crash.
-//
-// Init calls, on the thread that will call execve: SetRlimits, DropBounding,
-// KeepCapabilities, SetUser, SetCapabilities. With NoNewPrivileges, Install comes
-// last; without, it needs CAP_SYS_ADMIN and comes before DropBounding, and the
-// filter must allow the calls that follow, as Docker's default profile does.
 package security
 
 import (
@@ -14,10 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"minidocker/mydocker/trace"
 )
 
 // capabilityNames are the capabilities in the order of their numbers
@@ -100,76 +92,6 @@ func parseCapabilities(names, available []string) (parsed []string, all bool, er
 
 func without(names, unwanted []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(unwanted, name) })
-}
-
-// Capabilities belong to a thread (capabilities(7)), and all functions below
-// change the calling one alone. Init calls them from the thread that it has
-// locked and that will call execve, which ends all others: no thread keeps what
-// this one gave up.
-
-// DropBounding removes from the bounding set what caps (nil: nothing allowed)
-// does not name. It comes before SetUser, because it needs CAP_SETPCAP.
-func DropBounding(caps *specs.LinuxCapabilities) error {
-	if caps == nil {
-		caps = &specs.LinuxCapabilities{}
-	}
-	keep := mask(caps.Bounding)
-	trace.Step("prctl", "PR_CAPBSET_DROP all but %q", caps.Bounding)
-	for number := range uintptr(64) {
-		if keep>>number&1 == 1 {
-			continue
-		}
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, number, 0, 0, 0); err == unix.EINVAL {
-			break // past the last capability of this kernel
-		} else if err != nil {
-			return fmt.Errorf("drop capability %d from the bounding set: %w", number, err)
-		}
-	}
-	return nil
-}
-
-// KeepCapabilities makes the permitted set outlive SetUser: otherwise the step
-// from user 0 to another clears it, and SetCapabilities has nothing to choose
-// from. execve resets it.
-func KeepCapabilities() error { return prctl("PR_SET_KEEPCAPS", unix.PR_SET_KEEPCAPS, 1, 0) }
-
-// SetCapabilities sets the effective, permitted, inheritable and ambient sets;
-// nil means none. It comes after SetUser. What the thread does not have itself
-// cannot be given and is left out.
-func SetCapabilities(caps *specs.LinuxCapabilities) error {
-	if caps == nil {
-		caps = &specs.LinuxCapabilities{}
-	}
-	sets, err := capget()
-	if err != nil {
-		return err
-	}
-	for i := range sets {
-		half := func(names []string) uint32 { return uint32(mask(names) >> (32 * i)) }
-		permitted := half(caps.Permitted) & sets[i].Permitted
-		sets[i].Inheritable = half(caps.Inheritable) & (sets[i].Permitted | sets[i].Inheritable)
-		sets[i].Effective = half(caps.Effective) & permitted
-		sets[i].Permitted = permitted
-	}
-	// The ambient set shrinks by itself as permitted and inheritable do, but is
-	// cleared first so that it ends as exactly what was asked for.
-	if err := prctl("PR_CAP_AMBIENT_CLEAR_ALL", unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
-		return err
-	}
-	trace.Step("capset", "effective %q permitted %q inheritable %q", caps.Effective, caps.Permitted, caps.Inheritable)
-	if err := unix.Capset(&unix.CapUserHeader{Version: capabilityVersion}, &sets[0]); err != nil {
-		return fmt.Errorf("capset %q: %w", caps.Permitted, err)
-	}
-	for number, name := range capabilityNames {
-		possible := sets[number/32].Permitted & sets[number/32].Inheritable
-		if possible>>(number%32)&1 == 0 || !slices.Contains(caps.Ambient, name) {
-			continue
-		}
-		if err := prctl("PR_CAP_AMBIENT_RAISE "+name, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(number)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // mask has a bit for each name. A name that is none is ignored, as the OCI

@@ -1,8 +1,8 @@
 package security
 
 import (
+	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +16,8 @@ import (
 	profiles "github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"minidocker/mydocker/namespace"
 )
 
 // What these functions do to a thread cannot be undone, so the tests run them in
@@ -81,6 +83,20 @@ func dockerSpec() *specs.Spec {
 	return &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: DefaultCapabilities()}}}
 }
 
+// become makes the calls that Credentials writes down.
+func become(process *specs.Process, filter []unix.SockFilter) error {
+	process.Cwd = "/"
+	program, err := binary.Append(nil, binary.NativeEndian, filter)
+	if err != nil {
+		return err
+	}
+	first, last, err := Credentials(process, program, []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagSpecAllow})
+	if err != nil {
+		return err
+	}
+	return namespace.Do(append(first, last...))
+}
+
 func seccompChild() error {
 	profile, err := profiles.GetDefaultProfile(dockerSpec())
 	if err != nil {
@@ -90,7 +106,7 @@ func seccompChild() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(NoNewPrivileges(), Install(filter, []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagSpecAllow})); err != nil {
+	if err := become(&specs.Process{NoNewPrivileges: true, Capabilities: dockerSpec().Process.Capabilities}, filter); err != nil {
 		return err
 	}
 	answers := map[string]syscall.Errno{}
@@ -127,7 +143,7 @@ func capabilityChild() error {
 		Ambient:     []string{"CAP_CHOWN"},
 	}
 	user := specs.User{UID: 1234, GID: 2345, AdditionalGids: []uint32{2345, 77}}
-	if err := errors.Join(DropBounding(caps), KeepCapabilities(), SetUser(user), SetCapabilities(caps)); err != nil {
+	if err := become(&specs.Process{Capabilities: caps, User: user}, nil); err != nil {
 		return err
 	}
 	status, err := os.ReadFile("/proc/thread-self/status")
@@ -160,26 +176,30 @@ func TestCapabilitiesOfThread(t *testing.T) {
 
 // noResourceChild raises a limit without CAP_SYS_RESOURCE.
 func noResourceChild() error {
-	if err := SetCapabilities(nil); err != nil {
+	if err := become(&specs.Process{}, nil); err != nil {
 		return err
 	}
 	limit := []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 100, Hard: 200}, {Type: "RLIMIT_NOFILE", Soft: 100, Hard: 300}}
-	fmt.Println(SetRlimits(limit))
+	fmt.Println(become(&specs.Process{Rlimits: limit}, nil))
 	return nil
 }
 
-// rlimitChild looks whether limits outlive Go's own execve. It would restore the
-// soft limit of open files that the program was started with.
+// rlimitChild looks whether limits outlive execve. (syscall.Exec would restore the
+// soft limit of open files that the program was started with.)
 func rlimitChild() error {
 	var files syscall.Rlimit
 	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
 	if err == nil {
-		err = SetRlimits([]specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 100, Hard: files.Max}, {Type: "RLIMIT_CORE", Soft: 0, Hard: 0}})
+		err = become(&specs.Process{Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 100, Hard: files.Max}, {Type: "RLIMIT_CORE", Soft: 0, Hard: 0}}}, nil)
 	}
 	if err != nil {
 		return err
 	}
-	return syscall.Exec("/bin/sh", []string{"sh", "-c", "ulimit -Sn; ulimit -Hc"}, nil)
+	argv, err := namespace.Strings([]string{"sh", "-c", "ulimit -Sn; ulimit -Hc"})
+	if err != nil {
+		return err
+	}
+	return namespace.Do([]namespace.Call{namespace.NewCall("execve", unix.SYS_EXECVE, "/bin/sh", argv, 0)})
 }
 
 func TestRlimits(t *testing.T) {
@@ -194,11 +214,11 @@ func TestRlimits(t *testing.T) {
 	if got := child(t, "rlimit"); got != "100\n0\n" {
 		t.Errorf("limits after execve: %q", got)
 	}
-	want := "set RLIMIT_NOFILE to soft 100, hard 300: operation not permitted (to raise a hard limit needs CAP_SYS_RESOURCE)\n"
+	want := "set RLIMIT_NOFILE to soft 100, hard 300 (to raise a hard limit needs CAP_SYS_RESOURCE): operation not permitted\n"
 	if got := child(t, "no-resource"); got != want {
 		t.Errorf("raising a limit: %q, want %q", got, want)
 	}
-	if err := SetRlimits([]specs.POSIXRlimit{{Type: "RLIMIT_X"}}); err == nil {
+	if _, _, err := Credentials(&specs.Process{Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_X"}}}, nil, nil); err == nil {
 		t.Error("RLIMIT_X is no limit")
 	}
 }

@@ -3,6 +3,7 @@ package security
 import (
 	"encoding/binary"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -161,6 +162,18 @@ func TestRules(t *testing.T) {
 		if got := load(t, test.profile).call(test.arch, test.nr, test.args...); got != test.want {
 			t.Errorf("%s: %#x, want %#x", test.name, got, test.want)
 		}
+	}
+}
+
+// TestPrivateCalls looks at the spans of 32-bit ARM, whose private calls are far
+// above all others: what lies between is newer than the profile.
+func TestPrivateCalls(t *testing.T) {
+	always := func(does action) rules { return rules{{nil, does}} }
+	arm := architectures[3]
+	got := arm.spans(map[string]rules{"exit": always(allow), "fork": always(allow), "set_tls": always(allow)}, eperm)
+	want := []span{{0, always(eperm)}, {1, always(allow)}, {3, always(enosys)}, {0xf0005, always(allow)}, {0xf0006, always(enosys)}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

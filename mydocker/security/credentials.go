@@ -61,9 +61,12 @@ func Credentials(process *specs.Process, filter []byte, flags []specs.LinuxSecco
 	// permitted set outlive the change of user; execve resets it.
 	bounding := mask(caps.Bounding)
 	for number, name := range capabilityNames {
-		if bounding>>number&1 == 0 { // EINVAL: this kernel does not know it
-			first = append(first, prctl("PR_CAPBSET_DROP "+name, unix.PR_CAPBSET_DROP, number, 0, 0, 0).On(namespace.Ignore))
+		if bounding>>number&1 == 0 {
+			first = append(first, prctl("PR_CAPBSET_DROP "+name, unix.PR_CAPBSET_DROP, number, 0, 0, 0))
 		}
+	}
+	for number := len(capabilityNames); number < 64; number++ { // younger than the table; EINVAL where also than the kernel
+		first = append(first, prctl(fmt.Sprintf("PR_CAPBSET_DROP %d", number), unix.PR_CAPBSET_DROP, number, 0, 0, 0).On(namespace.Ignore))
 	}
 	user := process.User
 	first = append(first,
@@ -106,6 +109,13 @@ func setCapabilities(caps *specs.LinuxCapabilities) ([]namespace.Call, error) {
 	return calls, nil
 }
 
+// rlimitNames are the resources in the order of their numbers
+// (asm-generic/resource.h, getrlimit(2)).
+var rlimitNames = [...]string{
+	"RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_DATA", "RLIMIT_STACK", "RLIMIT_CORE", "RLIMIT_RSS", "RLIMIT_NPROC", "RLIMIT_NOFILE",
+	"RLIMIT_MEMLOCK", "RLIMIT_AS", "RLIMIT_LOCKS", "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_RTPRIO", "RLIMIT_RTTIME",
+}
+
 // setLimits sets resource limits, which to raise needs CAP_SYS_RESOURCE.
 func setLimits(limits []specs.POSIXRlimit) ([]namespace.Call, error) {
 	var calls []namespace.Call
@@ -134,6 +144,15 @@ func installFilter(filter []byte, flags []specs.LinuxSeccompFlag) ([]namespace.C
 	program := &unix.SockFprog{Len: uint16(len(filter) / unix.SizeofSockFilter), Filter: (*unix.SockFilter)(unsafe.Pointer(unsafe.SliceData(filter)))}
 	return []namespace.Call{namespace.NewCall(fmt.Sprintf("seccomp SECCOMP_SET_MODE_FILTER flags %#x, %d instructions", bits, program.Len),
 		unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, bits, namespace.Pointer(program))}, nil
+}
+
+// Install gives the calling thread a filter.
+func Install(filter []unix.SockFilter, flags []specs.LinuxSeccompFlag) error {
+	calls, err := installFilter(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(filter))), len(filter)*unix.SizeofSockFilter), flags)
+	if err != nil {
+		return err
+	}
+	return namespace.Do(calls)
 }
 
 // cleanSignals gives the command default dispositions and an empty mask: what

@@ -3,36 +3,11 @@ package security
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
-	"unsafe"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"minidocker/mydocker/trace"
 )
-
-// Install gives the calling thread the filter: it sees every system call from
-// here on, execve included. The thread must have CAP_SYS_ADMIN or
-// no_new_privs. An empty filter is none.
-func Install(filter []unix.SockFilter, flags []specs.LinuxSeccompFlag) error {
-	if len(filter) == 0 {
-		return nil
-	}
-	bits, err := flagBits(flags)
-	if err != nil {
-		return err
-	}
-	trace.Step("seccomp", "SECCOMP_SET_MODE_FILTER flags %#x, %d instructions", bits, len(filter))
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, bits, uintptr(unsafe.Pointer(&program)))
-	runtime.KeepAlive(filter)
-	if errno != 0 {
-		return fmt.Errorf("install seccomp filter of %d instructions: %w", len(filter), errno)
-	}
-	return nil
-}
 
 func flagBits(flags []specs.LinuxSeccompFlag) (bits uintptr, err error) {
 	for _, flag := range flags {
@@ -49,8 +24,7 @@ func flagBits(flags []specs.LinuxSeccompFlag) (bits uintptr, err error) {
 	return bits, nil
 }
 
-// Compile translates a profile to the classic BPF program that Install takes. A
-// nil profile gives an empty program.
+// Compile translates a profile to a classic BPF program, empty for none.
 //
 // What the OCI runtime spec leaves open is as runc and libseccomp have it. Of
 // several rules for one system call, the first without conditions decides;

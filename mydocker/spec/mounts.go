@@ -36,8 +36,8 @@ func Mounts(config *api.Config, host *api.HostConfig) ([]mount.Mount, error) {
 		all = append(all, m)
 	}
 	taken := map[string]bool{}
-	for target := range host.Tmpfs {
-		if problem := targetProblem(target); problem != "" {
+	for target, options := range host.Tmpfs {
+		if problem := cmp.Or(targetProblem(target), optionProblem(splitOptions(options))); problem != "" {
 			return nil, errors.New(problem)
 		}
 		taken[path.Clean(target)] = true
@@ -150,6 +150,23 @@ func targetProblem(target string) string {
 	return ""
 }
 
+// optionProblem finds an option that a tmpfs may not have (mount(8), tmpfs(5)).
+func optionProblem(options []string) string {
+	const known = `defaults ro rw suid nosuid dev nodev exec noexec sync async dirsync mand nomand atime noatime diratime nodiratime
+		relatime norelatime strictatime nostrictatime private rprivate shared rshared slave rslave unbindable runbindable
+		size mode uid gid nr_inodes nr_blocks mpol`
+	for _, option := range options {
+		if words := strings.SplitN(option, "=", 2); !slices.Contains(strings.Fields(known), words[0]) {
+			return fmt.Sprintf("invalid tmpfs option %q", words)
+		}
+	}
+	return ""
+}
+
+func splitOptions(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+}
+
 // mounts are all of the container in the order they are made. One that is asked
 // for replaces ours, and a /dev all of ours below it.
 func mounts(host *api.HostConfig, facts Facts) []specs.Mount {
@@ -208,7 +225,7 @@ func askedMounts(host *api.HostConfig, facts Facts) (all []specs.Mount) {
 		all = append(all, askedMount(m))
 	}
 	for target, options := range host.Tmpfs {
-		all = append(all, tmpfs(path.Clean(target), strings.FieldsFunc(options, func(r rune) bool { return r == ',' })))
+		all = append(all, tmpfs(path.Clean(target), splitOptions(options)))
 	}
 	for _, file := range [...]struct{ source, target string }{
 		{facts.ResolvConfPath, "/etc/resolv.conf"}, {facts.HostnamePath, "/etc/hostname"}, {facts.HostsPath, "/etc/hosts"},

@@ -134,6 +134,17 @@ func TestOrderAndPropagation(t *testing.T) {
 	}
 }
 
+func TestReadOnlyBind(t *testing.T) {
+	for want, o := range map[string]*mount.BindOptions{
+		"rbind,rprivate,rro": nil, "rbind,rprivate,ro": {ReadOnlyNonRecursive: true}, "bind,rprivate,rro": {NonRecursive: true},
+	} {
+		facts := Facts{Mounts: []mount.Mount{{Type: mount.TypeBind, Source: "/s", Target: "/x", ReadOnly: true, BindOptions: o}}}
+		if options, _ := mountsOf(t, &api.HostConfig{}, facts); options["/x"] != want {
+			t.Errorf("%s, want %s", options["/x"], want)
+		}
+	}
+}
+
 func TestOwnDev(t *testing.T) {
 	facts := Facts{Mounts: []mount.Mount{{Type: mount.TypeBind, Source: "/dev", Target: "/dev"}}}
 	options, _ := mountsOf(t, &api.HostConfig{}, facts)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/google/go-cmp/cmp"
+	"github.com/moby/moby/api/types/blkiodev"
 	api "github.com/moby/moby/api/types/container"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -24,6 +25,7 @@ func TestValidate(t *testing.T) {
 		{want: `invalid --security-opt 2: "no-new-privileges=maybe"`, host: api.HostConfig{SecurityOpt: []string{"no-new-privileges=maybe"}}},
 		{want: "--security-opt apparmor=mine: SELinux labels and AppArmor profiles are not supported", host: api.HostConfig{SecurityOpt: []string{"apparmor=mine"}}},
 		{want: "--security-opt label=type:x: SELinux labels and AppArmor profiles are not supported", host: api.HostConfig{SecurityOpt: []string{"label=type:x"}}},
+		{want: `invalid tmpfs option ["x"]`, host: api.HostConfig{Tmpfs: map[string]string{"/t": "size=1m,x"}}},
 		{want: "invalid mount path: 't' mount path must be absolute", host: api.HostConfig{Tmpfs: map[string]string{"t": ""}}},
 		{want: "invalid device cgroup rule format: 'c 1:3'", host: limits(api.Resources{DeviceCgroupRules: []string{"c 1:3"}})},
 		{want: "sysctl 'kernel.panic' is not allowed", host: api.HostConfig{Sysctls: map[string]string{"kernel.panic": "1"}}},
@@ -68,6 +70,24 @@ func TestDefault(t *testing.T) {
 	v1 := &api.HostConfig{Privileged: true}
 	if Default(v1, false); v1.OomKillDisable == nil || v1.MaskedPaths != nil {
 		t.Errorf("%+v", v1)
+	}
+}
+
+func TestResources(t *testing.T) {
+	none := int64(0)
+	host := &api.HostConfig{Resources: api.Resources{CPUQuota: -1, MemorySwappiness: &none, PidsLimit: &none,
+		BlkioDeviceReadBps: []*blkiodev.ThrottleDevice{{Path: "/dev/disk", Rate: 7}}}}
+	facts := Facts{Devices: map[string][]specs.LinuxDevice{"/dev/disk": {{Major: 8, Minor: 1}}}}
+	r := resources(host, facts)
+	if *r.CPU.Quota != -1 || *r.Memory.Swappiness != 0 || r.Memory.Limit != nil || *r.Pids.Limit != -1 {
+		t.Errorf("%+v %+v %+v", r.CPU, r.Memory, r.Pids)
+	}
+	if d := r.BlockIO.ThrottleReadBpsDevice; len(d) != 1 || d[0].Major != 8 || d[0].Minor != 1 || d[0].Rate != 7 {
+		t.Errorf("%+v", d)
+	}
+	facts.CgroupV2 = true
+	if r := resources(host, facts); r.Memory.Swappiness != nil {
+		t.Error("version 2 has no swappiness")
 	}
 }
 

@@ -18,9 +18,10 @@ import (
 // a random moment of a command. Whatever that leaves, the next command tells the
 // truth about every container and nothing has leaked.
 //
-// MYDOCKER_KILL_LOOPS sets how many times (240), MYDOCKER_KILL_SEED the seed.
+// MYDOCKER_KILL_LOOPS sets how many times (280), MYDOCKER_KILL_SEED the seed.
 func TestKillAtRandomMoments(t *testing.T) {
-	loops, seed := 240, uint64(time.Now().UnixNano())
+	t.Parallel()
+	loops, seed := 280, uint64(time.Now().UnixNano())
 	if testing.Short() {
 		loops = 24
 	}
@@ -129,6 +130,12 @@ func (k *killer) round(i int) {
 	k.what, k.killed = fmt.Sprintf("round %d: %q, after %v of %v kill %s", i, args, delay, k.took[verb], victim), nil
 
 	p := k.begin(args...)
+	if k.random.IntN(2) == 0 { // from when there is somebody to kill
+		for p.running() && len(k.targets(victim, p)) == 0 {
+			time.Sleep(100 * time.Microsecond)
+		}
+		delay /= 3
+	}
 	time.Sleep(delay)
 	k.kill(victim, p)
 	k.what += fmt.Sprintf(": %v", k.killed)
@@ -138,7 +145,6 @@ func (k *killer) round(i int) {
 		k.t.Fatalf("%s\npanic", k.what)
 	}
 	list := k.truth()
-	if os.Getenv("VERBOSE") != "" { k.t.Log(k.what, list) }
 	k.believe(verb, r, id, list)
 	if r := k.try("system", "check"); r.code != 0 {
 		k.t.Errorf("%s\nleaked: %s", k.what, r)
@@ -150,25 +156,11 @@ func (k *killer) round(i int) {
 // waits for its end.
 func (k *killer) kill(victim string, client *process) {
 	k.t.Helper()
-	all := victim == "all"
-	if all || strings.Contains(victim, "client") {
+	if victim == "all" || strings.Contains(victim, "client") {
 		client.cmd.Process.Kill()
 		k.killed = append(k.killed, client.cmd.Process.Pid)
 	}
-	var targets []int
-	for group, pids := range k.groups() {
-		pids = slices.DeleteFunc(pids, func(pid int) bool {
-			return slices.Contains(k.spared, pid) || pid == client.cmd.Process.Pid // a thread of it forks the monitor
-		})
-		switch {
-		case group == "monitors" && !all && !strings.Contains(victim, "monitor"),
-			group != "monitors" && !all && !strings.Contains(victim, "container"):
-			pids = nil
-		case victim == "one of the container" && len(pids) > 0:
-			pids = []int{pids[k.random.IntN(len(pids))]}
-		}
-		targets = append(targets, pids...)
-	}
+	targets := k.targets(victim, client)
 	k.random.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	var dying []unix.PollFd
 	for _, pid := range targets {
@@ -188,6 +180,26 @@ func (k *killer) kill(victim string, client *process) {
 			return n == 1
 		})
 	}
+}
+
+// targets are the victim's processes, the client excepted.
+func (k *killer) targets(victim string, client *process) []int {
+	all := victim == "all"
+	var targets []int
+	for group, pids := range k.groups() {
+		pids = slices.DeleteFunc(pids, func(pid int) bool {
+			return slices.Contains(k.spared, pid) || pid == client.cmd.Process.Pid // a thread of it forks the monitor
+		})
+		switch {
+		case group == "monitors" && !all && !strings.Contains(victim, "monitor"),
+			group != "monitors" && !all && !strings.Contains(victim, "container"):
+			pids = nil
+		case victim == "one of the container" && len(pids) > 1:
+			pids = []int{pids[k.random.IntN(len(pids))]}
+		}
+		targets = append(targets, pids...)
+	}
+	return targets
 }
 
 // groups lists the processes in the engine's cgroups by the group's name.
@@ -322,8 +334,12 @@ func (k *killer) details(list []sight) bool {
 func (k *killer) believe(verb string, r result, id string, list []sight) {
 	k.t.Helper()
 	undisturbed := len(k.killed) == 0
-	if undisturbed && r.code != 0 {
-		k.t.Errorf("%s\nfails undisturbed: %s", k.what, r)
+	switch {
+	case r.code <= 0: // a success, or the client was killed
+	case undisturbed, verb == "stop", verb == "rm", verb == "rm -f": // the dead are stopped and easily removed
+		k.t.Errorf("%s\nfails", k.what)
+	case strings.HasPrefix(verb, "run") && r.code != 125 && r.code != 137:
+		k.t.Errorf("%s\nwant exit 125 or 137", k.what)
 	}
 	if r.code != 0 {
 		return
@@ -348,7 +364,7 @@ func (k *killer) believe(verb string, r result, id string, list []sight) {
 		fine = i < 0
 	}
 	if !fine {
-		k.t.Errorf("%s\nis not so: %s\nps: %v", k.what, r, list)
+		k.t.Errorf("%s\nis not so\nps: %v", k.what, list)
 	}
 }
 
