@@ -95,6 +95,10 @@ func (e *Error) ExitCode() int {
 	return e.Code
 }
 
+// ErrLost reports that the monitor ended before it had answered, or sent all
+// output: it was killed, and its container with it.
+var ErrLost error = &Error{Message: "the container's monitor was lost", Code: 137}
+
 // SocketName is the socket's name in the container's run directory.
 const SocketName = "monitor.sock"
 
@@ -243,7 +247,7 @@ func Answer(conn *net.UnixConn) (Response, []*os.File, error) {
 	var response Response
 	files, err := Receive(conn, &response)
 	if err != nil {
-		return response, nil, fmt.Errorf("the container's monitor was lost: %w", err)
+		return response, nil, ErrLost
 	}
 	if response.Error != "" {
 		return response, files, &Error{response.Error, response.Code, response.NotRunning}

@@ -2,8 +2,10 @@ package attach
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"syscall"
 )
 
 // Output goes over a connection in the frames of Docker's attach (Engine API,
@@ -24,8 +26,7 @@ func header(stream byte, size int) (h [headerSize]byte) {
 }
 
 // Copy writes the frames of r to stdout and stderr until the container's
-// streams end. An end without notice is io.ErrUnexpectedEOF: the monitor was lost,
-// or gave up on a reader too slow.
+// streams end. An end without notice is ErrLost.
 func Copy(r io.Reader, stdout, stderr io.Writer) error {
 	var h [headerSize]byte
 	buffer := make([]byte, 64<<10)
@@ -59,8 +60,8 @@ func Copy(r io.Reader, stdout, stderr io.Writer) error {
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return ErrLost
 	}
 	return err
 }

@@ -1,34 +1,21 @@
 package cgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// blockIO limits reading and writing of block devices: by a weight among groups
-// that compete, and by rates.
-func blockIO(version int, res *specs.LinuxResources) ([]setting, error) {
-	b := res.BlockIO
-	if b == nil {
-		return nil, nil
-	}
-	if value(b.LeafWeight) != 0 {
-		return nil, errors.New("set block I/O leaf weight: the kernel dropped it with the CFQ scheduler in 5.0")
-	}
-	var list []setting
-	if weight := value(b.Weight); weight != 0 {
-		list = append(list, weightSetting(version, "", weight))
-	}
+// ioSettings limits reading and writing of block devices: by a weight among
+// groups that compete, and by rates.
+func ioSettings(b specs.LinuxBlockIO) []setting {
+	list := []setting{ioWeight("", "", b.Weight)}
 	for _, d := range b.WeightDevice {
-		if weight := value(d.Weight); weight != 0 {
-			list = append(list, weightSetting(version, device(d.LinuxBlockIODevice)+" ", weight))
-		}
+		list = append(list, ioWeight("_device", fmt.Sprintf("%d:%d ", d.Major, d.Minor), d.Weight))
 	}
-	for _, t := range [...]struct {
+	for _, limit := range [...]struct {
 		v1, v2  string
 		devices []specs.LinuxThrottleDevice
 	}{
@@ -37,76 +24,34 @@ func blockIO(version int, res *specs.LinuxResources) ([]setting, error) {
 		{"blkio.throttle.read_iops_device", "riops", b.ThrottleReadIOPSDevice},
 		{"blkio.throttle.write_iops_device", "wiops", b.ThrottleWriteIOPSDevice},
 	} {
-		for _, d := range t.devices {
-			s := setting{file: t.v1, value: fmt.Sprintf("%s %d", device(d.LinuxBlockIODevice), d.Rate)}
-			if version == 2 {
-				rate := strconv.FormatUint(d.Rate, 10)
-				if d.Rate == 0 { // version 1's word for no limit
-					rate = "max"
-				}
-				s = setting{file: "io.max", value: fmt.Sprintf("%s %s=%s", device(d.LinuxBlockIODevice), t.v2, rate)}
-			}
-			list = append(list, s)
+		for _, d := range limit.devices {
+			rate := cmp.Or(number(d.Rate), "max") // 0: no limit
+			list = append(list, setting{
+				v1: entry{limit.v1, fmt.Sprintf("%d:%d %d", d.Major, d.Minor, d.Rate)},
+				v2: entry{"io.max", fmt.Sprintf("%d:%d %s=%s", d.Major, d.Minor, limit.v2, rate)},
+			})
 		}
 	}
-	return list, nil
+	return list
 }
 
-// weightSetting sets the weight (10 to 1000) for all devices, or for one when
-// device names it. The BFQ scheduler has files of its own and the same range;
-// version 2's io.weight goes from 1 to 10000, so the weight is mapped as runc maps it.
-func weightSetting(version int, device string, weight uint16) setting {
-	own := device + strconv.Itoa(int(weight))
-	if version == 2 {
-		scaled := 1 + (max(int(weight), 10)-10)*9999/990
-		return setting{file: "io.bfq.weight", value: own, or: "io.weight", orValue: device + strconv.Itoa(scaled)}
+// ioWeight sets the weight (10 to 1000) for all devices or the one named. The BFQ
+// scheduler has files of its own with that range; version 2's io.weight goes from 1 to
+// 10000, mapped as by runc.
+func ioWeight(suffix, device string, weight *uint16) setting {
+	if value(weight) == 0 {
+		return setting{}
 	}
-	suffix := ""
-	if device != "" {
-		suffix = "_device"
+	own, scaled := device+fmt.Sprint(*weight), device+fmt.Sprint(1+(max(int(*weight), 10)-10)*9999/990)
+	return setting{
+		v1: entry{"blkio.bfq.weight" + suffix, own}, v2: entry{"io.bfq.weight", own},
+		or: &setting{v1: entry{"blkio.weight" + suffix, own}, v2: entry{"io.weight", scaled}},
 	}
-	return setting{file: "blkio.bfq.weight" + suffix, value: own, or: "blkio.weight" + suffix, orValue: own}
 }
 
-func device(d specs.LinuxBlockIODevice) string { return fmt.Sprintf("%d:%d", d.Major, d.Minor) }
-
-// ioStatsV1 reads lines such as "8:0 Read 4096".
-func ioStatsV1(dir string, s *Stats) error {
-	text, err := read(dir, "blkio.throttle.io_service_bytes_recursive")
-	if err != nil && !gone(err) {
-		return err
-	}
-	for line := range strings.Lines(text) {
-		if f := strings.Fields(line); len(f) == 3 {
-			addIO(s, f[1], f[2])
-		}
-	}
-	return nil
-}
-
-// ioStatsV2 reads lines such as "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0".
-func ioStatsV2(dir string, s *Stats) error {
-	text, err := read(dir, "io.stat")
-	if err != nil && !gone(err) {
-		return err
-	}
-	for field := range strings.FieldsSeq(text) {
-		if key, n, ok := strings.Cut(field, "="); ok {
-			addIO(s, key, n)
-		}
-	}
-	return nil
-}
-
-func addIO(s *Stats, key, number string) {
-	n, err := strconv.ParseUint(number, 10, 64)
-	if err != nil {
-		return
-	}
-	switch key {
-	case "Read", "rbytes":
-		s.IORead += n
-	case "Write", "wbytes":
-		s.IOWrite += n
-	}
+func (g Group) ioStats(s *Stats) error {
+	return errors.Join(
+		g.read(&s.IORead, "blkio.throttle.io_service_bytes_recursive Read", "io.stat rbytes"),
+		g.read(&s.IOWrite, "blkio.throttle.io_service_bytes_recursive Write", "io.stat wbytes"),
+	)
 }

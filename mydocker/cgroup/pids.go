@@ -1,28 +1,25 @@
 package cgroup
 
 import (
-	"fmt"
+	"cmp"
+	"errors"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// pids limits processes and threads together. Zero and less is no limit, as
-// Docker has it. The file is the same in both versions.
-func pids(res *specs.LinuxResources) []setting {
-	if res == nil || res.Pids == nil || res.Pids.Limit == nil {
+// pidsSettings limits processes and threads together. Zero and less is no limit,
+// as Docker has it.
+func pidsSettings(p specs.LinuxPids) []setting {
+	if p.Limit == nil {
 		return nil
 	}
-	s := setting{file: "pids.max", value: "max"}
-	if *res.Pids.Limit > 0 {
-		s.value = fmt.Sprint(*res.Pids.Limit)
-	}
-	return []setting{s}
+	limit := entry{"pids.max", cmp.Or(number(max(*p.Limit, 0)), "max")}
+	return []setting{{v1: limit, v2: limit}}
 }
 
-func pidsStats(dir string, s *Stats) (err error) {
-	if s.Pids, err = readNumber(dir, "pids.current"); err != nil {
-		return err
-	}
-	s.PidsLimit, err = readNumber(dir, "pids.max")
-	return err
+func (g Group) pidsStats(s *Stats) error {
+	return errors.Join(
+		g.read(&s.Pids, "pids.current", "pids.current"),
+		g.read(&s.PidsLimit, "pids.max", "pids.max"),
+	)
 }

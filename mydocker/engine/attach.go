@@ -46,7 +46,7 @@ func (s *Stream) Write(p []byte) (int, error) { return s.conn.Write(p) }
 func (s *Stream) CloseWrite() error { return s.conn.CloseWrite() }
 
 // Copy writes the container's output until its streams end. With a terminal all
-// goes to stdout. io.ErrUnexpectedEOF says the monitor was lost before.
+// goes to stdout. attach.ErrLost says the monitor was lost before.
 func (s *Stream) Copy(stdout, stderr io.Writer) error { return attach.Copy(s.conn, stdout, stderr) }
 
 // Close gives the connection up; the container runs on.
@@ -110,8 +110,11 @@ func (e *Engine) Wait(ref string, condition api.WaitCondition) (func() (api.Wait
 	return func() (api.WaitResponse, error) {
 		defer conn.Close()
 		response, _, err := attach.Answer(conn)
+		if errors.Is(err, attach.ErrLost) {
+			return e.lost(id)
+		}
 		if err != nil {
-			return e.lost(id, err)
+			return api.WaitResponse{}, err
 		}
 		if condition == api.WaitConditionRemoved {
 			e.awaitRemoval(id)
@@ -121,7 +124,7 @@ func (e *Engine) Wait(ref string, condition api.WaitCondition) (func() (api.Wait
 }
 
 // lost tells how a container ended whose monitor was lost while a client waited.
-func (e *Engine) lost(id string, cause error) (api.WaitResponse, error) {
+func (e *Engine) lost(id string) (api.WaitResponse, error) {
 	state, err := e.current(id)
 	var gone *container.NotFoundError
 	switch {
@@ -130,7 +133,7 @@ func (e *Engine) lost(id string, cause error) (api.WaitResponse, error) {
 	case err != nil:
 		return api.WaitResponse{}, err
 	case state.Status != api.StateExited:
-		return api.WaitResponse{}, cause
+		return api.WaitResponse{}, attach.ErrLost // never started
 	}
 	return api.WaitResponse{StatusCode: int64(state.ExitCode)}, nil
 }

@@ -81,7 +81,7 @@ func (d *doctor) probeCgroup(host *cgroup.Hierarchies) (string, error) {
 			return "", fmt.Errorf("make a cgroup in %s: %w", filepath.Dir(dir), err)
 		}
 	}
-	err = group.Set(&specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}})
+	err = group.SetDevices([]specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}})
 	if err != nil && !errors.Is(err, cgroup.ErrNoController) { // that is told of each controller
 		return "", err
 	}

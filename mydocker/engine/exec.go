@@ -69,8 +69,7 @@ func (x *Exec) take(files []*os.File, targets ...**os.File) error {
 // the way took the command with it: 137.
 func (x *Exec) Wait() (exitCode int, err error) {
 	response, _, err := attach.Answer(x.conn)
-	var refused *attach.Error
-	if err != nil && !errors.As(err, &refused) {
+	if errors.Is(err, attach.ErrLost) {
 		return exitLost, nil
 	}
 	return response.ExitCode, err

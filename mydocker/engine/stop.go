@@ -33,11 +33,20 @@ func (e *Engine) Stop(ref string, o StopOptions) error {
 		request.Signal = int(signal)
 	}
 	_, err = e.ask(id, request, false)
-	var refused *attach.Error
-	if errors.Is(err, errDead) || errors.As(err, &refused) && refused.NotRunning {
+	if errors.Is(err, attach.ErrLost) {
+		_, err = e.ask(id, request, false) // its end is recorded by this
+	}
+	if isDead(err) {
 		return nil
 	}
 	return err
+}
+
+// isDead tells whether a request was refused because the container does not run.
+func isDead(err error) bool {
+	var refused *attach.Error
+	var gone *container.NotFoundError // by --rm
+	return errors.Is(err, errDead) || errors.As(err, &gone) || errors.As(err, &refused) && refused.NotRunning
 }
 
 // Kill sends a signal, "" for SIGKILL, to the container's first process.
@@ -127,9 +136,7 @@ func (e *Engine) endMonitor(id string, force bool) error {
 	_, err = e.ask(id, request, false)
 	var refused *attach.Error
 	switch {
-	case errors.Is(err, errDead):
-		return nil
-	case errors.As(err, &refused) && refused.NotRunning:
+	case isDead(err), errors.Is(err, attach.ErrLost):
 		return nil
 	case errors.As(err, &refused) && request.Verb == attach.Release && !force:
 		return &RunningError{id}

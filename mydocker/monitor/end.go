@@ -22,8 +22,11 @@ const drainTime = 2 * time.Second
 // was asked to go. Only then are the clients told.
 func (m *Monitor) awaitEnd() {
 	code := m.process.Wait()
-	// With --pid host the first process's end is not everybody's.
-	m.group.Kill()
+	// With --pid host the first process's end is not everybody's. To look costs
+	// less than to kill nobody.
+	if pids, err := m.group.Pids(); err != nil || len(pids) > 0 {
+		m.group.Kill()
+	}
 	select {
 	case <-m.streams.copied:
 	case <-time.After(drainTime):
@@ -34,11 +37,11 @@ func (m *Monitor) awaitEnd() {
 		m.log.Close()
 	}
 	kills, _ := m.group.OOMKills()
-	m.process.Close()
 	cleanErr := m.group.Delete()
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.process.Close()
 	m.state.Status, m.state.Pid = api.StateExited, 0
 	m.state.ExitCode, m.state.OOMKilled = code, kills > 0
 	m.state.FinishedAt = time.Now().UTC()

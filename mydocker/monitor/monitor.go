@@ -15,7 +15,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -52,10 +51,6 @@ const (
 	running
 	ended
 )
-
-// tidyTime is how long after the last request a monitor gives the memory it does
-// not need back to the kernel.
-const tidyTime = 500 * time.Millisecond
 
 // Monitor is one container's monitor.
 type Monitor struct {
@@ -130,7 +125,7 @@ func (m *Monitor) id() string { return m.record.ID }
 // started, until nobody is interested any more.
 func (m *Monitor) serve() {
 	idle := time.AfterFunc(10*time.Second, m.leaveIfIdle) // its starter may have died
-	tidy := time.AfterFunc(tidyTime, debug.FreeOSMemory)
+	quiet := time.AfterFunc(tidyTime, tidy)
 	for {
 		conn, err := m.listener.AcceptUnix()
 		if err != nil {
@@ -147,7 +142,7 @@ func (m *Monitor) serve() {
 			m.clients--
 			m.mu.Unlock()
 			m.leaveIfIdle()
-			tidy.Reset(tidyTime)
+			quiet.Reset(tidyTime)
 		}()
 	}
 	idle.Stop()

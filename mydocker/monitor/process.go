@@ -14,13 +14,24 @@ import (
 // container is the same from a login shell, a cron job and a systemd unit.
 func becomeMonitor() {
 	unix.Umask(0o022)
-	// A tiny heap is worth more than its collection costs: there may be hundreds of monitors.
-	debug.SetGCPercent(20)
+	os.WriteFile("/proc/self/oom_score_adj", []byte("0"), 0)
 	// Docker's containers get what dockerd's unit has; without CAP_SYS_RESOURCE
 	// no more than the starter's hard limits.
 	raise(unix.RLIMIT_NOFILE, 1<<20)
 	raise(unix.RLIMIT_NPROC, unix.RLIM_INFINITY)
 	raise(unix.RLIMIT_CORE, unix.RLIM_INFINITY)
+}
+
+// tidyTime is how long after the last request a monitor gives back the memory it
+// does not need.
+const tidyTime = 500 * time.Millisecond
+
+// tidy gives memory back to the kernel, and from then on collects early: there
+// may be hundreds of monitors, and a tiny heap is worth more than its collection
+// costs. Not before: to start a container should take no collection at all.
+func tidy() {
+	debug.SetGCPercent(20)
+	debug.FreeOSMemory()
 }
 
 func raise(resource int, to uint64) {

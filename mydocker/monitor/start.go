@@ -78,6 +78,9 @@ func (m *Monitor) run() error {
 	if err := m.group.Create(s.Linux.Resources); err != nil {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
+	if err := m.group.SetDevices(s.Linux.Resources.Devices); err != nil {
+		return err
+	}
 	if !s.Process.Terminal {
 		if m.streams, err = openPipes(m.record.Config.OpenStdin, s.Process.User); err != nil {
 			return fmt.Errorf("make the standard streams: %w", err)

@@ -37,6 +37,8 @@ func TestInsideEnvironment(t *testing.T) {
 	equal(t, "--env-file", h.ok("run", "--rm", "--env-file", file, "busybox", "sh", "-c", "echo $X,$GIVEN,${NOTSET-none}"), "a b,from-host,none")
 }
 
+// The process is as Docker has it whatever the shell was that typed the command:
+// with signals ignored, a mask, priorities and open files of its own.
 func TestInsideProcess(t *testing.T) {
 	h := newHost(t)
 	const script = `
@@ -94,6 +96,8 @@ Seccomp: 2
 	}
 }
 
+// The limits are those of Docker's unit (LimitNOFILE, LimitNPROC, LimitCORE), as
+// far as the engine may raise them; the others are the starter's.
 func TestInsideRlimits(t *testing.T) {
 	h := newHost(t)
 	limits := func(text string) map[string]string {
@@ -127,6 +131,7 @@ func TestInsideRlimits(t *testing.T) {
 		strings.Fields(want["Max open files"])[0]+"\n"+strings.Fields(want["Max core file size"])[0]+"\n")
 }
 
+// capable tells whether this process has a capability in its permitted set.
 func capable(t *testing.T, capability int) bool {
 	t.Helper()
 	for line := range strings.Lines(read(t, "/proc/self/status")) {
@@ -182,6 +187,8 @@ func TestInsideNamespaces(t *testing.T) {
 	}
 }
 
+// Only the container's processes are in it, and one that loses its parent
+// belongs to pid 1.
 func TestInsideProcesses(t *testing.T) {
 	h := newHost(t)
 	equal(t, "processes", strings.Join(strings.Fields(h.ok("run", "--rm", "busybox", "ps", "-o", "pid,comm")), " "), "PID COMMAND 1 ps")
@@ -243,6 +250,8 @@ func TestInsideWorkingDirectory(t *testing.T) {
 	}
 }
 
+// A container started from a shell without standard streams, or whose working
+// directory is gone, is as any other.
 func TestInsideStartedFromNowhere(t *testing.T) {
 	h := newHost(t)
 	gone := filepath.Dir(h.root) + "/gone"

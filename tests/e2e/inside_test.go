@@ -16,7 +16,6 @@ import (
 // may lack (kcore, a masked path) is expected if this host has it.
 
 // pureV2 tells whether the host has only cgroup version 2.
-
 func pureV2(t *testing.T) bool {
 	t.Helper()
 	var s unix.Statfs_t
@@ -27,14 +26,12 @@ func pureV2(t *testing.T) bool {
 }
 
 // onHost tells whether the host has a file.
-
 func onHost(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
 
 // mountLine is one line of mountinfo, proc_pid_mountinfo(5).
-
 type mountLine struct {
 	Target, Options, Type, Super string
 }
@@ -130,7 +127,6 @@ func TestInsideMounts(t *testing.T) {
 }
 
 // dockerMasked is Docker's list, as far as this host has the files.
-
 func dockerMasked() []string {
 	list := []string{"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
 		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"}
@@ -139,9 +135,7 @@ func dockerMasked() []string {
 }
 
 // A masked file reads as empty and a masked directory lists as empty, and what
-
 // covers them is not the host's: its root may not be changed through it.
-
 func TestInsideMasked(t *testing.T) {
 	h := newHost(t)
 	null, err := os.Stat("/dev/null")
@@ -164,7 +158,6 @@ func TestInsideMasked(t *testing.T) {
 }
 
 // What a container's root may not do. Should it succeed, the host is as before.
-
 func TestInsideDenied(t *testing.T) {
 	h := newHost(t)
 	for _, c := range []struct{ script, want string }{
@@ -242,21 +235,3 @@ func TestInsideTerminal(t *testing.T) {
 		t.Errorf("a terminal belongs to the container's user: %s", got)
 	}
 }
-
-// The process is as Docker has it whatever the shell was that typed the command:
-
-// with signals ignored, a mask, priorities and open files of its own.
-
-// The limits are those of Docker's unit (LimitNOFILE, LimitNPROC, LimitCORE), as
-
-// far as the engine may raise them; the others are the starter's.
-
-// capable tells whether this process has a capability in its permitted set.
-
-// Only the container's processes are in it, and one that loses its parent
-
-// belongs to pid 1.
-
-// A container started from a shell without standard streams, or whose working
-
-// directory is gone, is as any other.

@@ -1,0 +1,186 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"minidocker/mydocker/trace"
+)
+
+// ErrNoController reports a limit for which this host has no controller or file.
+var ErrNoController = errors.New("this host's cgroups have no such controller or file")
+
+// setting is one limit as either version takes it.
+type setting struct {
+	v1, v2 entry
+	or     *setting // instead, where the kernel has no such file; nil: that is an error
+}
+
+// entry is a value for one file of a group; an empty value is not written.
+type entry struct{ file, value string }
+
+// Set changes the limits of a live group: those that res names. A period without its
+// quota lifts it, as version 2 has both in one file.
+func (g Group) Set(res *specs.LinuxResources) error {
+	list, err := settings(value(res))
+	if err != nil {
+		return err
+	}
+	// Twice if anything was refused: version 1's limit of memory may never exceed that
+	// of memory and swap (EINVAL), so now one must be written first, now the other.
+	for range 2 {
+		err = nil
+		for _, s := range list {
+			err = errors.Join(err, g.write(s))
+		}
+		if err == nil {
+			break
+		}
+	}
+	return err
+}
+
+// LimitPids sets pids.max alone, just before execve: init is a Go program with about
+// five threads, more than a container may be allowed.
+func (g Group) LimitPids(res *specs.LinuxResources) error {
+	return g.Set(&specs.LinuxResources{Pids: value(res).Pids})
+}
+
+func settings(res specs.LinuxResources) ([]setting, error) {
+	list, err := memorySettings(value(res.Memory))
+	return slices.Concat(list, cpuSettings(value(res.CPU)), cpusetSettings(value(res.CPU)),
+		ioSettings(value(res.BlockIO)), pidsSettings(value(res.Pids))), err
+}
+
+func (g Group) write(s setting) error {
+	e := s.v1
+	if g.host.Version == 2 {
+		e = s.v2
+	}
+	if e.value == "" {
+		return nil
+	}
+	file, err := g.file(e.file)
+	if err == nil {
+		err = write(file, e.value)
+	}
+	if !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	if s.or != nil {
+		return g.write(*s.or)
+	}
+	return fmt.Errorf("%w: %w", ErrNoController, err)
+}
+
+// Stats is what a group uses with those below; a value is 0 without its controller.
+type Stats struct {
+	MemoryUsage uint64 // bytes, without the inactive page cache, as `docker stats` has it
+	MemoryLimit uint64 // bytes; 0: none
+	CPUUsage    uint64 // nanoseconds of CPU time since the group was made
+	IORead      uint64 // bytes read from block devices
+	IOWrite     uint64 // bytes written to block devices
+	Pids        uint64 // processes and threads
+	PidsLimit   uint64 // 0: none
+}
+
+// Stats reads what the group uses now.
+func (g Group) Stats() (*Stats, error) {
+	s := &Stats{}
+	return s, errors.Join(g.memoryStats(s), g.cpuStats(s), g.ioStats(s), g.pidsStats(s))
+}
+
+// file returns the path of one of the group's files, named after its controller.
+func (g Group) file(name string) (string, error) {
+	controller, _, _ := strings.Cut(name, ".")
+	if g.host.Version == 2 || controller == "cgroup" {
+		controller = ""
+	}
+	tree := g.host.find(controller)
+	if tree == nil {
+		return "", fmt.Errorf("%w: %s", ErrNoController, controller)
+	}
+	return filepath.Join(tree.mount, g.path, name), nil
+}
+
+// write writes value with a single write(2), which a cgroup file takes as one command.
+// It never creates a file: ENOENT is a missing feature.
+func write(file, value string) error {
+	trace.Step("write", "%s < %s", file, value)
+	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_TRUNC|unix.O_CLOEXEC, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		// A signal, as the Go runtime's own, ends the wait for memory to be reclaimed.
+		for err = unix.EINTR; err == unix.EINTR; {
+			_, err = unix.Write(fd, []byte(value))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write %q to %s: %w", value, file, err)
+	}
+	return nil
+}
+
+// read reads a number from a file of either version, named "file" or, where it has
+// several, "file key". It adds up what follows the key, as in "8:0 Read 4096" or "8:0
+// rbytes=4096 wbytes=0" for each device. Missing controllers, files, keys: 0.
+func (g Group) read(sum *uint64, v1, v2 string) error {
+	source := v1
+	if g.host.Version == 2 {
+		source = v2
+	}
+	name, key, _ := strings.Cut(source, " ")
+	file, err := g.file(name)
+	if err != nil {
+		return nil
+	}
+	fields, err := readFields(filepath.Split(file))
+	previous := ""
+	for _, field := range fields {
+		if previous == key {
+			n, _ := strconv.ParseUint(field, 10, 64) // 0 for "max"
+			*sum += n
+		}
+		previous = field
+	}
+	if gone(err) {
+		return nil
+	}
+	return err
+}
+
+// readFields returns the words of a file, those on either side of a "=" too.
+func readFields(dir, file string) ([]string, error) {
+	data, err := os.ReadFile(filepath.Join(dir, file))
+	return strings.Fields(strings.ReplaceAll(string(data), "=", " ")), err
+}
+
+// gone reports that a group does not exist, or ceased to while being read (ENODEV).
+func gone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) }
+
+// number is how n is written: nothing for 0, which asks for no limit.
+func number[N int64 | uint64](n N) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
+}
+
+// orMax is number for version 2, which lifts a limit with "max", not -1.
+func orMax(n int64) string { return strings.Replace(number(n), "-1", "max", 1) }
+
+// value returns what p points to, the zero value for nil.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
