@@ -3,9 +3,14 @@ package container
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	mathrand "math/rand/v2"
+	"os"
 	"strings"
+
+	"minidocker/mydocker/disk"
 )
 
 // NewID returns an ID nobody has: 64 hex digits. Its first 12, the short form and
@@ -31,18 +36,12 @@ func isID(s string) bool {
 
 // Strings, not slices: what is split only when a name is wanted costs a start nothing.
 const (
-	adjectives = `able agile amber bold brave bright brisk calm candid cheerful clever cosmic crisp curious
-		daring deft eager earnest elastic fair fluent frank gentle glad golden graceful handy happy hardy
-		honest humble jolly keen kind lively loyal lucid lucky mellow merry mild modest neat nimble noble
-		patient placid plucky polite proud quick quiet rapid ready robust serene sharp silent sincere sleek
-		smooth snappy solid steady stoic sunny swift tidy tranquil trusty upbeat vivid warm wise witty zesty`
-	surnames = `abel almeida babbage banach bartik bernoulli bohr borg boole brahe cantor cerf church cori
-		curie dahl darwin dijkstra dirac easley einstein engelbart erdos euclid euler faraday fermat fermi
-		feynman floyd galois gauss germain goedel goldberg hamilton hamming heisenberg hertz hilbert hoare
-		hopper huffman hypatia jacobi johnson kahn kepler khwarizmi kilby knuth lamarr lamport leibniz liskov
-		lovelace mandelbrot maxwell mcnulty meitner mendel mirzakhani naur nash newton noether nygaard pascal
-		perlman planck poincare postel ramanujan ritchie sammet shannon shen stallman tesla thompson torvalds
-		tu turing wing wirth wozniak wu yang zuse`
+	adjectives = `able agile bold brave bright calm candid clever cosmic crisp daring eager fair fluent
+		frank gentle happy honest jolly keen kind lively lucid lucky merry mild neat nimble noble proud
+		quick quiet serene sharp solid steady sunny swift tidy vivid warm wise witty zesty`
+	surnames = `abel babbage banach bohr boole cantor cerf church curie darwin dijkstra euler faraday
+		fermat feynman galois gauss hamilton hilbert hopper hypatia kepler knuth lamport leibniz liskov
+		lovelace maxwell meitner newton noether pascal perlman ritchie shannon tesla thompson turing`
 )
 
 // NewName proposes a name, an adjective and a scientist's surname. Nothing
@@ -60,20 +59,87 @@ func NewName(attempt int) string {
 	return name
 }
 
-// InvalidNameError reports a name no container can have.
-type InvalidNameError struct{ Name string }
-
-func (e *InvalidNameError) Error() string {
-	return fmt.Sprintf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", e.Name)
-}
-
 // ValidName reports whether a container may be called name, by Docker's rule
 // ([a-zA-Z0-9][a-zA-Z0-9_.-]+; two characters at least) and, because the name
-// is a file's, with at most 255 characters. The error is an InvalidNameError.
+// is a file's, with at most 255 characters.
 func ValidName(name string) error {
 	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	if len(name) < 2 || len(name) > 255 || !strings.Contains(first, name[:1]) || strings.Trim(name, first+"_.-") != "" {
-		return &InvalidNameError{name}
+		return fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
 	return nil
+}
+
+// NameInUseError reports that another container has the name.
+type NameInUseError struct{ Name, ID string }
+
+func (e *NameInUseError) Error() string {
+	return fmt.Sprintf("Conflict. The container name \"/%s\" is already in use by container \"%s\". "+
+		"You have to remove (or rename) that container to be able to reuse that name.", e.Name, e.ID)
+}
+
+// owner is the ID of the container that has the name, or claims it; empty: nobody.
+func (s *Store) owner(name string) string {
+	id, _ := os.ReadFile(s.namePath(name))
+	return string(id)
+}
+
+func (s *Store) has(id string) bool { return isID(id) && exists(s.Dir(id)) }
+
+// claim gives the name to the container in the directory entry, whose lock the
+// caller holds. The link appears complete and already locked, so nobody takes it
+// for a dead creator's; and like open with O_EXCL, link(2) fails if the name is there.
+func (s *Store) claim(name, entry string) error {
+	for {
+		err := os.Link(s.LockPath(entry), s.namePath(name))
+		if !errors.Is(err, os.ErrExist) {
+			return err
+		}
+		if err := s.evict(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+}
+
+// free gives a name up, if it is this container's. The caller holds the
+// container's lock, so nobody else can take the name away from it.
+func (s *Store) free(name, id string) error {
+	if s.owner(name) != id {
+		return nil
+	}
+	return os.Remove(s.namePath(name))
+}
+
+// evict takes a name away from a dead claimant; from a living one it is a NameInUseError.
+func (s *Store) evict(name string) error {
+	lock, err := s.lockDead(name)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	return os.Remove(s.namePath(name))
+}
+
+// lockDead locks a name whose claimant died before its container came into being, or
+// whose container is gone. Only with this lock is a name taken away from its owner.
+func (s *Store) lockDead(name string) (*disk.Lock, error) {
+	if id := s.owner(name); s.has(id) { // first, because the lock would be the container's
+		return nil, &NameInUseError{name, id}
+	}
+	lock, err := disk.TryAcquire(s.namePath(name), disk.Exclusive|disk.Existing)
+	if errors.Is(err, disk.ErrLocked) {
+		return nil, &NameInUseError{name, s.owner(name)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	id, err := io.ReadAll(lock.File()) // with an error nobody knows whose it is
+	if err == nil && s.has(string(id)) {
+		err = &NameInUseError{name, string(id)} // its creator has just finished
+	}
+	if err != nil {
+		lock.Release()
+		return nil, err
+	}
+	return lock, nil
 }

@@ -12,21 +12,11 @@ type NotFoundError struct{ Ref string }
 
 func (e *NotFoundError) Error() string { return "No such container: " + e.Ref }
 
-// AmbiguousError reports an ID prefix that several containers share.
-type AmbiguousError struct {
-	Ref        string
-	Candidates []string // short ID and name of each
-}
-
-func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("multiple containers found with ID prefix %s: %s", e.Ref, strings.Join(e.Candidates, ", "))
-}
-
 // Resolve finds the ID of the container a user calls ref, in Docker's order: a
 // whole ID, a name (a leading slash is allowed), the beginning of an ID. No
-// record is read, except to list the candidates of an AmbiguousError.
+// record is read, except to list the candidates when there are several.
 func (s *Store) Resolve(ref string) (string, error) {
-	if isID(ref) && exists(s.Dir(ref)) {
+	if s.has(ref) {
 		return ref, nil
 	}
 	if name := strings.TrimPrefix(ref, "/"); ValidName(name) == nil {
@@ -34,20 +24,17 @@ func (s *Store) Resolve(ref string) (string, error) {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", fmt.Errorf("look up container %s: %w", ref, err)
 		}
-		if err == nil && isID(string(id)) && exists(s.Dir(string(id))) {
+		if s.has(string(id)) {
 			return string(id), nil
 		}
-	}
-	if ref == "" || len(ref) >= 64 || strings.Trim(ref, "0123456789abcdef") != "" {
-		return "", &NotFoundError{ref}
 	}
 	ids, err := s.IDs()
 	if err != nil {
 		return "", err
 	}
-	var found []string
+	var found, candidates []string
 	for _, id := range ids {
-		if strings.HasPrefix(id, ref) {
+		if ref != "" && strings.HasPrefix(id, ref) {
 			found = append(found, id)
 		}
 	}
@@ -57,15 +44,14 @@ func (s *Store) Resolve(ref string) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	ambiguous := &AmbiguousError{Ref: ref}
 	for _, id := range found {
 		candidate := ShortID(id)
 		if r, err := s.Record(id); err == nil {
 			candidate += " (" + r.Name + ")"
 		}
-		ambiguous.Candidates = append(ambiguous.Candidates, candidate)
+		candidates = append(candidates, candidate)
 	}
-	return "", ambiguous
+	return "", fmt.Errorf("multiple containers found with ID prefix %s: %s", ref, strings.Join(candidates, ", "))
 }
 
 // IDs lists the containers, in no particular order.

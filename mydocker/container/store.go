@@ -3,24 +3,23 @@
 //
 // On the host it owns Root/containers, Root/names and RunRoot/containers:
 //
-//	Root/names/<name>                   the ID of the container that has this name
 //	Root/containers/<ID>/config.json    Record: what was asked for; durable
 //	Root/containers/<ID>/state.json     State: what became of it; lost at worst in a power cut
 //	Root/containers/<ID>/monitor.lock   flock(2): who holds it may write to this directory
 //	Root/containers/<ID>/<ID>-json.log  what the container wrote
+//	Root/names/<name>                   a hard link to monitor.lock, which holds the ID
 //	RunRoot/containers/<ID>/            sockets, bundle: gone after a reboot, never precious
 //
-// A live container has one writer, its monitor, which holds monitor.lock for
-// life: a free lock means that there is no monitor, so no process, whatever
-// state.json says. A dead container is edited by whoever takes the lock. Reading
-// needs no lock, because every file is replaced in one step.
+// The lock tells who lives, from the first moment to the last: a creator holds it
+// in containers/new-<ID>, where it builds before it renames; the monitor as long
+// as it runs, so a free lock means that there is no process, whatever state.json
+// says; a remover in containers/removing-<ID>, with which removal begins. The name
+// is the same file, so it is locked with it. A dead container is edited by whoever
+// takes the lock. Reading needs none: every file is replaced in one step.
 //
-// A kill -9 leaves at most: a name nobody has (creating takes the name first,
-// with the file locked while it goes on), a directory containers/new-<ID> (it is
-// built there, then renamed) or containers/removing-<ID> (removal begins with
-// that rename), a .tmp-* file in a container's directory. None of these is a
-// container to any verb; a dead claim never blocks its name; Sweep and Check
-// remove them all.
+// A kill -9 leaves at most a new-<ID>, a removing-<ID>, a name without container,
+// a .tmp-* file. None of these is a container to any verb, nor blocks its name;
+// Sweep and Check remove them.
 package container
 
 import (
@@ -38,8 +37,7 @@ import (
 	"minidocker/mydocker/disk"
 )
 
-// Record is what was settled when the container was created. It is rewritten
-// (rename, update) only under the container's lock.
+// Record is what was settled when the container was created.
 type Record struct {
 	ID      string // 64 hex digits
 	Name    string // without Docker's leading slash
@@ -79,8 +77,10 @@ type Store struct{ root, runRoot string }
 // Open returns the store of root and runRoot. Directories are made when needed.
 func Open(root, runRoot string) *Store { return &Store{root, runRoot} }
 
-func (s *Store) containers() string { return filepath.Join(s.root, "containers") }
-func (s *Store) names() string      { return filepath.Join(s.root, "names") }
+func (s *Store) containers() string          { return filepath.Join(s.root, "containers") }
+func (s *Store) names() string               { return filepath.Join(s.root, "names") }
+func (s *Store) namePath(name string) string { return filepath.Join(s.names(), name) }
+func (s *Store) file(id, name string) string { return filepath.Join(s.Dir(id), name) }
 
 // Dir is the container's own directory.
 func (s *Store) Dir(id string) string { return filepath.Join(s.containers(), id) }
@@ -88,17 +88,11 @@ func (s *Store) Dir(id string) string { return filepath.Join(s.containers(), id)
 // RunDir is the container's directory for what a reboot may take.
 func (s *Store) RunDir(id string) string { return filepath.Join(s.runRoot, "containers", id) }
 
-// ConfigPath is the file that holds the Record.
-func (s *Store) ConfigPath(id string) string { return filepath.Join(s.Dir(id), configFile) }
-
-// StatePath is the file that holds the State.
-func (s *Store) StatePath(id string) string { return filepath.Join(s.Dir(id), stateFile) }
-
 // LockPath is the file the container's monitor holds locked.
-func (s *Store) LockPath(id string) string { return filepath.Join(s.Dir(id), lockFile) }
+func (s *Store) LockPath(id string) string { return s.file(id, lockFile) }
 
 // LogPath is the file the container's output is logged to, named as Docker names it.
-func (s *Store) LogPath(id string) string { return filepath.Join(s.Dir(id), id+"-json.log") }
+func (s *Store) LogPath(id string) string { return s.file(id, id+"-json.log") }
 
 const (
 	configFile = "config.json"
@@ -109,49 +103,31 @@ const (
 	removing = "removing-" // containers/removing-<ID>: no longer one
 )
 
-// Lock waits until this process may write to the container. Its monitor never
-// gives the lock up: take it only after TryLock has told there is none, or in
-// the monitor's own start. An unknown ID is a NotFoundError.
-func (s *Store) Lock(id string) (*disk.Lock, error) {
-	lock, err := disk.Acquire(s.LockPath(id), disk.Exclusive)
-	return lock, absent(id, err)
-}
-
-// TryLock is Lock that does not wait: disk.ErrLocked says the container has a
-// live monitor, or another verb is at work on it.
-func (s *Store) TryLock(id string) (*disk.Lock, error) {
-	for attempt := 0; ; attempt++ {
-		lock, err := disk.TryAcquire(s.LockPath(id), disk.Exclusive)
-		// Alive holds the lock for some microseconds, which is not to be taken for a monitor.
-		if attempt < 3 && errors.Is(err, disk.ErrLocked) {
-			time.Sleep(time.Millisecond)
-			continue
+// TryLock takes the container's lock if nobody has it: whoever holds it may write to the
+// container. disk.ErrLocked says there is a live monitor, or another verb is at
+// work; an unknown ID is a NotFoundError.
+func (s *Store) TryLock(id string) (lock *disk.Lock, err error) {
+	for range 4 { // Alive has the lock for some microseconds, which is not to be taken for a monitor
+		if lock, err = disk.TryAcquire(s.LockPath(id), disk.Exclusive); !errors.Is(err, disk.ErrLocked) {
+			break
 		}
-		return lock, absent(id, err)
+		time.Sleep(time.Millisecond)
 	}
+	return lock, absent(id, err)
 }
 
 // Alive tells whether somebody holds the container's lock: its monitor, or for
 // a moment a verb. Any number of processes may ask at once without taking each
 // other for a monitor. A container without a directory is not alive.
 func (s *Store) Alive(id string) (bool, error) {
-	alive, err := locked(s.LockPath(id))
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	return alive, err
-}
-
-// locked tells whether somebody holds the lock on a file, which it does not make.
-func locked(path string) (bool, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return false, err
-	}
-	defer file.Close()
-	err = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if err == unix.EWOULDBLOCK {
+	lock, err := disk.TryAcquire(s.LockPath(id), disk.Shared|disk.Existing)
+	switch {
+	case err == nil:
+		return false, lock.Release()
+	case errors.Is(err, disk.ErrLocked):
 		return true, nil
+	case errors.Is(err, os.ErrNotExist):
+		return false, nil
 	}
 	return false, err
 }
@@ -168,21 +144,17 @@ func absent(id string, err error) error {
 // NotFoundError, a damaged record is not.
 func (s *Store) Record(id string) (*Record, error) {
 	r := new(Record)
-	if err := disk.ReadJSON(s.ConfigPath(id), r); err != nil {
-		if errors.Is(err, os.ErrNotExist) && exists(s.Dir(id)) {
-			return nil, fmt.Errorf("container %s: damaged record: it has no %s", id, configFile)
-		}
-		return nil, absent(id, err)
+	err := disk.ReadJSON(s.file(id, configFile), r)
+	if errors.Is(err, os.ErrNotExist) && !exists(s.Dir(id)) {
+		return nil, &NotFoundError{id}
 	}
-	if r.ID != id || r.Config == nil || r.HostConfig == nil {
-		return nil, fmt.Errorf("read %s: damaged record: it does not describe this container", s.ConfigPath(id))
+	if err == nil && (r.ID != id || r.Config == nil || r.HostConfig == nil) {
+		err = errors.New("damaged record: it does not describe this container")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", id, err)
 	}
 	return r, nil
-}
-
-// SaveRecord replaces the record. The caller holds the container's lock.
-func (s *Store) SaveRecord(r *Record) error {
-	return absent(r.ID, disk.WriteJSON(s.ConfigPath(r.ID), r, r.durability()))
 }
 
 // durability: what is removed when it exits need not survive a power cut, and
@@ -201,11 +173,8 @@ func (r *Record) durability() disk.Durability {
 // or full of zeros (xfs(5), delayed allocation). That reads as exited with 255,
 // as Docker tells it; any other damage is an error.
 func (s *Store) State(id string) (*State, error) {
-	data, err := os.ReadFile(s.StatePath(id))
-	if errors.Is(err, os.ErrNotExist) && exists(s.ConfigPath(id)) {
-		err = nil
-	}
-	if err != nil {
+	data, err := os.ReadFile(s.file(id, stateFile))
+	if err != nil && !(errors.Is(err, os.ErrNotExist) && exists(s.file(id, configFile))) {
 		return nil, absent(id, err)
 	}
 	if len(bytes.Trim(data, "\x00")) == 0 {
@@ -213,31 +182,29 @@ func (s *Store) State(id string) (*State, error) {
 	}
 	state := new(State)
 	if err := json.Unmarshal(data, state); err != nil {
-		return nil, fmt.Errorf("read %s: damaged record: %w", s.StatePath(id), err)
+		return nil, fmt.Errorf("read %s: damaged record: %w", s.file(id, stateFile), err)
 	}
 	return state, nil
 }
 
 // SaveState replaces the state. The caller holds the container's lock.
 func (s *Store) SaveState(id string, state *State) error {
-	err := disk.WriteJSON(s.StatePath(id), state, disk.Volatile)
+	err := disk.WriteJSON(s.file(id, stateFile), state, disk.Volatile)
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return disk.OverwriteJSON(s.StatePath(id), state)
+		return disk.OverwriteJSON(s.file(id, stateFile), state)
 	}
 	return absent(id, err)
 }
 
+// exists: what cannot be looked at is not taken for absent.
 func exists(path string) bool {
 	_, err := os.Lstat(path)
-	return err == nil
+	return !errors.Is(err, os.ErrNotExist)
 }
 
 // BootID identifies the running boot of this machine (proc_sys_kernel(5),
 // random/boot_id): a process recorded under another one is gone.
 func BootID() (string, error) {
 	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("identify this boot: %w", err)
-	}
-	return string(bytes.TrimSpace(data)), nil
+	return string(bytes.TrimSpace(data)), err
 }

@@ -48,7 +48,7 @@ func create(t *testing.T, s *Store, name string) *Record {
 
 func remove(t *testing.T, s *Store, id string) {
 	t.Helper()
-	lock, err := s.Lock(id)
+	lock, err := s.TryLock(id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestCreateReadRemove(t *testing.T) {
 	}
 	var missing *NotFoundError
 	for what, err := range map[string]error{
-		"Record": second(s.Record(r.ID)), "State": second(s.State(r.ID)), "Lock": second(s.Lock(r.ID)),
+		"Record": second(s.Record(r.ID)), "State": second(s.State(r.ID)),
 		"TryLock": second(s.TryLock(r.ID)), "SaveState": s.SaveState(r.ID, state), "Remove": s.Remove(r.ID),
 	} {
 		if !errors.As(err, &missing) {
@@ -159,12 +159,14 @@ func TestDamagedIsNotAbsent(t *testing.T) {
 	r := create(t, s, "web")
 	other := record("web") // whole, but of another container
 	for name, damage := range map[string]func() error{
-		"bare":    func() error { return os.WriteFile(s.ConfigPath(r.ID), fmt.Appendf(nil, `{"ID":%q}`, r.ID), 0o600) },
-		"other's": func() error { return disk.WriteJSON(s.ConfigPath(r.ID), other, disk.Volatile) },
-		"cut":     func() error { return os.WriteFile(s.ConfigPath(r.ID), []byte(`{"ID":`), 0o600) },
-		"empty":   func() error { return os.WriteFile(s.ConfigPath(r.ID), nil, 0o600) },
-		"foreign": func() error { return os.WriteFile(s.ConfigPath(r.ID), []byte(`{}`), 0o600) },
-		"absent":  func() error { return os.RemoveAll(s.ConfigPath(r.ID)) },
+		"bare": func() error {
+			return os.WriteFile(s.file(r.ID, configFile), fmt.Appendf(nil, `{"ID":%q}`, r.ID), 0o600)
+		},
+		"other's": func() error { return disk.WriteJSON(s.file(r.ID, configFile), other, disk.Volatile) },
+		"cut":     func() error { return os.WriteFile(s.file(r.ID, configFile), []byte(`{"ID":`), 0o600) },
+		"empty":   func() error { return os.WriteFile(s.file(r.ID, configFile), nil, 0o600) },
+		"foreign": func() error { return os.WriteFile(s.file(r.ID, configFile), []byte(`{}`), 0o600) },
+		"absent":  func() error { return os.RemoveAll(s.file(r.ID, configFile)) },
 	} {
 		if err := damage(); err != nil {
 			t.Fatal(err)
@@ -177,12 +179,12 @@ func TestDamagedIsNotAbsent(t *testing.T) {
 			t.Errorf("%s: Resolve: %v", name, err)
 		}
 	}
-	os.WriteFile(s.ConfigPath(r.ID), []byte("{"), 0o600)
+	os.WriteFile(s.file(r.ID, configFile), []byte("{"), 0o600)
 	if found, err := s.Check(true); err != nil || len(found) != 1 || found[0].Err == nil {
 		t.Errorf("check: %v %v", found, err)
 	}
 	for content, want := range map[string]bool{"": true, "\x00\x00": true, "{": false} {
-		os.WriteFile(s.StatePath(r.ID), []byte(content), 0o600)
+		os.WriteFile(s.file(r.ID, stateFile), []byte(content), 0o600)
 		if state, err := s.State(r.ID); (err == nil) != want || want && state.ExitCode != 255 {
 			t.Errorf("state %q: %+v %v", content, state, err)
 		}
@@ -208,26 +210,6 @@ func TestNameInUse(t *testing.T) {
 	}
 	remove(t, s, first.ID)
 	create(t, s, "web")
-}
-
-func TestRename(t *testing.T) {
-	s := newStore(t)
-	r := create(t, s, "old")
-	create(t, s, "taken")
-	var used *NameInUseError
-	if err := s.Rename(r, "taken"); !errors.As(err, &used) || r.Name != "old" {
-		t.Errorf("rename to a taken name: %v", err)
-	}
-	if err := s.Rename(r, "new"); err != nil {
-		t.Fatal(err)
-	}
-	if id, _ := s.Resolve("new"); id != r.ID {
-		t.Error("the new name does not resolve")
-	}
-	if _, err := s.Resolve("old"); err == nil {
-		t.Error("the old name resolves")
-	}
-	create(t, s, "old")
 }
 
 func TestFailedCreateLeavesNothing(t *testing.T) {
@@ -268,6 +250,65 @@ func TestManyCreateOneName(t *testing.T) {
 	}
 	if ids, _ := s.IDs(); made != 3 || len(ids) != 3 {
 		t.Errorf("%d creations succeeded, %d containers", made, len(ids))
+	}
+}
+
+// TestSweptTooEarly: a sweeper takes a directory just made for a dead creator's,
+// before its creator has locked it.
+func TestSweptTooEarly(t *testing.T) {
+	s := newStore(t)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				entries, _ := list(s.containers())
+				for _, entry := range entries {
+					if !isID(entry) {
+						(&checker{Store: s, repair: true}).halfDone(entry)
+					}
+				}
+			}
+		}
+	}()
+	for range 500 {
+		r := record("web")
+		r.HostConfig.AutoRemove = true
+		if err := s.Create(r); err != nil {
+			t.Fatal(err)
+		}
+		remove(t, s, r.ID)
+	}
+	close(stop)
+	<-stopped
+}
+
+// TestStateOnFullDisk: the end of a container is recorded though no block is left.
+func TestStateOnFullDisk(t *testing.T) {
+	root := t.TempDir()
+	if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size=128k"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(root, unix.MNT_DETACH)
+	s := Open(root, t.TempDir())
+	r := create(t, s, "web")
+	os.WriteFile(filepath.Join(root, "ballast"), make([]byte, 128<<10), 0o600)
+	for _, text := range []string{"a long reason", ""} {
+		if err := s.SaveState(r.ID, &State{Status: api.StateExited, ExitCode: 7, Error: text}); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := s.State(r.ID); err != nil || state.ExitCode != 7 || state.Error != text {
+			t.Errorf("state %+v, %v", state, err)
+		}
+	}
+	if err := s.Create(record("more")); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("a creation on a full disk: %v", err)
+	}
+	if found, err := s.Check(false); err != nil || len(found) > 0 {
+		t.Errorf("left %v %v", found, err)
 	}
 }
 
@@ -318,7 +359,7 @@ func TestCreateRemoveRace(t *testing.T) {
 func TestSecondRemoverFindsNothing(t *testing.T) {
 	s := newStore(t)
 	r := create(t, s, "web")
-	lock, err := s.Lock(r.ID)
+	lock, err := s.TryLock(r.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +370,13 @@ func TestSecondRemoverFindsNothing(t *testing.T) {
 		t.Errorf("TryLock: %v", err)
 	}
 	waiter := make(chan error)
-	go func() { waiter <- second(s.Lock(r.ID)) }()
+	go func() {
+		err := disk.ErrLocked
+		for errors.Is(err, disk.ErrLocked) {
+			_, err = s.TryLock(r.ID)
+		}
+		waiter <- err
+	}()
 	time.Sleep(20 * time.Millisecond)
 	if err := s.Remove(r.ID); err != nil {
 		t.Fatal(err)
@@ -377,7 +424,7 @@ func BenchmarkCreateRemove(b *testing.B) {
 				if err := s.Create(r); err != nil {
 					b.Fatal(err)
 				}
-				lock, _ := s.Lock(r.ID)
+				lock, _ := s.TryLock(r.ID)
 				if err := s.Remove(r.ID); err != nil {
 					b.Fatal(err)
 				}

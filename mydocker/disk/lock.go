@@ -17,6 +17,9 @@ type Mode int
 const (
 	Shared    Mode = unix.LOCK_SH
 	Exclusive Mode = unix.LOCK_EX
+
+	// Existing, added to one of the others, locks only a file that is there.
+	Existing Mode = 1 << 8
 )
 
 // Lock is a held flock(2). It belongs to the open file, not to the process:
@@ -25,56 +28,50 @@ const (
 type Lock struct{ file *os.File }
 
 // Acquire waits for the lock on the file at path, which is made if it is missing.
-func Acquire(path string, mode Mode) (*Lock, error) { return acquire(path, int(mode)) }
+func Acquire(path string, mode Mode) (*Lock, error) { return acquire(path, mode, 0) }
 
 // TryAcquire is Acquire that does not wait: ErrLocked says somebody holds the lock.
-func TryAcquire(path string, mode Mode) (*Lock, error) {
-	return acquire(path, int(mode)|unix.LOCK_NB)
-}
+func TryAcquire(path string, mode Mode) (*Lock, error) { return acquire(path, mode, unix.LOCK_NB) }
 
-func acquire(path string, how int) (*Lock, error) {
+func acquire(path string, mode Mode, wait int) (*Lock, error) {
+	flags := os.O_RDWR | os.O_CREATE
+	if mode&Existing != 0 {
+		flags = os.O_RDWR
+	}
 	for {
-		file, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+		file, err := os.OpenFile(path, flags, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("open lock: %w", err)
 		}
-		if err := flock(file, how); err != nil {
-			file.Close()
-			if errors.Is(err, unix.EWOULDBLOCK) {
-				return nil, fmt.Errorf("lock %s: %w", path, ErrLocked)
-			}
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+		for err = unix.EINTR; err == unix.EINTR; {
+			err = unix.Flock(int(file.Fd()), int(mode&^Existing)|wait)
 		}
-		if current(file, path) {
+		if err == nil && current(file, path) {
 			return &Lock{file}, nil
 		}
-		// Between open and flock the holder removed the file: what is locked
-		// now is a file nobody else can find. Try again.
 		file.Close()
-	}
-}
-
-func flock(file *os.File, how int) error {
-	for {
-		if err := unix.Flock(int(file.Fd()), how); err != unix.EINTR {
-			return err
+		if err == unix.EWOULDBLOCK {
+			err = ErrLocked
 		}
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		// Between open and flock the holder removed the file: what was locked
+		// is a file nobody else can find. Try again.
 	}
 }
 
 func current(file *os.File, path string) bool {
-	var held, named unix.Stat_t
-	if unix.Fstat(int(file.Fd()), &held) != nil || unix.Stat(path, &named) != nil {
-		return false
-	}
-	return held.Dev == named.Dev && held.Ino == named.Ino
+	held, heldErr := file.Stat()
+	named, namedErr := os.Stat(path)
+	return heldErr == nil && namedErr == nil && os.SameFile(held, named)
 }
 
 // Inherit wraps a descriptor on which a parent process took the lock.
 func Inherit(file *os.File) *Lock { return &Lock{file} }
 
-// File is the locked file, to be handed to a child process that shall hold the
-// lock too.
+// File is the locked file, open for reading and writing. A child process that is
+// given it holds the lock too.
 func (l *Lock) File() *os.File { return l.file }
 
 // Release gives the lock up, as far as this process holds it.

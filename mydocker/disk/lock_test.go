@@ -40,6 +40,16 @@ func TestLockModes(t *testing.T) {
 	if _, err := Acquire(filepath.Join(t.TempDir(), "none", "lock"), Shared); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a lock in no directory: %v", err)
 	}
+	path := filepath.Join(t.TempDir(), "lock")
+	if _, err := Acquire(path, Shared|Existing); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an existing lock where there is none: %v", err)
+	}
+	first := acquired(t, path, Exclusive)
+	if _, err := TryAcquire(path, Shared|Existing); !errors.Is(err, ErrLocked) {
+		t.Errorf("an existing lock, held: %v", err)
+	}
+	first.Release()
+	acquired(t, path, Exclusive|Existing).Release()
 }
 
 // TestLockOfRemovedFile: who waited for a lock whose file is removed meanwhile

@@ -23,90 +23,105 @@ var ErrMounted = errors.New("something is mounted there")
 // ErrMounted rather than go through a mount: what is mounted belongs to
 // somebody else. A path that does not exist is a success.
 //
-// The kernel makes the refusal free of races: openat2(2) with RESOLVE_NO_XDEV
-// fails with EXDEV on a mount point, also on a bind mount of the same file
-// system, which comparing device numbers would miss; and unlinkat(2) of one is EBUSY.
+// The kernel makes the refusal free of races: unlinkat(2) of a mount point is
+// EBUSY, and openat2(2) with RESOLVE_NO_XDEV is EXDEV, also on a bind mount of the
+// same file system, which comparing device numbers would miss.
 func RemoveAll(path string) error {
 	path = filepath.Clean(path)
-	dir, err := os.Open(filepath.Dir(path))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+	parent, err := os.Open(filepath.Dir(path))
+	if err == nil {
+		defer parent.Close()
+		err = new(remover).remove(int(parent.Fd()), filepath.Base(path), 0)
 	}
-	if err != nil {
-		return fmt.Errorf("remove %s: %w", path, err)
-	}
-	defer dir.Close()
-	if err := removeAt(int(dir.Fd()), filepath.Base(path)); err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove %s: %w", path, err)
 	}
 	return nil
 }
 
-func removeAt(parent int, name string) error {
-	err := unlink(parent, name, 0)
-	if err == nil || err == unix.ENOENT {
-		return nil
+// maxDepth bounds the descriptors a removal needs, one per level: a container may
+// have made a tree deeper than RLIMIT_NOFILE.
+const maxDepth = 64
+
+type remover struct {
+	root  int // descriptor of the tree's uppermost directory
+	moved int // how many directories were moved there
+}
+
+func (r *remover) remove(parent int, name string, depth int) error {
+	// EPERM is final: on Linux unlinking a directory is EISDIR, unless a flag
+	// forbids that, too (ioctl_iflags(2), immutable or append-only).
+	err := unix.Unlinkat(parent, name, 0)
+	if err != unix.EISDIR {
+		return verdict("unlink", name, err)
 	}
-	if err == unix.EBUSY {
-		return fmt.Errorf("%s: %w", name, ErrMounted)
-	}
-	if err != unix.EISDIR && err != unix.EPERM {
-		return fmt.Errorf("unlink %s: %w", name, err)
-	}
-	if err := removeDirAt(parent, name); err != nil {
-		return err
-	}
-	switch err := unlink(parent, name, unix.AT_REMOVEDIR); err {
-	case nil, unix.ENOENT:
-		return nil
-	case unix.EBUSY:
-		return fmt.Errorf("%s: %w", name, ErrMounted)
-	default:
-		return fmt.Errorf("rmdir %s: %w", name, err)
+	for idle := 0; ; idle++ {
+		err := unix.Unlinkat(parent, name, unix.AT_REMOVEDIR)
+		if err != unix.ENOTEMPTY || idle == 10 { // 10: others fill it as fast as it is emptied
+			return verdict("rmdir", name, err)
+		}
+		found, err := r.empty(parent, name, depth)
+		if err != nil {
+			return err
+		}
+		if found {
+			idle = 0
+		}
 	}
 }
 
-func removeDirAt(parent int, name string) error {
+// empty removes what it finds in a directory, and tells whether that was anything.
+// Some may be left: reading a directory while it changes can miss entries.
+func (r *remover) empty(parent int, name string, depth int) (found bool, err error) {
+	if depth > maxDepth {
+		return true, r.moveUp(parent, name)
+	}
 	how := unix.OpenHow{
 		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC | unix.O_NOFOLLOW,
 		Resolve: unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH,
 	}
 	fd, err := unix.Openat2(parent, name, &how)
-	switch {
-	case err == unix.ENOENT:
-		return nil
-	case err == unix.EXDEV:
-		return fmt.Errorf("%s: %w", name, ErrMounted)
-	case err != nil:
-		return fmt.Errorf("open %s: %w", name, err)
+	if err != nil {
+		return false, verdict("open", name, err)
 	}
 	dir := os.NewFile(uintptr(fd), name)
 	defer dir.Close()
+	if depth == 0 {
+		r.root = fd
+	}
 	for {
-		// Removing entries while reading moves the directory's cursor on some
-		// file systems: read a batch, remove it, begin again.
 		names, err := dir.Readdirnames(1024)
+		if err == io.EOF || errors.Is(err, os.ErrNotExist) {
+			return found, nil
+		}
+		if err != nil {
+			return found, err
+		}
+		found = true
 		for _, entry := range names {
-			if err := removeAt(fd, entry); err != nil {
-				return fmt.Errorf("%s/%w", name, err)
+			if err := r.remove(fd, entry, depth+1); err != nil {
+				return true, fmt.Errorf("%s/%w", name, err)
 			}
-		}
-		if len(names) == 0 {
-			if err != nil && !errors.Is(err, os.ErrNotExist) && err != io.EOF {
-				return fmt.Errorf("read %s: %w", name, err)
-			}
-			return nil
-		}
-		if _, err := dir.Seek(0, 0); err != nil {
-			return fmt.Errorf("read %s: %w", name, err)
 		}
 	}
 }
 
-func unlink(parent int, name string, flags int) error {
-	for {
-		if err := unix.Unlinkat(parent, name, flags); err != unix.EINTR {
-			return err
+// moveUp moves a directory that lies too deep to the tree's root, where it is met again.
+func (r *remover) moveUp(parent int, name string) error {
+	for ; ; r.moved++ {
+		err := unix.Renameat2(parent, name, r.root, fmt.Sprintf(".deep-%d", r.moved), unix.RENAME_NOREPLACE)
+		if err != unix.EEXIST {
+			return verdict("move", name, err)
 		}
 	}
+}
+
+func verdict(step, name string, err error) error {
+	switch err {
+	case nil, unix.ENOENT:
+		return nil
+	case unix.EBUSY, unix.EXDEV:
+		return fmt.Errorf("%s: %w", name, ErrMounted)
+	}
+	return fmt.Errorf("%s %s: %w", step, name, err)
 }

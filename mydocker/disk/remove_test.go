@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -114,8 +115,14 @@ func TestRemoveAllRefusesMounts(t *testing.T) {
 }
 
 // TestRemoveAllOfMuch: more entries than a read of the directory returns, and
-// deeper than a path may be long.
+// deeper than a path may be long and than descriptors may be open.
 func TestRemoveAllOfMuch(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 100, Max: limit.Max})
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 	dir := t.TempDir()
 	wide := filepath.Join(dir, "wide")
 	os.Mkdir(wide, 0o700)
@@ -127,7 +134,10 @@ func TestRemoveAllOfMuch(t *testing.T) {
 	deep := filepath.Join(dir, "deep")
 	os.Mkdir(deep, 0o700)
 	at, err := unix.Open(deep, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	for i := 0; i < 800 && err == nil; i++ {
+	for i := 0; i < 3000 && err == nil; i++ {
+		if i%50 == 0 { // what is in the way of what is moved up
+			unix.Mkdirat(at, ".deep-0", 0o700)
+		}
 		if err = unix.Mkdirat(at, "directory", 0o700); err == nil {
 			var next int
 			next, err = unix.Openat(at, "directory", unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -145,6 +155,36 @@ func TestRemoveAllOfMuch(t *testing.T) {
 		}
 	}
 	only(t, dir)
+}
+
+// TestRemoveAllImmutable: what a flag protects stays, and the error says so.
+func TestRemoveAllImmutable(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"file", "directory"} {
+		path := filepath.Join(dir, "tree", name)
+		os.MkdirAll(filepath.Dir(path), 0o700)
+		if name == "file" {
+			os.WriteFile(path, nil, 0o600)
+		} else {
+			os.MkdirAll(path+"/below", 0o700)
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const immutable = 0x10 // FS_IMMUTABLE_FL
+		if err := unix.IoctlSetPointerInt(int(file.Fd()), unix.FS_IOC_SETFLAGS, immutable); err != nil {
+			t.Fatal(err)
+		}
+		if err := RemoveAll(filepath.Join(dir, "tree")); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "tree/unlink "+name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		unix.IoctlSetPointerInt(int(file.Fd()), unix.FS_IOC_SETFLAGS, 0)
+		file.Close()
+		if err := RemoveAll(filepath.Join(dir, "tree")); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // TestRemoveAllTwiceAtOnce: two who remove one tree do not disturb each other.

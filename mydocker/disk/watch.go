@@ -20,25 +20,20 @@ type Watcher struct {
 // Watch begins to watch: a change after it makes the next Wait return at once.
 //
 // A user may have 128 inotify instances by default (fs.inotify.max_user_instances).
-// When they are used up the Watcher looks again every 50 ms instead.
+// When they, or the watches, are used up the Watcher looks again every 50 ms instead.
 func Watch(dir string) (*Watcher, error) {
-	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
-	if err == unix.EMFILE {
+	const changes = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC) // non-blocking: reads can be interrupted
+	if err == nil {
+		if _, err = unix.InotifyAddWatch(fd, dir, changes|unix.IN_ONLYDIR); err == nil {
+			return &Watcher{os.NewFile(uintptr(fd), "inotify"), dir}, nil
+		}
+		unix.Close(fd)
+	}
+	if err == unix.EMFILE || err == unix.ENOSPC {
 		return &Watcher{nil, dir}, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", dir, err)
-	}
-	file := os.NewFile(uintptr(fd), "inotify") // non-blocking: reads can be interrupted
-	const changes = unix.IN_MODIFY | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
-	if _, err := unix.InotifyAddWatch(fd, dir, changes|unix.IN_ONLYDIR); err != nil {
-		file.Close()
-		if err == unix.ENOSPC { // fs.inotify.max_user_watches
-			return &Watcher{nil, dir}, nil
-		}
-		return nil, fmt.Errorf("watch %s: %w", dir, err)
-	}
-	return &Watcher{file, dir}, nil
+	return nil, fmt.Errorf("watch %s: %w", dir, err)
 }
 
 // Wait returns nil when a file in the directory was written to, made or renamed

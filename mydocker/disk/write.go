@@ -21,37 +21,35 @@ const (
 func WriteFile(path string, data []byte, perm os.FileMode, d Durability) error {
 	dir := filepath.Dir(path)
 	temp, err := os.CreateTemp(dir, ".tmp-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	err = fill(temp, data, perm, d)
 	if err == nil {
-		err = os.Rename(temp.Name(), path)
+		if err = fill(temp, data, perm, d); err == nil {
+			err = os.Rename(temp.Name(), path)
+		}
+		if err != nil {
+			os.Remove(temp.Name())
+		}
+	}
+	if err == nil && d == Durable {
+		err = Sync(dir)
 	}
 	if err != nil {
-		os.Remove(temp.Name())
 		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if d == Durable {
-		return Sync(dir)
 	}
 	return nil
 }
 
 func fill(file *os.File, data []byte, perm os.FileMode, d Durability) error {
-	defer file.Close()
-	if _, err := file.Write(data); err != nil {
-		return err
+	_, err := file.Write(data)
+	if err == nil {
+		err = file.Chmod(perm)
 	}
-	if err := file.Chmod(perm); err != nil {
-		return err
+	if err == nil && d == Durable {
+		err = file.Sync()
 	}
-	if d == Durable {
-		if err := file.Sync(); err != nil {
-			return err
-		}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
 	}
-	return file.Close()
+	return err
 }
 
 // Sync makes what was renamed into a directory survive a power cut (fsync(2):
@@ -62,38 +60,43 @@ func Sync(dir string) error {
 		return err
 	}
 	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
+	return d.Sync()
 }
 
 // WriteJSON writes v as indented JSON by WriteFile, so that a person can read it.
 func WriteJSON(path string, v any, d Durability) error {
+	data, err := encode(path, v)
+	if err != nil {
+		return err
+	}
+	return WriteFile(path, data, 0o600, d)
+}
+
+func encode(path string, v any) ([]byte, error) {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
+		return nil, fmt.Errorf("encode %s: %w", path, err)
 	}
-	return WriteFile(path, append(data, '\n'), 0o600, d)
+	return append(data, '\n'), nil
 }
 
 // OverwriteJSON writes v over the file at path, in the blocks it has already: the
 // last resort on a full disk, where WriteJSON has no room for a second file. A
 // crash in the middle tears it.
 func OverwriteJSON(path string, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
+	data, err := encode(path, v)
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
+		return err
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("overwrite: %w", err)
 	}
 	defer file.Close()
-	if _, err := file.WriteAt(append(data, '\n'), 0); err != nil {
+	if _, err := file.Write(data); err != nil {
 		return fmt.Errorf("overwrite: %w", err)
 	}
-	return file.Truncate(int64(len(data)) + 1)
+	return file.Truncate(int64(len(data)))
 }
 
 // ReadJSON reads what WriteJSON wrote. A file that is missing is an error that

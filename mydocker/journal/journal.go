@@ -12,52 +12,65 @@
 package journal
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/moby/moby/api/types/events"
-	"golang.org/x/sys/unix"
+
+	"minidocker/mydocker/disk"
+	"minidocker/mydocker/logfile"
 )
 
 const maxSize = 1 << 20 // bytes, after which a journal is rotated
 
 // Journal is the events of one RunRoot. It keeps nothing open.
-type Journal struct{ current, previous string }
+type Journal struct{ path string }
 
 // Open returns the journal in dir, which is made when first needed.
-func Open(dir string) *Journal {
-	current := filepath.Join(dir, "journal")
-	return &Journal{current, current + ".1"}
-}
+func Open(dir string) *Journal { return &Journal{filepath.Join(dir, "journal")} }
 
 // Append records one event. A zero time becomes now, an empty scope local.
 func (j *Journal) Append(message events.Message) error {
-	if err := j.append(message); err != nil {
+	lock, size, err := j.lock()
+	if err == nil {
+		defer lock.Release()
+		err = write(lock.File(), size, message)
+	}
+	if err != nil {
 		return fmt.Errorf("record event %s %s: %w", message.Type, message.Action, err)
 	}
 	return nil
 }
 
-func (j *Journal) append(message events.Message) error {
-	file, size, err := j.lock(unix.LOCK_EX)
-	if err != nil {
-		return err
+// lock locks a journal that is not full, of size bytes.
+func (j *Journal) lock() (lock *disk.Lock, size int64, err error) {
+	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
+		return nil, 0, err
 	}
-	defer func() { file.Close() }()
-	if size >= maxSize {
-		if err := os.Rename(j.current, j.previous); err != nil {
-			return err
+	for {
+		lock, err := disk.Acquire(j.path, disk.Exclusive)
+		if err != nil {
+			return nil, 0, err
 		}
-		file.Close()
-		if file, size, err = j.lock(unix.LOCK_EX); err != nil {
-			return err
+		info, err := lock.File().Stat()
+		if err == nil && info.Size() < maxSize {
+			return lock, info.Size(), nil
+		}
+		if err == nil {
+			err = os.Rename(j.path, j.path+".1")
+		}
+		lock.Release()
+		if err != nil {
+			return nil, 0, err
 		}
 	}
+}
 
+func write(file *os.File, size int64, message events.Message) error {
 	// Under the lock, so that the times in the journal never go back because one
 	// process overtook another.
 	if message.TimeNano == 0 {
@@ -67,51 +80,49 @@ func (j *Journal) append(message events.Message) error {
 	if message.Scope == "" {
 		message.Scope = "local"
 	}
-	line := make([]byte, 1, 512)
-	line[0] = '\n'
-	data, err := json.Marshal(message)
+	line, err := json.Marshal(message)
 	if err != nil {
 		return err
 	}
-	line = append(append(line, data...), '\n')
-	var last [1]byte
-	if n, _ := file.ReadAt(last[:], size-1); size == 0 || n == 1 && last[0] == '\n' {
-		line = line[1:] // nothing torn to end first
+	last := []byte{'\n'}
+	if size > 0 {
+		if _, err := file.ReadAt(last, size-1); err != nil {
+			return err
+		}
 	}
-	_, err = file.Write(line)
+	if last[0] != '\n' { // end the torn line
+		line = append([]byte{'\n'}, line...)
+	}
+	_, err = file.WriteAt(append(line, '\n'), size)
 	return err
 }
 
-// lock opens the journal and locks it. Like disk.Acquire, but what is locked is
-// the file that is read and written.
-func (j *Journal) lock(how int) (*os.File, int64, error) {
-	for {
-		file, err := os.OpenFile(j.current, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
-		if errors.Is(err, os.ErrNotExist) {
-			if err = os.MkdirAll(filepath.Dir(j.current), 0o700); err == nil {
-				continue
-			}
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-		fd := int(file.Fd())
-		for {
-			if err = unix.Flock(fd, how); err != unix.EINTR {
-				break
-			}
-		}
-		var held, named unix.Stat_t
-		if err == nil {
-			err = unix.Fstat(fd, &held)
-		}
-		if err != nil {
-			file.Close()
-			return nil, 0, err
-		}
-		if unix.Stat(j.current, &named) == nil && held.Ino == named.Ino && held.Dev == named.Dev {
-			return file, held.Size, nil
-		}
-		file.Close() // rotated between open and flock
+// Follow calls fn for each event, in order, from since to until, both included.
+//
+// As with docker events: without since and until come only events from now on;
+// with either, also the recorded ones. Follow returns nil at until, at once if
+// that is in the past; with a zero until it goes on until ctx is done and returns
+// its error. An error of fn ends it and is returned.
+//
+// No event is lost or repeated while the journal is rotated, unless fn dawdles
+// while two megabytes are appended. That the directory is wiped goes unnoticed.
+func (j *Journal) Follow(ctx context.Context, since, until time.Time, fn func(events.Message) error) error {
+	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
+		return err
 	}
+	o := logfile.ReadOptions{Follow: true, Until: until, Tail: -1}
+	if since.IsZero() && until.IsZero() {
+		o.Tail = 0
+	}
+	return logfile.Lines(ctx, j.path, o, func(line []byte) error {
+		var message events.Message
+		if json.Unmarshal(line, &message) != nil || message.TimeNano == 0 {
+			return nil // torn by a kill, ended by the next append
+		}
+		at := time.Unix(0, message.TimeNano)
+		if at.Before(since) || !until.IsZero() && at.After(until) {
+			return nil
+		}
+		return fn(message)
+	})
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/moby/api/types/events"
-	"golang.org/x/sys/unix"
 )
 
 func message(id string) events.Message {
@@ -181,7 +180,7 @@ func TestTornLine(t *testing.T) {
 	j := Open(t.TempDir())
 	appendAll(t, j, "a")
 	next := following(t, j, time.Unix(1, 0), time.Time{})
-	file, err := os.OpenFile(j.current, os.O_WRONLY|os.O_APPEND, 0)
+	file, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,24 +203,24 @@ func TestTornLine(t *testing.T) {
 func TestAppendAcrossRotation(t *testing.T) {
 	j := Open(t.TempDir())
 	appendAll(t, j, "a")
-	file, _, err := j.lock(unix.LOCK_EX)
+	lock, _, err := j.lock()
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)
 	go func() { done <- j.Append(message("b")) }()
 	time.Sleep(20 * time.Millisecond) // it has the journal open and waits
-	if err := os.Rename(j.current, j.previous); err != nil {
+	if err := os.Rename(j.path, j.path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(j.current, nil, 0o600); err != nil {
+	if err := os.WriteFile(j.path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	file.Close()
+	lock.Release()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if data, err := os.ReadFile(j.current); !strings.Contains(string(data), `"ID":"b"`) {
+	if data, err := os.ReadFile(j.path); !strings.Contains(string(data), `"ID":"b"`) {
 		t.Errorf("the new journal holds %q, %v", data, err)
 	}
 }
@@ -252,7 +251,7 @@ func TestSlowFollower(t *testing.T) {
 		})
 	}()
 	<-busy
-	first, _ := os.Stat(j.current)
+	first, _ := os.Stat(j.path)
 	for i := range count {
 		m := message(fmt.Sprint(i))
 		m.Actor.Attributes["label"] = strings.Repeat("x", 300)
@@ -260,7 +259,7 @@ func TestSlowFollower(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if now, _ := os.Stat(j.previous); os.SameFile(first, now) {
+	if now, _ := os.Stat(j.path + ".1"); os.SameFile(first, now) {
 		t.Fatal("not rotated twice")
 	}
 	rest <- true
@@ -352,7 +351,7 @@ func TestRotation(t *testing.T) {
 	}
 	time.AfterFunc(5*time.Second, cancel)
 	readers.Wait()
-	for _, path := range []string{j.current, j.previous} {
+	for _, path := range []string{j.path, j.path + ".1"} {
 		info, err := os.Stat(path)
 		if err != nil || info.Size() > maxSize+8<<10 {
 			t.Errorf("%s: %v, %v", path, info, err)

@@ -114,6 +114,10 @@ func TestReadErrors(t *testing.T) {
 	if err := Read(context.Background(), path+"-none", o, func(Entry) error { return stop }); err != nil {
 		t.Errorf("a log that does not exist: %v", err)
 	}
+	o.Follow = true
+	if err := Read(context.Background(), path+"-none/log", o, func(Entry) error { return stop }); err != nil {
+		t.Errorf("following the log of what is removed: %v", err)
+	}
 }
 
 // TestDamagedEntry: what is around it is read.

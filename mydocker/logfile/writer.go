@@ -20,7 +20,6 @@ import (
 	"io"
 	"os"
 	"sync"
-	"time"
 	"unicode/utf8"
 )
 
@@ -46,12 +45,19 @@ type Writer struct {
 	mu      sync.Mutex
 	file    *os.File // nil: not opened yet, or that did not succeed
 	size    int64
-	pending [2][]byte // the beginning of a line, per stream
-	out     []byte    // encoded entries not written yet
-	lost    int       // entries since the log could last be written
-	cause   error     // of the last loss
-	idle    *time.Timer
+	pending map[string]pending // per stream
+	lost    int                // entries since the log could last be written
+	cause   error              // of the last loss
+	buffers sync.Pool          // of *buffers; emptied by the garbage collector: an idle monitor stays small
 }
+
+// pending is a line whose end is to come.
+type pending struct {
+	text   []byte // of it, what is not in the log yet
+	ending string // of its first entry, if there is one: all share its time, as in Docker
+}
+
+type buffers struct{ in, out []byte }
 
 // New returns a Writer that appends to path. The file is opened, and half an
 // entry a crash left at its end cut off, when there is something to write.
@@ -62,7 +68,7 @@ func New(path string, o Options) *Writer {
 	if o.MaxFiles == 0 {
 		o.MaxFiles = 3
 	}
-	return &Writer{path: path, options: o}
+	return &Writer{path: path, options: o, pending: map[string]pending{}}
 }
 
 // Write records p, written by the container to stream ("stdout" or "stderr"). Whole lines
@@ -71,67 +77,68 @@ func New(path string, o Options) *Writer {
 func (w *Writer) Write(stream string, p []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	end := ending(stream)
-	pending := &w.pending[index(stream)]
-	for len(p) > 0 {
-		line := p[:min(len(p), maxLine-len(*pending))]
-		newline := bytes.IndexByte(line, '\n')
-		if newline >= 0 {
-			line = line[:newline+1]
+	b, ok := w.buffers.Get().(*buffers)
+	if !ok {
+		b = new(buffers)
+	}
+	defer w.buffers.Put(b)
+	line := w.pending[stream]
+	if len(line.text) > 0 {
+		b.in = append(append(b.in[:0], line.text...), p...)
+		p = b.in
+	}
+	now, out := ending(stream), b.out[:0]
+	for n := entryLen(p); n > 0; n = entryLen(p) {
+		if line.ending == "" {
+			line.ending = now
 		}
-		p = p[len(line):]
-		if len(*pending) > 0 || newline < 0 && len(line) < maxLine {
-			line = append(*pending, line...)
-			*pending = line
+		out = appendEntry(out, p[:n], line.ending)
+		if p[n-1] == '\n' {
+			line.ending = ""
 		}
-		whole := len(line)
-		if newline < 0 {
-			if whole < maxLine {
-				break
-			}
-			whole = wholeRunes(line)
-		}
-		w.out = appendEntry(w.out, line[:whole], end)
-		*pending = append((*pending)[:0], line[whole:]...)
-		if len(w.out) >= batch || w.full(len(w.out)) {
-			w.flush()
+		p = p[n:]
+		if len(out) >= batch || w.full(len(out)) {
+			w.flush(out)
+			out = out[:0]
 		}
 	}
-	w.flush()
-	w.rest()
+	w.flush(out)
+	b.out = out
+	w.pending[stream] = pending{bytes.Clone(p), line.ending}
 }
 
-// wholeRunes is the length of p without the first bytes of a character whose rest is still to come.
-func wholeRunes(p []byte) int {
-	for i := len(p) - 1; i >= 0 && i >= len(p)-utf8.UTFMax; i-- {
-		if utf8.RuneStart(p[i]) {
-			if !utf8.FullRune(p[i:]) {
-				return i
-			}
-			break
+// entryLen is the length of the first entry in p: a line, or the first 16 KiB of a
+// longer one, but no part of a character. 0: the end of the line is to come.
+func entryLen(p []byte) int {
+	p = p[:min(len(p), maxLine)]
+	if newline := bytes.IndexByte(p, '\n'); newline >= 0 {
+		return newline + 1
+	}
+	if len(p) < maxLine {
+		return 0
+	}
+	for i := maxLine - 1; i >= maxLine-utf8.UTFMax; i-- {
+		if utf8.RuneStart(p[i]) && !utf8.FullRune(p[i:]) {
+			return i
 		}
 	}
-	return len(p)
-}
-
-func index(stream string) int {
-	if stream == "stderr" {
-		return 1
-	}
-	return 0
+	return maxLine
 }
 
 // Flush records lines whose end has not come: the streams have ended.
 func (w *Writer) Flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, stream := range []string{"stdout", "stderr"} {
-		if len(w.pending[i]) > 0 {
-			w.out = appendEntry(w.out, w.pending[i], ending(stream))
-			w.pending[i] = nil
+	for _, stream := range []string{"stdout", "stderr"} {
+		line := w.pending[stream]
+		if line.ending == "" {
+			line.ending = ending(stream)
 		}
+		if len(line.text) > 0 {
+			w.flush(appendEntry(nil, line.text, line.ending))
+		}
+		delete(w.pending, stream)
 	}
-	w.flush()
 }
 
 // Close flushes and closes the file. Its error tells how many entries were lost at the end, and why.
@@ -139,41 +146,13 @@ func (w *Writer) Close() error {
 	w.Flush()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.idle != nil {
-		w.idle.Stop()
-	}
-	var err error
+	w.flush(nil)
+	w.file.Close() // nil is an error, no crash
+	w.file = nil
 	if w.lost > 0 {
-		w.admit()
+		return fmt.Errorf("%d log entries lost: %w", w.lost, w.cause)
 	}
-	if w.lost > 0 {
-		err = fmt.Errorf("%d log entries lost: %w", w.lost, w.cause)
-	}
-	if w.file != nil {
-		err = errors.Join(err, w.file.Close())
-		w.file = nil
-	}
-	return err
-}
-
-// rest gives the buffers back when nothing has been written for a second: an
-// idle monitor is to stay small.
-func (w *Writer) rest() {
-	if w.idle != nil {
-		w.idle.Reset(time.Second)
-		return
-	}
-	w.idle = time.AfterFunc(time.Second, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.out = nil
-		for i, line := range w.pending {
-			w.pending[i] = bytes.Clone(line)
-			if len(line) == 0 {
-				w.pending[i] = nil
-			}
-		}
-	})
+	return nil
 }
 
 // full tells whether the file would be, with n bytes more, one to rotate.
@@ -181,16 +160,18 @@ func (w *Writer) full(n int) bool {
 	return w.options.MaxSize > 0 && w.size+int64(n) >= w.options.MaxSize
 }
 
-// flush writes the encoded entries, by one write(2) if nothing goes wrong.
-func (w *Writer) flush() {
-	if len(w.out) == 0 {
+// flush writes entries, by one write(2) if nothing goes wrong, after a note of
+// how many are missing at this place. It counts those it cannot write.
+func (w *Writer) flush(entries []byte) {
+	if len(entries) == 0 && w.lost == 0 {
 		return
 	}
-	entries := w.out
-	w.out = w.out[:0]
 	err := w.ready()
 	if err == nil && w.lost > 0 {
-		err = w.admit()
+		note := fmt.Appendf(nil, "mydocker: %d log entries lost here: %v\n", w.lost, w.cause)
+		if _, err = w.append(appendEntry(nil, note, ending("stderr"))); err == nil {
+			w.lost = 0
+		}
 	}
 	if err == nil {
 		entries, err = w.append(entries)
@@ -201,30 +182,17 @@ func (w *Writer) flush() {
 	}
 }
 
-// admit writes how many entries are missing at this place.
-func (w *Writer) admit() error {
-	err := w.ready()
-	if err == nil {
-		text := fmt.Appendf(nil, "mydocker: %d log entries lost here: %v\n", w.lost, w.cause)
-		_, err = w.append(appendEntry(nil, text, ending("stderr")))
-	}
-	if err == nil {
-		w.lost, w.cause = 0, nil
-	}
-	return err
-}
-
 // append writes entries to the file, and returns those that are not in it.
 func (w *Writer) append(entries []byte) ([]byte, error) {
 	n, err := w.file.Write(entries)
-	w.size += int64(n)
 	if err == nil {
+		w.size += int64(n)
 		return nil, nil
 	}
 	// Half an entry may have been written before the disk was full: cut it off.
 	whole := bytes.LastIndexByte(entries[:n], '\n') + 1
-	w.size -= int64(n - whole)
-	if e := w.file.Truncate(w.size); e != nil {
+	w.size += int64(whole)
+	if w.file.Truncate(w.size) != nil {
 		w.file.Close() // look again, later, how much of it there is
 		w.file = nil
 	}
@@ -244,13 +212,13 @@ func (w *Writer) ready() error {
 	// The oldest first: a crash between two steps loses nothing that was to stay. It
 	// is unlinked and not renamed over, which on ext4 would write all of the file that
 	// replaces it to the device (ext4(5), auto_da_alloc): 10 MB of log at a third of the speed.
-	if err := os.Remove(numbered(w.path, w.options.MaxFiles-1)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	last := w.options.MaxFiles - 1
+	err := os.Remove(numbered(w.path, last))
+	for i := last; i > 0 && (err == nil || errors.Is(err, os.ErrNotExist)); i-- {
+		err = os.Rename(numbered(w.path, i-1), numbered(w.path, i))
 	}
-	for i := w.options.MaxFiles - 1; i > 0; i-- {
-		if err := os.Rename(numbered(w.path, i-1), numbered(w.path, i)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	w.file.Close()
 	w.file = nil
@@ -270,18 +238,15 @@ func (w *Writer) open() error {
 	if err != nil {
 		return err
 	}
-	end, err := file.Seek(0, io.SeekEnd)
-	if err == nil {
-		var whole int64
-		if whole, _, err = lastLines(file, end, 0); err == nil && whole < end {
-			err = file.Truncate(whole)
-		}
-		end = whole
+	whole, _, err := lastLines(file, 0)
+	// Only when needed: what was truncated to 0 ext4, too, writes to the device on close.
+	if size, _ := file.Seek(0, io.SeekEnd); err == nil && whole < size {
+		err = file.Truncate(whole)
 	}
 	if err != nil {
 		file.Close()
 		return err
 	}
-	w.file, w.size = file, end
+	w.file, w.size = file, whole
 	return nil
 }

@@ -115,8 +115,12 @@ func TestLongLines(t *testing.T) {
 		}
 		w.Flush()
 		w.Flush() // the second finds nothing
-		if diff := cmp.Diff(want, texts(readAll(t, path))); diff != "" {
-			t.Errorf("in chunks of %d:\n%s", chunk, diff)
+		entries := readAll(t, path)
+		if diff := cmp.Diff(want, texts(entries)); diff != "" {
+			t.Fatalf("in chunks of %d:\n%s", chunk, diff)
+		}
+		if one := entries[3].Time; !entries[4].Time.Equal(one) || !entries[5].Time.Equal(one) || chunk == 1 && !entries[6].Time.After(one) {
+			t.Errorf("in chunks of %d: the entries of a line have the times %v", chunk, entries[3:])
 		}
 		w.Close()
 	}
@@ -334,7 +338,7 @@ func TestIdleWriterIsSmall(t *testing.T) {
 	deadline := time.Now().Add(5 * time.Second)
 	for {
 		w.mu.Lock()
-		held := cap(w.out) + cap(w.pending[0]) + cap(w.pending[1])
+		held := cap(w.pending["stdout"].text) + cap(w.pending["stderr"].text)
 		w.mu.Unlock()
 		if held < 100 {
 			break

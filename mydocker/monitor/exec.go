@@ -21,6 +21,7 @@ import (
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // exec runs a command beside the container's first process. The client gets
@@ -114,7 +115,7 @@ func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Proc
 	s.closeTheirs()
 	if err != nil {
 		s.close()
-		return nil, streams{}, execFailed(err)
+		return nil, streams{}, m.execFailed(err)
 	}
 	if terminal := process.Terminal; terminal != nil {
 		s = streams{stdin: terminal, output: []stream{{file: terminal, kind: attach.Stdout}}}
@@ -148,8 +149,11 @@ func (m *Monitor) describeExec(container *specs.Spec, r api.ExecCreateRequest) (
 }
 
 // execFailed keeps the exit code that an error carries; others are Docker's 126.
-func execFailed(err error) error {
+func (m *Monitor) execFailed(err error) error {
 	var known *runtime.Error
+	if errors.Is(err, unix.ESRCH) || m.process.Done() {
+		return m.errNotRunning() // it has ended meanwhile
+	}
 	if errors.As(err, &known) {
 		return err
 	}

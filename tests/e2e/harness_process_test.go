@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // output collects what a command writes while a test looks on.
@@ -118,12 +119,18 @@ type terminal struct {
 	*process
 	master *os.File
 	screen *output
+	read   int // of the screen, by shows
 }
 
 // onTerminal starts a command line on a terminal of 24 rows and 80 columns.
 func (h *host) onTerminal(args ...string) *terminal {
 	h.t.Helper()
-	cmd := h.command(args...)
+	return h.onTerminalOf(h.command(args...))
+}
+
+// onTerminalOf is onTerminal for a command that the test has prepared.
+func (h *host) onTerminalOf(cmd *exec.Cmd) *terminal {
+	h.t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
 		h.t.Fatal(err)
@@ -152,11 +159,23 @@ func (t *terminal) resize(rows, columns uint16) {
 	pty.Setsize(t.master, &pty.Winsize{Rows: rows, Cols: columns})
 }
 
-// shows waits until text is on the screen.
+// shows waits until text is on the screen, after what earlier calls have waited for.
 func (t *terminal) shows(text string) {
 	t.h.t.Helper()
-	t.h.eventuallyOr(func() string { return strconv.Quote(text) + " is not on " + strconv.Quote(t.screen.String()) }, func() bool {
-		return strings.Contains(t.screen.String(), text)
+	fresh := func() string { return t.screen.String()[t.read:] }
+	t.h.eventuallyOr(func() string { return fmt.Sprintf("%q is not in %q: %v", text, fresh(), t.cmd.Args[1:]) }, func() bool {
+		return strings.Contains(fresh(), text)
+	})
+	t.read += strings.Index(fresh(), text) + len(text)
+}
+
+// raw waits until the client has made the terminal raw: what is typed earlier the
+// terminal itself interprets, Ctrl-Q as XON for one.
+func (t *terminal) raw() {
+	t.h.t.Helper()
+	t.h.eventually("the terminal is raw", func() bool {
+		mode, err := unix.IoctlGetTermios(int(t.master.Fd()), unix.TCGETS)
+		return err == nil && mode.Lflag&unix.ICANON == 0
 	})
 }
 

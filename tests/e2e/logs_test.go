@@ -49,7 +49,7 @@ func TestLogsFormat(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{
-		`{"log":"\ufffd\ufffd\u003c\u003e\u0026\"\\\t\u0001\u001b` + "\x7fé" + `\n","stream":"stdout","time":T}` + "\n",
+		`{"log":"\ufffd\ufffd\u003c\u003e\u0026\"\\\u0009\u0001\u001b` + "\x7fé" + `\n","stream":"stdout","time":T}` + "\n",
 		`{"log":"\r\n","stream":"stdout","time":T}` + "\n",
 		`{"log":"\n","stream":"stdout","time":T}` + "\n",
 	}, out); diff != "" {
@@ -80,10 +80,10 @@ func TestLogsPartial(t *testing.T) {
 		t.Errorf("the pieces of a line have the times %v and %v, in Docker one", list[0].Time, list[2].Time)
 	}
 	equal(t, "logs", h.ok("logs", "c1"), strings.Repeat("x", n)+"\nabc")
-	stamps := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z (x+|abc)$`).FindAllString(h.ok("logs", "-t", "c1"), -1)
-	if len(stamps) != 2 {
-		t.Errorf("%d lines with times", len(stamps))
-	}
+	stamps := regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z `)
+	timed := h.ok("logs", "-t", "c1")
+	equal(t, "logs -t", stamps.ReplaceAllString(timed, ""), strings.Repeat("x", n)+"\nabc")
+	equal(t, "times, one a piece", strconv.Itoa(len(stamps.FindAllString(timed, -1))), "4")
 }
 
 func TestLogsTail(t *testing.T) {
@@ -129,7 +129,8 @@ func TestLogsBounds(t *testing.T) {
 		{[]string{"--since", "1h"}, "1 2 3 4 5"},
 		{[]string{"--until", "1h"}, ""},
 		{[]string{"--since", at(1, 0), "--tail", "2"}, "4 5"},
-		{[]string{"--until", at(2, 0), "-n", "2"}, "2 3"},
+		{[]string{"--until", at(2, 0), "-n", "2"}, ""}, // the last two are too late
+		{[]string{"--until", at(2, 0), "-n", "4"}, "2 3"},
 		{[]string{"--since", "2000-01-01", "--until", "2001-01-01T10:00:00"}, ""},
 	} {
 		got := h.ok(append(append([]string{"logs"}, c.flags...), "c1")...)
@@ -170,7 +171,7 @@ func TestLogsFollow(t *testing.T) {
 		equal(t, "exit code", exitCode(p.wait()), "0")
 	}
 	// Of a container that has ended it is as without.
-	equal(t, "after the end", h.ok("logs", "-f", "--tail", "1", "c1"), "end")
+	equal(t, "after the end", strings.Join(strings.Fields(h.ok("logs", "-f", "c1"))[:2], " "), "one two")
 }
 
 // The follower of a container that starts again, or is removed.
@@ -216,7 +217,7 @@ func TestLogsRotation(t *testing.T) {
 	}
 	var kept []record
 	for _, file := range []string{path + ".2", path + ".1", path} {
-		if info, err := os.Stat(file); err != nil || info.Size() > 10_000_000+width+200 {
+		if info, err := os.Stat(file); err != nil || info.Size() > 10<<20+width+100 {
 			t.Errorf("%s: %v, %d bytes", file, err, info.Size())
 		}
 		kept = append(kept, logFile(t, file)...)

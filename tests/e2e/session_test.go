@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +21,7 @@ import (
 
 // starts is a shell's script that starts two containers, the second by a
 // background job, and stays.
-const starts = `"$0" run -d --name c1 busybox sleep "$1" && { "$0" run --name c2 busybox sleep "$2" & }; sleep 1000`
+const starts = `exec > /dev/null 2>&1; "$0" run -d --name c1 busybox sleep "$1" && { "$0" run --name c2 busybox sleep "$2" & }; sleep 1000`
 
 // startIn begins a shell that starts c1 and c2, both up when it returns.
 func (h *host) startIn(attr *syscall.SysProcAttr) (shell *process, words [2]string) {
@@ -100,11 +101,19 @@ func TestSession(t *testing.T) {
 func TestSessionTerminal(t *testing.T) {
 	h := newHost(t)
 	word := nonce()
-	term := h.onTerminal("run", "-it", "--name", "c1", "busybox", "sh", "-c", "echo up; exec sleep "+word)
-	term.shows("up")
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := h.command("run", "-it", "--name", "c1", "busybox", "sleep", word)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	p := h.beginCommand(cmd)
+	slave.Close()
+	h.findProcess(word)
 	pid := h.pid("c1")
-	term.master.Close()
-	term.process.wait()
+	master.Close()
+	p.wait()
 	equal(t, "c1", h.inspect("c1", "{{.State.Status}} {{.State.Pid}}"), "running "+pid)
 	h.ok("stop", "-t", "0", "c1")
 }
