@@ -95,7 +95,10 @@ func deviceProgram(rules []specs.LinuxDeviceCgroup) []instruction {
 
 // compileRule makes seven instructions of every rule, so that all jumps are known.
 func compileRule(r specs.LinuxDeviceCgroup) []instruction {
-	kind := int64(strings.Index(" bc", r.Type)) // BPF_DEVCG_DEV_BLOCK, _CHAR; -1: both
+	kind := int64(-1) // both; the specification has "" and "a" for it
+	if r.Type == "b" || r.Type == "c" {
+		kind = int64(strings.Index(" bc", r.Type)) // BPF_DEVCG_DEV_BLOCK, _CHAR
+	}
 	var rights int32
 	for _, letter := range r.Access {
 		rights |= 1 << strings.IndexRune("mrw", letter) // BPF_DEVCG_ACC_MKNOD, _READ, _WRITE

@@ -366,6 +366,7 @@ func TestDevices(t *testing.T) {
 	}{
 		{"nothing denied", []specs.LinuxDeviceCgroup{rule(true, "c", 1, 3, "r")}, "yes yes yes yes yes"},
 		{"everything denied", []specs.LinuxDeviceCgroup{denyAll}, "no no no no no"},
+		{"everything denied, as a container's specification begins", []specs.LinuxDeviceCgroup{{Access: "rwm"}}, "no no no no no"},
 		{"null", []specs.LinuxDeviceCgroup{denyAll, rule(true, "c", 1, 3, "rwm")}, "yes yes yes no no"},
 		{"null for reading", []specs.LinuxDeviceCgroup{denyAll, rule(true, "c", 1, 3, "r")}, "yes no no no no"},
 		{"rights add up", []specs.LinuxDeviceCgroup{denyAll, rule(true, "c", 1, 3, "r"), rule(true, "c", 1, 3, "w")}, "yes yes yes no no"},

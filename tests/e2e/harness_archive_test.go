@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// entry is a file of a layer. Its zero type is a regular file.
-type entry struct {
+// member is a file of a layer. Its zero type is a regular file.
+type member struct {
 	tar.Header
 	text string
 }
 
-func file(name, text string) entry {
-	return entry{tar.Header{Name: name, Mode: 0o644}, text}
+func file(name, text string) member {
+	return member{tar.Header{Name: name, Mode: 0o644}, text}
 }
 
-func directory(name string) entry {
-	return entry{Header: tar.Header{Name: name + "/", Typeflag: tar.TypeDir, Mode: 0o755}}
+func directory(name string) member {
+	return member{Header: tar.Header{Name: name + "/", Typeflag: tar.TypeDir, Mode: 0o755}}
 }
 
 // archive makes a tar. Entries are root's and of the year 2001 unless they say so.
-func archive(t *testing.T, entries ...entry) []byte {
+func archive(t *testing.T, entries ...member) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
@@ -83,7 +83,7 @@ func dockerArchive(t *testing.T, tags []string, layers ...[]byte) []byte {
 	t.Helper()
 	config := imageConfig(t, layers...)
 	name := digestOf(config)[7:] + ".json"
-	entries := []entry{file(name, string(config))}
+	entries := []member{file(name, string(config))}
 	var names []string
 	for i, l := range layers {
 		layer := fmt.Sprintf("layer%d/layer.tar", i)
@@ -97,7 +97,7 @@ func dockerArchive(t *testing.T, tags []string, layers ...[]byte) []byte {
 // ociArchive is an OCI layout; pack compresses a layer and gives its media type.
 func ociArchive(t *testing.T, name string, pack func([]byte) ([]byte, string), layers ...[]byte) []byte {
 	t.Helper()
-	blobs := []entry{file("oci-layout", `{"imageLayoutVersion":"1.0.0"}`), directory("blobs"), directory("blobs/sha256")}
+	blobs := []member{file("oci-layout", `{"imageLayoutVersion":"1.0.0"}`), directory("blobs"), directory("blobs/sha256")}
 	add := func(mediaType string, blob []byte) map[string]any {
 		blobs = append(blobs, file("blobs/sha256/"+digestOf(blob)[7:], string(blob)))
 		return map[string]any{"mediaType": mediaType, "digest": digestOf(blob), "size": len(blob)}

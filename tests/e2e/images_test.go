@@ -120,9 +120,9 @@ func TestImportRefused(t *testing.T) {
 }
 
 // specials are one of each thing that a tar can say.
-func specials() []entry {
+func specials() []member {
 	old := time.Unix(1_234_567_890, 123_000_000)
-	return []entry{
+	return []member{
 		{Header: tar.Header{Name: "made/", Typeflag: tar.TypeDir, Mode: 0o1750, Uid: 5, Gid: 6, ModTime: old}},
 		{Header: tar.Header{Name: "made/suid", Mode: 0o6755, Uid: 1000, Gid: 1000, ModTime: old}, text: "text"},
 		{Header: tar.Header{Name: "made/hard", Typeflag: tar.TypeLink, Linkname: "made/suid"}},
@@ -189,7 +189,7 @@ func TestImportSpecials(t *testing.T) {
 }
 
 // merged is a tar followed by more entries.
-func merged(t *testing.T, first []byte, more []entry) []byte {
+func merged(t *testing.T, first []byte, more []member) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
@@ -223,7 +223,7 @@ func layered(t *testing.T) [][]byte {
 		archive(t,
 			file(".wh.gone", ""), directory("opaque"), file("opaque/new", "new"), file("opaque/.wh..wh..opq", ""), file("file", "third"),
 			file("becomes-file", "now a file"), directory("becomes-dir"), file("becomes-dir/y", "y"), file("etc/.wh.removed", ""), file("etc/.wh.never-there", ""),
-			entry{Header: tar.Header{Name: "link-to-lower", Typeflag: tar.TypeSymlink, Linkname: "kept"}}),
+			member{Header: tar.Header{Name: "link-to-lower", Typeflag: tar.TypeSymlink, Linkname: "kept"}}),
 	}
 }
 
