@@ -104,6 +104,10 @@ func (e *Engine) Wait(ref string, condition api.WaitCondition) (func() (api.Wait
 		}
 		return func() (api.WaitResponse, error) { return api.WaitResponse{StatusCode: int64(state.ExitCode)}, nil }, nil
 	}
+	var gone *container.NotFoundError
+	if errors.As(err, &gone) {
+		return nil, &container.NotFoundError{Ref: ref} // it has just gone
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Proc
 			return nil, s, fmt.Errorf("make the standard streams: %w", err)
 		}
 	}
-	process, err := runtime.Exec(container, m.process.Pid, description, m.group, runtime.Options{Stdio: s.theirs})
+	process, err := runtime.Exec(container, m.process, description, m.group, runtime.Options{Stdio: s.theirs})
 	s.closeTheirs()
 	if err != nil {
 		s.close()
@@ -129,7 +129,7 @@ func (m *Monitor) describeExec(container *specs.Spec, r api.ExecCreateRequest) (
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.Open(fmt.Sprintf("/proc/%d/root", m.process.Pid))
+	root, err := m.process.Root()
 	if err != nil {
 		return nil, m.errNotRunning()
 	}

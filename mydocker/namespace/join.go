@@ -68,29 +68,28 @@ type Child struct {
 
 // Spawn starts child inside all namespaces of the process pid and returns its
 // pid as the caller sees it, when its execve has succeeded; or a *CallError. The
-// caller waits for the child.
+// caller waits for the child. pidfd is that process's too: a number alone may by
+// now be another's, and the child find itself on the host as root.
 //
 // The user and mount namespaces refuse a caller with several threads (setns(2):
 // EINVAL), and a Go process always has several. So the join is done between fork
 // and exec, in a child that has one thread and makes only system calls. The PID
 // namespace is the exception: joining it counts for children only, so the
 // parent's thread joins it, and ends.
-func Spawn(pid int, child Child) (int, error) {
+func Spawn(pidfd, pid int, child Child) (int, error) {
 	err := OnThread(func() (err error) {
-		pid, err = spawn(pid, child)
+		pid, err = spawn(pidfd, pid, child)
 		return err
 	})
 	return pid, err
 }
 
-func spawn(pid int, child Child) (int, error) {
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return 0, fmt.Errorf("open container process %d: %w", pid, err)
-	}
-	defer unix.Close(pidfd)
+func spawn(pidfd, pid int, child Child) (int, error) {
 	flags := uintptr(unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP)
 	own, err := ownUser(pid)
+	if alive := unix.PidfdSendSignal(pidfd, 0, nil, 0); alive != nil {
+		err = alive // what was read may be another process's
+	}
 	if err != nil {
 		return 0, fmt.Errorf("namespaces of process %d: %w", pid, err)
 	}

@@ -17,13 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exec runs another process in the container of spec whose first process is pid: born in its cgroup, in all its namespaces, under its seccomp profile. It
+// Exec runs another process in the container of spec whose first process is first: born in its cgroup, in all its namespaces, under its seccomp profile. It
 // returns when the kernel has executed the command, or with why it could not.
 //
 // There is no init here, and so no program of the host in the container that
 // its processes could get at: what the process has to do is written down as
 // system calls, for the child of a fork to make.
-func Exec(spec *specs.Spec, pid int, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
+func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
 	filter, flags, err := compile(spec.Linux.Seccomp)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func Exec(spec *specs.Spec, pid int, process *specs.Process, group cgroup.Group,
 	}
 	p := &Process{exited: make(chan unix.WaitStatus, 1), pidfd: -1}
 	if process.Terminal {
-		terminal, slave, err := openTerminal(pid, process)
+		terminal, slave, err := openTerminal(first, process)
 		if err != nil {
 			return nil, err
 		}
@@ -51,18 +51,18 @@ func Exec(spec *specs.Spec, pid int, process *specs.Process, group cgroup.Group,
 	calls, err := execCalls(process, filter, flags)
 	if err == nil {
 		child := namespace.Child{Files: files, Calls: calls, Enter: group.Enter}
-		p.Pid, err = namespace.Spawn(pid, child)
+		p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
 		if errors.Is(err, unix.EAGAIN) {
 			// The group is at its pids.max: born outside and moved in, a process
 			// may exceed it, as Docker's may. It is not the usual way because the
 			// move costs milliseconds: the kernel waits for an RCU grace period.
 			child.Enter, child.Hold = nil, group.Add
-			p.Pid, err = namespace.Spawn(pid, child)
+			p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
 		}
 	}
 	if err != nil {
 		p.Close()
-		return nil, explainExec(pid, process, err)
+		return nil, explainExec(first, process, err)
 	}
 	p.pidfd, err = unix.PidfdOpen(p.Pid, 0) // before it is reaped, so it is this process
 	go p.reap()
@@ -70,8 +70,8 @@ func Exec(spec *specs.Spec, pid int, process *specs.Process, group cgroup.Group,
 }
 
 // openTerminal makes a terminal of the container's /dev/pts, from outside.
-func openTerminal(pid int, process *specs.Process) (terminal, slave *os.File, err error) {
-	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY, 0)
+func openTerminal(first *Process, process *specs.Process) (terminal, slave *os.File, err error) {
+	root, err := first.Root()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -117,7 +117,7 @@ func execCalls(process *specs.Process, filter []byte, flags []specs.LinuxSeccomp
 }
 
 // explainExec gives a failed call the words and the exit code Docker has for it.
-func explainExec(pid int, process *specs.Process, err error) error {
+func explainExec(first *Process, process *specs.Process, err error) error {
 	var failed *namespace.CallError
 	if !errors.As(err, &failed) {
 		return err
@@ -129,14 +129,14 @@ func explainExec(pid int, process *specs.Process, err error) error {
 	switch {
 	case failed.Errno == syscall.ENOENT && !strings.Contains(name, "/"):
 		return notInPath(name)
-	case failed.Errno == syscall.EACCES && isDirectory(pid, filepath.Join(process.Cwd, name)):
+	case failed.Errno == syscall.EACCES && isDirectory(first, filepath.Join(process.Cwd, name)):
 		return execError(name, syscall.EISDIR)
 	}
 	return execError(name, failed.Errno)
 }
 
-func isDirectory(pid int, path string) bool {
-	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY, 0)
+func isDirectory(first *Process, path string) bool {
+	root, err := first.Root()
 	if err != nil {
 		return false
 	}

@@ -122,6 +122,16 @@ func (p *Process) explain(err error) error {
 	return err
 }
 
+// Root opens what the process sees as /. os.ErrProcessDone says it has ended.
+func (p *Process) Root() (*os.File, error) {
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", p.Pid), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if p.Done() { // and the number may have been another process's
+		root.Close()
+		return nil, os.ErrProcessDone
+	}
+	return root, err
+}
+
 // Done tells whether the process has ended.
 func (p *Process) Done() bool {
 	events := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}

@@ -107,6 +107,9 @@ func wantedTable(t *testing.T, table string) string {
 // TestTables compares the tables with what they are made of. With -update it
 // makes them, as after a new version of golang.org/x/sys.
 func TestTables(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("go finds the source of x/sys, and this machine does not have it (the test machine has binaries only)")
+	}
 	for table, least := range map[string]int{"amd64": 380, "386": 470, "arm64": 320, "arm": 420} {
 		want := wantedTable(t, table)
 		if n := strings.Count(want, "\n"); n < least {
