@@ -195,9 +195,11 @@ func (m *Monitor) handle(conn *net.UnixConn) {
 		return
 	}
 	if traced != nil {
-		trace.Join(traced, "monitor", request.Trace)
 		defer traced.Close()
-		defer trace.Stop()
+		if already, _ := trace.Output(); already == nil {
+			trace.Join(traced, "monitor", request.Trace)
+			defer trace.Stop()
+		}
 	}
 	m.mu.Lock()
 	gone := m.phase == ended
