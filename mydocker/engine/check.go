@@ -16,22 +16,19 @@ import (
 
 // Leak is a thing on the host that belongs to no living container, or damage.
 type Leak struct {
-	Kind     string // "mount", "process", "cgroup", "container", "lock", "name", "run directory", "layer", ...
+	Kind     string // "mount", "process", "cgroup", "container", "record", "layer", ...
 	Object   string // which: a path, a pid, an ID
 	Reason   string // why it should not be there, and why it could not be repaired
 	Repaired bool
 }
 
 // Check looks for everything a crash may have left on the host of this root and
-// instance, and with repair removes it. Without repair it changes nothing. Any
-// other command may run meanwhile: what a living process is at is no leak, and a
-// container is looked at under its lock.
-//
-// The order is that of repair. A directory cannot be removed while something is
-// mounted in it, nor a cgroup while a monitor may put a process into it.
+// instance, and with repair removes it; without, it changes nothing. Other commands
+// may run meanwhile: what a living process is at is no leak. The order is that of
+// repair: mounts before directories, monitors before the cgroups they fill.
 func (e *Engine) Check(repair bool) ([]Leak, error) {
 	c := &check{Engine: e, repair: repair}
-	err := errors.Join(c.mounts(), c.processes(), c.cgroups(), c.dead(), c.locks(), c.records(), c.imageStore(), c.probes())
+	err := errors.Join(c.mounts(), c.processes(), c.cgroups(), c.dead(), c.records(), c.imageStore(), c.doctors())
 	if repair {
 		err = errors.Join(err, c.removeParents())
 	}
@@ -40,52 +37,50 @@ func (e *Engine) Check(repair bool) ([]Leak, error) {
 
 type check struct {
 	*Engine
-	repair bool
-	leaks  []Leak
+	repair  bool
+	foreign map[string]bool // IDs of containers of other roots that live; see suspects
+	leaks   []Leak
 }
 
-// report notes a leak; mend, nil if that is a person's business, removes it.
+// report notes a leak, which mend removes.
 func (c *check) report(kind, object, reason string, mend func() error) {
 	leak := Leak{Kind: kind, Object: object, Reason: reason}
-	if c.repair && mend != nil {
-		if err := mend(); err != nil {
+	if c.repair {
+		err := mend()
+		leak.Repaired = err == nil
+		if err != nil {
 			leak.Reason += "; " + err.Error()
-		} else {
-			leak.Repaired = true
 		}
 	}
 	c.leaks = append(c.leaks, leak)
 }
 
 // mounts finds what is mounted below Root and RunRoot, where the engine mounts
-// nothing: a container's mounts are in its monitor's namespace or its own. The
-// engine's directories themselves may be on a file system of their own.
+// nothing. Only their direct children may be file systems of their own.
 func (c *check) mounts() error {
-	// Not /proc/self: that is the process's first thread, which overlay.Mount.Open
-	// may have sent to another mount namespace.
-	data, err := os.ReadFile("/proc/thread-self/mountinfo")
+	// Not /proc/self: that is the first thread, which may be in a namespace of its own.
+	mountinfo, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
-		return fmt.Errorf("check mounts: %w", err)
+		return err
 	}
-	var roots, own []string
-	for _, root := range []string{c.config.Root, c.config.RunRoot} {
-		if root, err = filepath.EvalSymlinks(root); err != nil {
-			return fmt.Errorf("check mounts: %w", err)
-		}
-		roots, own = append(roots, root), append(own, root)
-		for _, name := range []string{"containers", "events", "image", "layers", "names"} {
-			own = append(own, filepath.Join(root, name))
+	roots := []string{c.config.Root, c.config.RunRoot}
+	for i := range roots {
+		if roots[i], err = filepath.EvalSymlinks(roots[i]); err != nil {
+			return err
 		}
 	}
 	var points []string
-	for _, point := range mountPoints(string(data)) {
-		below := func(root string) bool { return strings.HasPrefix(point, root+"/") }
-		if slices.ContainsFunc(roots, below) && !slices.Contains(own, point) {
+	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	for line := range strings.Lines(string(mountinfo)) {
+		point := plain.Replace(strings.Fields(line)[4]) // proc_pid_mountinfo(5)
+		if slices.ContainsFunc(roots, func(root string) bool {
+			below, ok := strings.CutPrefix(point, root+"/")
+			return ok && strings.Contains(below, "/")
+		}) {
 			points = append(points, point)
 		}
 	}
-	slices.SortStableFunc(points, func(a, b string) int { return len(b) - len(a) }) // the deepest first
-	for _, point := range points {
+	for _, point := range slices.Backward(points) { // the inner ones were mounted later
 		c.report("mount", point, "nothing should be mounted there", func() error {
 			return unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		})
@@ -93,165 +88,72 @@ func (c *check) mounts() error {
 	return nil
 }
 
-// mountPoints reads the fifth field of each line, proc_pid_mountinfo(5), with
-// white space and backslash in octal.
-func mountPoints(mountinfo string) []string {
-	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	var points []string
-	for line := range strings.Lines(mountinfo) {
-		if fields := strings.SplitN(line, " ", 6); len(fields) == 6 {
-			points = append(points, plain.Replace(fields[4]))
-		}
-	}
-	return points
-}
-
 // cgroups finds groups without a living container.
 //
-// No race is possible: a monitor makes its group after the container's directory
-// and removes it before, and a dead container's is looked at under its lock. So a
-// group that exists before and after the directory was seen missing is a leak;
-// that of a monitor of another root with this instance is told by the list of monitors.
+// A monitor makes its group after the container's directory and removes it before,
+// and a dead container's is looked at under its lock. So a group that is there after
+// the directory was seen missing is a leak, unless it is another root's.
 func (c *check) cgroups() error {
 	names, err := cgroup.List("/" + c.config.Instance)
 	if err != nil {
 		return err
 	}
-	all, err := c.listMonitors()
-	if err != nil {
+	if _, err = c.suspects(); err != nil {
 		return err
 	}
 	for _, name := range names {
-		if name == "monitors" || all.foreign[name] {
-			continue
-		}
-		group, err := cgroup.Open("/" + c.config.Instance + "/" + name)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Lstat(c.containers.Dir(name)); err == nil {
-			err = c.ifDead(name, func() { c.group(name, group, "its container is dead") })
-			if err != nil {
-				return err
-			}
-		} else {
-			c.group(name, group, "it belongs to no container")
+		if name != "monitors" && !c.foreign[name] {
+			err = errors.Join(err, c.ifDead(name, func() error { return c.deadGroup(name) }))
 		}
 	}
-	return nil
+	return err
 }
 
-func (c *check) group(name string, group cgroup.Group, reason string) {
-	if !groupExists(group) {
-		return
+func (c *check) deadGroup(name string) error {
+	path := "/" + c.config.Instance + "/" + name
+	group, err := cgroup.Open(path)
+	names, err2 := cgroup.List("/" + c.config.Instance)
+	if err := errors.Join(err, err2); err != nil || !slices.Contains(names, name) { // it went with its monitor
+		return err
 	}
+	reason := "no container lives in it"
 	if pids, err := group.Pids(); err == nil && len(pids) > 0 {
-		list := make([]string, len(pids))
-		for i, pid := range pids {
-			list[i] = fmt.Sprintf("%d (%s)", pid, firstLine(fmt.Sprintf("/proc/%d/comm", pid)))
-		}
-		reason += ", its processes live: " + strings.Join(list, ", ")
+		reason += fmt.Sprintf(", but these processes do: %v", pids)
 	}
-	c.report("cgroup", "/"+c.config.Instance+"/"+name, reason, func() error { return end(group) })
+	c.report("cgroup", path, reason, func() error { return errors.Join(group.Kill(), group.Delete()) })
+	return nil
 }
 
-func groupExists(group cgroup.Group) bool {
-	for _, dir := range group.Paths() {
-		if _, err := os.Lstat(dir); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// end kills a group's processes and removes it.
-func end(group cgroup.Group) error {
-	if err := group.Kill(); err != nil {
-		return err
-	}
-	return group.Delete()
-}
-
-// removeParents removes INSTANCE/monitors and INSTANCE when nobody lives below.
-// With the store lock no container can be made, and with the locks of all of them
-// none started, so no monitor is about to enter what is removed.
+// removeParents removes INSTANCE/monitors and INSTANCE when there is no container,
+// and by the store lock none is made, so that no monitor is about to enter.
 func (c *check) removeParents() error {
-	store, err := disk.TryAcquire(filepath.Join(c.config.Root, "store.lock"), disk.Exclusive)
-	if errors.Is(err, disk.ErrLocked) {
-		return nil
-	}
+	lock, err := c.lockStore(disk.Exclusive)
 	if err != nil {
 		return err
 	}
-	defer store.Release()
-	ids, err := c.containers.IDs()
+	defer lock.Release()
+	if ids, err := c.containers.IDs(); err != nil || len(ids) > 0 {
+		return err
+	}
+	group, err := cgroup.Open("/" + c.config.Instance)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		lock, err := c.containers.TryLock(id)
-		if err != nil { // it lives, or is being removed: another time
-			return nil
-		}
-		defer lock.Release()
-	}
-	for _, path := range []string{"/monitors", ""} {
-		path = "/" + c.config.Instance + path
-		group, err := cgroup.Open(path)
-		if err != nil {
-			return err
-		}
-		if !groupExists(group) {
-			continue
-		}
-		pids, err := group.Pids()
-		if err != nil {
-			return err
-		}
-		below, err := cgroup.List(path)
-		if err != nil {
-			return err
-		}
-		if len(pids)+len(below) > 0 {
-			return nil
-		}
-		if err := group.Delete(); err != nil {
-			return err
-		}
+	for _, dir := range group.Paths() { // EBUSY: a monitor is still ending, or another root's lives
+		unix.Rmdir(filepath.Join(dir, "monitors"))
+		unix.Rmdir(dir)
 	}
 	return nil
 }
 
-// probes finds what a doctor that was killed left.
-func (c *check) probes() error {
+// doctors finds the directories of doctors that were killed.
+func (c *check) doctors() error {
 	dirs, err := filepath.Glob(filepath.Join(c.config.Root, doctorPrefix+"*"))
-	if err != nil {
-		return err
-	}
 	for _, dir := range dirs {
-		if pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), doctorPrefix), "-"); !lives(pid) {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), doctorPrefix), "-")
+		if _, err := os.Stat("/proc/" + pid); err != nil {
 			c.report("directory", dir, "the doctor that made it is gone", func() error { return disk.RemoveAll(dir) })
 		}
 	}
-	groups, err := cgroup.List("/")
-	if err != nil {
-		return err
-	}
-	for _, name := range groups {
-		pid, found := strings.CutPrefix(name, c.config.Instance+"-"+doctorPrefix)
-		if !found || lives(pid) {
-			continue
-		}
-		group, err := cgroup.Open("/" + name)
-		if err != nil {
-			return err
-		}
-		c.report("cgroup", "/"+name, "the doctor that made it is gone", group.Delete)
-	}
-	return nil
-}
-
-func lives(pid string) bool {
-	_, err := os.Stat("/proc/" + pid)
-	return err == nil
+	return err
 }

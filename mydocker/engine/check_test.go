@@ -2,18 +2,16 @@ package engine
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/container"
-	"minidocker/mydocker/disk"
 
 	"github.com/google/go-cmp/cmp"
 	api "github.com/moby/moby/api/types/container"
@@ -42,43 +40,43 @@ func TestLeaks(t *testing.T) {
 		{"monitor without container", func(t *testing.T) { idleMonitor(t, e, container.NewID()) }, []string{"process"}},
 		{"monitor without lock", func(t *testing.T) { idleMonitor(t, e, idle) }, []string{"process"}},
 		{"no monitor", func(t *testing.T) { sleepIn(t, e, "monitors") }, []string{"process"}},
-		{"monitor killed", func(t *testing.T) { killMonitor(t, e, start(t, e, false)) }, []string{"cgroup", "container", "run directory"}},
-		{"monitor killed, --rm", func(t *testing.T) { killMonitor(t, e, start(t, e, true)) }, []string{"cgroup", "container", "run directory"}},
+		{"monitor killed", func(t *testing.T) { killMonitor(t, e, start(t, e, false)) }, []string{"cgroup", "container"}},
+		{"monitor killed, --rm", func(t *testing.T) { killMonitor(t, e, start(t, e, true)) }, []string{"cgroup", "container"}},
+		{"machine went down", func(t *testing.T) {
+			id := start(t, e, false)
+			killMonitor(t, e, id)
+			os.RemoveAll(e.containers.RunDir(id))
+		}, []string{"cgroup", "container"}},
 		{"record deleted", func(t *testing.T) {
 			if err := os.RemoveAll(e.containers.Dir(start(t, e, false))); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"cgroup", "name", "process", "run directory"}},
-		{"run directory", func(t *testing.T) { mkdir(t, e.containers.RunDir(container.NewID())) }, []string{"run directory"}},
-		{"run directory of a dead container", func(t *testing.T) { mkdir(t, e.containers.RunDir(idle)) }, []string{"run directory"}},
+		}, []string{"cgroup", "process", "record", "record"}},
+		{"run directory", func(t *testing.T) { mkdir(t, e.containers.RunDir(container.NewID())) }, []string{"record"}},
+		{"run directory of a dead container", func(t *testing.T) { mkdir(t, e.containers.RunDir(idle)) }, []string{"container"}},
 		{"name", func(t *testing.T) {
 			if err := os.WriteFile(e.config.Root+"/names/orphan", []byte(container.NewID()), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"name"}},
-		{"half-made container", func(t *testing.T) { mkdir(t, e.config.Root+"/containers/new-"+container.NewID()) }, []string{"container"}},
+		}, []string{"record"}},
+		{"half-made container", func(t *testing.T) { mkdir(t, e.config.Root+"/containers/new-"+container.NewID()) }, []string{"record"}},
 		{"mount", func(t *testing.T) {
-			bind(t, e.config.Root+"/some where")
-			os.Chmod(e.config.Root+"/some where", 0o700)
+			bind(t, e.containers.Dir(idle)+"/some where")
 		}, []string{"mount"}},
 		{"mounts in a run directory", func(t *testing.T) {
 			dir := e.containers.RunDir(container.NewID())
 			bind(t, dir+"/outer")
 			bind(t, dir+"/outer/inner")
 			bind(t, dir+"/outer/inner")
-		}, []string{"mount", "mount", "mount", "run directory"}},
+		}, []string{"mount", "mount", "mount", "record"}},
 		{"staging", func(t *testing.T) { mkdir(t, e.config.Root+"/layers/new-1") }, []string{"staging"}},
 		{"layer", func(t *testing.T) { mkdir(t, e.config.Root+"/layers/0123456789abcdef01234567/fs") }, []string{"layer"}},
-		{"doctor killed", func(t *testing.T) {
-			mkdir(t, e.config.Root+"/doctor-99999999-1/overlay")
-			g, err := cgroup.Open("/" + e.config.Instance + "-doctor-99999999")
-			if err == nil {
-				err = g.Create(nil)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}, []string{"cgroup", "directory"}},
+		{"doctor killed", func(t *testing.T) { mkdir(t, e.config.Root+"/doctor-99999999-1/overlay") }, []string{"directory"}},
+		{"doctor alive", func(t *testing.T) {
+			dir := fmt.Sprintf("%s/doctor-%d-1", e.config.Root, os.Getpid())
+			mkdir(t, dir)
+			t.Cleanup(func() { os.Remove(dir) })
+		}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.make(t)
@@ -184,28 +182,23 @@ func TestOtherRoot(t *testing.T) {
 	removeAll(t, other)
 }
 
-// TestStuckLock: a process that inherited a container's lock is named.
-func TestStuckLock(t *testing.T) {
+// TestUnreachable: a container that lost its run directory cannot be told anything any more.
+func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t)
-	id := create(t, e)
-	lock, err := disk.Acquire(e.containers.LockPath(id), disk.Exclusive)
-	if err != nil {
+	id := start(t, e, false)
+	if err := os.RemoveAll(e.containers.RunDir(id)); err != nil {
 		t.Fatal(err)
 	}
-	sleep := exec.Command("sleep", "1000")
-	sleep.ExtraFiles = []*os.File{lock.File()}
-	if err := sleep.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer sleep.Wait()
-	defer sleep.Process.Kill()
-	if leaks, err := e.Check(false); err != nil || len(leaks) != 1 || !strings.Contains(leaks[0].Reason, strconv.Itoa(sleep.Process.Pid)) {
+	if leaks, err := e.Check(false); err != nil || len(leaks) != 1 || leaks[0].Kind != "process" {
 		t.Errorf("%+v %v", leaks, err)
 	}
-	lock.Release()
-	if leaks, err := e.Check(true); err != nil || len(leaks) != 1 || leaks[0].Kind != "lock" || leaks[0].Repaired {
+	leaks, err := e.Check(true)
+	if err != nil || slices.ContainsFunc(leaks, func(l Leak) bool { return !l.Repaired }) {
 		t.Errorf("%+v %v", leaks, err)
+	}
+	if state, err := e.containers.State(id); err != nil || state.Status != api.StateExited {
+		t.Errorf("%+v %v", state, err)
 	}
 }
 

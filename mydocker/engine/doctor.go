@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
+
+	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/security"
 
 	"golang.org/x/sys/unix"
 )
 
-// Finding is one question that doctor asked of the host, and the answer.
+// Finding is what doctor found out about one thing.
 type Finding struct {
 	Name   string
 	OK     bool
@@ -23,161 +25,151 @@ type Finding struct {
 // Doctor is Diagnose of the engine's own configuration.
 func (e *Engine) Doctor() []Finding { return Diagnose(e.config) }
 
-// Diagnose tells whether this host can run containers. Each thing is not looked up
-// but tried: namespaces are made, an overlay is mounted, a cgroup is limited. All
-// of it ends with a thread, a child process or a descriptor, but for one directory
-// below Root and one cgroup, whose names hold the pid; Check removes what a
-// doctor that was killed left of these. It needs no open engine, and says so if it
-// lacks privileges.
+// doctorPrefix begins the name of the directory doctor makes; the pid follows.
+const doctorPrefix = "doctor-"
+
+// Diagnose tells whether this host can run containers. It needs no open engine nor
+// privileges. Most things it tries: namespaces are made, an overlay is mounted. A
+// doctor that is killed leaves one directory below Root, which Check removes.
 func Diagnose(c Config) []Finding {
-	c = c.withDefaults()
-	d := &doctor{root: c.Root, instance: c.Instance}
+	var d doctor
 	d.kernel()
 	d.privileges()
 	d.namespaces()
-	d.try("mount API", true, probeMountAPI, d.explain)
-	d.storage()
 	d.cgroups()
-	d.try("seccomp", true, probeSeccomp, func(error) string {
-		return "use a kernel with CONFIG_SECCOMP_FILTER; until then: mydocker run --security-opt seccomp=unconfined"
-	})
-	d.try("pidfd", true, probePidfd, d.explain)
-	d.try("nftables", false, probeNftables, func(err error) string {
-		if errors.Is(err, unix.EPERM) {
-			return d.explain(err)
-		}
-		return "modprobe nf_tables (networks other than none and host need it)"
-	})
-	d.securityModules()
+	d.storage(c.withDefaults().Root)
 	return d.findings
 }
 
-type doctor struct {
-	root, instance string
-	findings       []Finding
-	scratch        string // a directory below root; "": none could be made
-}
+type doctor struct{ findings []Finding }
 
-func (d *doctor) add(f Finding) { d.findings = append(d.findings, f) }
-
-// try adds the finding of a probe that says in a word what it found.
-func (d *doctor) try(name string, fatal bool, probe func() (string, error), fix func(error) string) {
-	detail, err := probe()
+// try adds what was found, or an error and what to do about it. A system call that
+// was refused has a fix of its own.
+func (d *doctor) try(name string, fatal bool, found string, err error, fix string) {
+	f := Finding{Name: name, OK: err == nil, Fatal: fatal, Detail: found}
 	if err != nil {
-		d.add(Finding{Name: name, Fatal: fatal, Detail: err.Error(), Fix: fix(err)})
-		return
+		f.Detail, f.Fix = err.Error(), fix
 	}
-	d.add(Finding{Name: name, OK: true, Fatal: fatal, Detail: detail})
-}
-
-// explain says what to do about a system call that was refused.
-func (d *doctor) explain(err error) string {
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return "run as root and outside of other containers (or in one with --privileged)"
+		f.Fix = "run as root and outside of other containers (or in one with --privileged)"
 	case errors.Is(err, unix.ENOSYS):
-		return "use Linux 5.15 or newer; inside another container its seccomp profile may refuse the call"
+		f.Fix = "use Linux 5.15 or newer; inside another container its seccomp profile may refuse the call"
 	}
-	return "see the kernel's log: dmesg | tail"
+	d.findings = append(d.findings, f)
 }
 
 func (d *doctor) kernel() {
-	var names unix.Utsname
-	unix.Uname(&names)
-	release := unix.ByteSliceToString(names.Release[:])
-	d.add(Finding{Name: "kernel", OK: atLeast(release, 5, 15), Fatal: true, Detail: "Linux " + release,
-		Fix: "boot Linux 5.15 or newer, as Debian 12, Ubuntu 22.04 and their successors have"})
+	_, release, _ := uname()
+	d.try("kernel", true, "Linux "+release, atLeast(release, 5, 15), "boot Linux 5.15 or newer, as Debian 12, Ubuntu 22.04 and their successors have")
+	d.try("seccomp", true, "filters work", probeSeccomp(),
+		"use a kernel with CONFIG_SECCOMP_FILTER; until then: mydocker run --security-opt seccomp=unconfined")
+	d.try("nftables", false, "", probeNftables(), "modprobe nf_tables (networks other than none and host need it)")
 }
 
-// atLeast compares a kernel release such as 6.1.0-18-amd64 with a version.
-func atLeast(release string, major, minor int) bool {
-	fields := strings.FieldsFunc(release, func(r rune) bool { return r < '0' || r > '9' })
-	if len(fields) < 2 {
-		return false
+// storage tries what is mounted of Root in a directory below it.
+func (d *doctor) storage(root string) {
+	scratch, err := os.MkdirTemp(root, fmt.Sprintf("%s%d-*", doctorPrefix, os.Getpid()))
+	elsewhere := "choose a directory on ext4 or xfs with some free space: mydocker --root DIR"
+	if err != nil {
+		d.try("disk", true, "", err, elsewhere)
+		return
 	}
-	x, _ := strconv.Atoi(fields[0])
-	y, _ := strconv.Atoi(fields[1])
-	return x > major || x == major && y >= minor
+	defer os.RemoveAll(scratch)
+	space, err := probeDisk(root)
+	d.try("disk", false, space, err, elsewhere)
+	d.try("extended attributes", true, "trusted, security", probeAttributes(scratch), elsewhere)
+	d.try("overlayfs", true, "mounted below "+root, probeOverlay(scratch), "modprobe overlay; or "+elsewhere)
+	d.try("id-mapped mounts", false, "on "+fileSystem(root), probeIDMap(scratch),
+		"containers with user namespaces need it: Linux 5.19 or newer, and Root on ext4, xfs or btrfs")
+}
+
+// need is something a host may lack, and what does not work then.
+type need struct {
+	name    string
+	fatal   bool
+	without string
+}
+
+// missing adds what the host does not have. In fix, %[1]s is its name.
+func (d *doctor) missing(kind string, needs []need, has []string, fix string) {
+	for _, n := range needs {
+		if !slices.Contains(has, n.name) {
+			d.try(kind+n.name, n.fatal, "", errors.New("missing; without it "+n.without), fmt.Sprintf(fix, n.name))
+		}
+	}
+}
+
+// privileges looks for the capabilities (capabilities(7)) that a process of root
+// usually has, and in a virtual machine or container may lack.
+func (d *doctor) privileges() {
+	available, err := security.AvailableCapabilities()
+	d.try("privileges", true, fmt.Sprintf("%d capabilities", len(available)), err, "")
+	needs := []need{
+		{"CAP_SYS_ADMIN", true, "nothing can be mounted and no namespace made"},
+		{"CAP_CHOWN", true, "images cannot be unpacked"},
+		{"CAP_DAC_OVERRIDE", true, "images cannot be unpacked"},
+		{"CAP_FOWNER", true, "images cannot be unpacked"},
+		{"CAP_MKNOD", true, "containers get no /dev, and deleted files cannot be hidden"},
+		{"CAP_SETUID", true, "a container's user cannot be set"},
+		{"CAP_SETGID", true, "a container's groups cannot be set"},
+		{"CAP_SETPCAP", true, "a container's capabilities cannot be limited"},
+		{"CAP_KILL", true, "a container of another user cannot be stopped"},
+		{"CAP_SYS_PTRACE", false, "exec cannot enter the container of another user"},
+		{"CAP_NET_ADMIN", false, "only the networks none and host work"},
+		{"CAP_SYS_RESOURCE", false, "--ulimit cannot exceed the caller's own limits, and --privileged containers lack it too"},
+	}
+	for _, name := range security.DefaultCapabilities() {
+		if !slices.ContainsFunc(needs, func(n need) bool { return n.name == name }) {
+			needs = append(needs, need{name, false, "containers, which have it by default, do not get it"})
+		}
+	}
+	d.missing("", needs, available, "run as root and outside of other containers (or in one with --cap-add %[1]s)")
 }
 
 func (d *doctor) namespaces() {
 	for _, ns := range []struct {
-		name, file string
-		flag       uintptr
-		fatal      bool
+		name string
+		flag uintptr
 	}{
-		{"mount", "mnt", unix.CLONE_NEWNS, true},
-		{"pid", "pid", unix.CLONE_NEWPID, true},
-		{"network", "net", unix.CLONE_NEWNET, true},
-		{"ipc", "ipc", unix.CLONE_NEWIPC, true},
-		{"uts", "uts", unix.CLONE_NEWUTS, true},
-		{"cgroup", "cgroup", unix.CLONE_NEWCGROUP, true},
-		{"user", "user", unix.CLONE_NEWUSER, false},
+		{"mount", unix.CLONE_NEWNS}, {"pid", unix.CLONE_NEWPID}, {"network", unix.CLONE_NEWNET}, {"ipc", unix.CLONE_NEWIPC},
+		{"uts", unix.CLONE_NEWUTS}, {"cgroup", unix.CLONE_NEWCGROUP}, {"user", unix.CLONE_NEWUSER},
 	} {
-		d.try(ns.name+" namespace", ns.fatal, func() (string, error) {
-			child, err := cloneWaiting(ns.flag)
-			if err != nil {
-				return "", err
-			}
-			child.end()
-			return "", nil
-		}, func(err error) string {
-			if errors.Is(err, unix.ENOSPC) {
-				return fmt.Sprintf("sysctl -w user.max_%s_namespaces=30000", ns.file)
-			}
-			if errors.Is(err, unix.EINVAL) {
-				return fmt.Sprintf("use a kernel with CONFIG_%s_NS", strings.ToUpper(ns.file))
-			}
-			return d.explain(err)
-		})
+		d.try(ns.name+" namespace", ns.flag != unix.CLONE_NEWUSER, "", probeNamespace(ns.flag),
+			"raise the limits in /proc/sys/user, or use a kernel with CONFIG_NAMESPACES and all below it")
 	}
 }
 
-// storage asks about Root and what is mounted of it.
-func (d *doctor) storage() {
-	scratch, err := os.MkdirTemp(d.root, fmt.Sprintf("%s%d-*", doctorPrefix, os.Getpid()))
+func (d *doctor) cgroups() {
+	host, err := cgroup.Host()
 	if err != nil {
-		d.add(Finding{Name: "disk", Fatal: true, Detail: err.Error(), Fix: "choose a directory that can be written: mydocker --root DIR"})
+		d.try("cgroups", true, "", err, "mount -t cgroup2 none /sys/fs/cgroup")
 		return
 	}
-	defer os.RemoveAll(scratch)
-	elsewhere := "choose a directory on ext4 or xfs: mydocker --root DIR"
-	d.try("disk", false, func() (string, error) { return probeDisk(d.root) },
-		func(error) string { return "free some space, or choose another directory: mydocker --root DIR" })
-	d.try("file types", true, func() (string, error) { return probeTypes(scratch) },
-		func(error) string { return "make xfs with mkfs.xfs -n ftype=1, ext4 with -O filetype; or " + elsewhere })
-	d.try("extended attributes", true, func() (string, error) { return probeAttributes(scratch) },
-		func(error) string { return elsewhere })
-	d.try("overlayfs", true, func() (string, error) { return probeOverlay(filepath.Join(scratch, "overlay")) },
-		func(err error) string {
-			switch {
-			case errors.Is(err, unix.ENODEV):
-				return "modprobe overlay"
-			case errors.Is(err, unix.EPERM):
-				return d.explain(err)
-			}
-			return elsewhere
-		})
-	d.try("id-mapped mounts", false, func() (string, error) { return probeIDMap(filepath.Join(scratch, "idmap")) },
-		func(error) string {
-			return "containers with user namespaces need it: Linux 5.19 or newer, and Root on ext4, xfs or btrfs"
-		})
+	has := host.Controllers()
+	d.try("cgroups", true, fmt.Sprintf("version %d: %s", host.Version, strings.TrimSpace(strings.Join(has, " "))), nil, "")
+	fix := "boot with the kernel parameter cgroup_enable=%[1]s"
+	if host.Version == 1 {
+		fix = "mkdir /sys/fs/cgroup/%[1]s && mount -t cgroup -o %[1]s none /sys/fs/cgroup/%[1]s (or " + fix + ")"
+	}
+	d.missing("cgroup ", []need{
+		{"memory", false, "-m is refused"},
+		{"cpu", false, "--cpus and --cpu-shares are refused"},
+		{"cpuset", false, "--cpuset-cpus is refused"},
+		{"pids", false, "--pids-limit is refused"},
+		{"devices", true, "no container can be kept from the host's devices"},
+	}, has, fix)
+	if slices.Contains(has, "memory") && !host.LimitsSwap() {
+		d.try("swap limit", false, "", errors.New("swap is not counted: -m limits memory alone"), "boot with the kernel parameter swapaccount=1")
+	}
 }
 
-// securityModules notes what else on this host may refuse something.
-func (d *doctor) securityModules() {
-	var active []string
-	if firstLine("/sys/module/apparmor/parameters/enabled") == "Y" {
-		active = append(active, "AppArmor is on: containers run without a profile")
+// atLeast compares a kernel release such as 6.1.0-18-amd64 with a version.
+func atLeast(release string, major, minor int) error {
+	var x, y int
+	fmt.Sscanf(release, "%d.%d", &x, &y)
+	if x > major || x == major && y >= minor {
+		return nil
 	}
-	switch firstLine("/sys/fs/selinux/enforce") {
-	case "1":
-		active = append(active, "SELinux enforces: containers run with the label of the command line")
-	case "0":
-		active = append(active, "SELinux is permissive")
-	}
-	if active == nil {
-		active = []string{"neither AppArmor nor SELinux"}
-	}
-	d.add(Finding{Name: "security module", OK: true, Detail: strings.Join(active, "; ")})
+	return fmt.Errorf("Linux %s is older than %d.%d", release, major, minor)
 }

@@ -1,8 +1,8 @@
 package engine
 
 import (
-	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -30,7 +30,7 @@ func TestInfo(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if info.MemTotal < 1<<26 || info.OperatingSystem == "" || info.DriverStatus[0][1] == "<unknown>" || info.DriverStatus[1][1] != "true" {
+	if info.MemTotal < 1<<26 || info.OperatingSystem == "" || info.DriverStatus[0][1] == "<unknown>" {
 		t.Errorf("%+v", info)
 	}
 	again, err := Open(e.config)
@@ -58,13 +58,12 @@ func TestLimitsAsDocker(t *testing.T) {
 		t.Fatal(err)
 	}
 	var i system.Info
-	describeHost(&i)
 	describeLimits(&i, host)
 	words := []string{}
 	for _, b := range []bool{i.MemoryLimit, i.SwapLimit, i.CPUCfsQuota, i.CPUShares, i.CPUSet, i.PidsLimit, i.OomKillDisable} {
 		words = append(words, map[bool]string{true: "true", false: "false"}[b])
 	}
-	words = append(words, map[int]string{1: "1", 2: "2"}[host.Version], i.OperatingSystem)
+	words = append(words, map[int]string{1: "1", 2: "2"}[host.Version], osRelease("PRETTY_NAME", "Linux"))
 	if got, want := strings.Join(words, " "), strings.TrimSpace(string(docker)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -78,38 +77,9 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-func TestOSRelease(t *testing.T) {
-	for text, want := range map[string][2]string{
-		"PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n": {"Debian GNU/Linux 12 (bookworm)", "12"},
-		"PRETTY_NAME='Alpine Linux v3.19'\nVERSION_ID=3.19.1\n":                                          {"Alpine Linux v3.19", "3.19.1"},
-		"": {"Linux", ""},
-	} {
-		if name, version := osRelease(text); name != want[0] || version != want[1] {
-			t.Errorf("%q: %q %q", text, name, version)
-		}
-	}
-}
-
-func TestEngineIDIsOne(t *testing.T) {
-	t.Parallel()
-	e := newEngine(t)
-	ids := make(chan string)
-	for range 8 {
-		go func() {
-			id, err := e.id()
-			if err != nil {
-				id = err.Error()
-			}
-			ids <- id
-		}()
-	}
-	first := <-ids
-	for range 7 {
-		if id := <-ids; id != first {
-			t.Errorf("%s and %s", first, id)
-		}
-	}
-	if data, _ := os.ReadFile(e.config.Root + "/engine-id"); strings.TrimSpace(string(data)) != first {
-		t.Errorf("stored %q", data)
+func TestEngineID(t *testing.T) {
+	id := engineID("/a")
+	if engineID("/a") != id || engineID("/b") == id || !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(id) {
+		t.Error(id)
 	}
 }

@@ -41,10 +41,7 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 		NetworkSettings: &api.NetworkSettings{Networks: map[string]*network.EndpointSettings{string(record.HostConfig.NetworkMode): {}}},
 	}
 	if running(state) {
-		answer, err := e.ask(id, attach.Request{Verb: attach.Execs}, false)
-		if err == nil {
-			response.ExecIDs = answer.ExecIDs
-		}
+		response.ExecIDs = e.execIDs(id)
 	}
 	if response.Mounts == nil {
 		response.Mounts = []api.MountPoint{}
@@ -57,6 +54,18 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 		response.SizeRw, response.SizeRootFs = &rw, &rootFS
 	}
 	return response, nil
+}
+
+// execIDs asks which commands run in the container. That the monitor does not
+// answer is no reason to know nothing else.
+func (e *Engine) execIDs(id string) []string {
+	conn, err := attach.Dial(e.containers.RunDir(id), attach.Request{Verb: attach.Execs})
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	response, _, _ := attach.Answer(conn)
+	return response.ExecIDs
 }
 
 func shownState(s *container.State) *api.State {

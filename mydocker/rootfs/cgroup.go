@@ -25,7 +25,7 @@ type hierarchy struct {
 // v1 host a directory with one mount a hierarchy, as on the host. In a cgroup
 // namespace the root of each is the container's own cgroup.
 func mountCgroup(root *os.File, m specs.Mount, o options) error {
-	point, err := target(root, m.Destination, true)
+	point, err := target(root, m, true)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func mountOne(root *os.File, m specs.Mount, source *Source) error {
 		o.data = append(o.data, coveredMode(root, m.Destination, o.data)...)
 	}
 	directory := source == nil || source.directory
-	point, err := target(root, m.Destination, directory)
+	point, err := target(root, m, directory)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,12 +19,13 @@ import (
 
 // lookup opens a path below root without opening the file itself (O_PATH).
 func lookup(root *os.File, path string, flags uint64) (*os.File, error) {
-	how := unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC | flags,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	}
+	return resolve(root, path, flags, unix.RESOLVE_NO_MAGICLINKS)
+}
+
+func resolve(root *os.File, path string, flags, how uint64) (*os.File, error) {
+	open := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | flags, Resolve: unix.RESOLVE_IN_ROOT | how}
 	for {
-		fd, err := unix.Openat2(int(root.Fd()), path, &how)
+		fd, err := unix.Openat2(int(root.Fd()), path, &open)
 		// EAGAIN: a rename raced with ".."; the kernel asks to try again.
 		if err == unix.EINTR || err == unix.EAGAIN {
 			continue
@@ -97,27 +99,41 @@ func makeFile(root *os.File, path string) (*os.File, error) {
 
 // target opens the mount point for a mount, made if it is missing: a directory,
 // or for the bind mount of a file a file.
-func target(root *os.File, path string, directory bool) (*os.File, error) {
-	if err := refuseProc(root, path); err != nil {
+func target(root *os.File, m specs.Mount, directory bool) (*os.File, error) {
+	if err := refuseProc(root, m); err != nil {
 		return nil, err
 	}
-	if directory {
-		dir, err := MakeDir(root, path)
-		if errors.Is(err, unix.ENOTDIR) {
-			err = errKind
-		}
+	if !directory {
+		return makeFile(root, m.Destination)
+	}
+	dir, err := MakeDir(root, m.Destination)
+	if errors.Is(err, unix.ENOTDIR) {
+		err = errKind
+	}
+	if err != nil || m.Type != "proc" && m.Type != "sysfs" {
 		return dir, err
 	}
-	return makeFile(root, path)
+	// What is masked later is looked up again: these two must be where they seem to be (CVE-2019-19921).
+	dir.Close()
+	dir, err = resolve(root, m.Destination, unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
+	if errors.Is(err, unix.ELOOP) {
+		err = fmt.Errorf("%q must be an ordinary directory of the image", m.Destination)
+	}
+	return dir, err
 }
 
 // refuseProc refuses a mount point inside the container's /proc, wherever links
 // in the image would put it: a fake /proc/self/attr there would make the kernel's
 // own protections be written to a file of the image (CVE-2019-16884).
-func refuseProc(root *os.File, path string) error {
+func refuseProc(root *os.File, m specs.Mount) error {
+	path := m.Destination
 	clean := filepath.Clean("/" + path)
 	if clean == "/proc" {
-		return nil
+		var st unix.Statfs_t
+		if m.Type == "proc" || m.Type == "bind" && unix.Statfs(m.Source, &st) == nil && st.Type == unix.PROC_SUPER_MAGIC {
+			return nil
+		}
+		return fmt.Errorf("%q cannot be mounted because it is not of type proc", path)
 	}
 	parent, err := lookup(root, filepath.Dir(clean), 0)
 	if err != nil {

@@ -51,17 +51,18 @@ func overwrite() {
 			var st unix.Stat_t
 			if unix.Fstat(fd, &st) == nil && !own[[2]uint64{st.Dev, st.Ino}] {
 				go func() {
-					fmt.Println("caught")
 					for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
 						file, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_WRONLY, 0)
-						if err == nil {
+						switch {
+						case err == nil:
 							file.WriteString("overwritten")
-							fmt.Println("opened for writing")
+							fmt.Println("overwritten")
+							return
+						case !errors.Is(err, unix.ETXTBSY):
 							return
 						}
-						if !errors.Is(err, unix.ETXTBSY) {
-							return
-						}
+						// No protection: Linux 6.11 does not know this error for programs.
+						fmt.Println("only busy")
 					}
 					unix.Close(fd)
 				}()
@@ -131,8 +132,8 @@ func TestSecurityBinary(t *testing.T) {
 			by("exec", "c1", "/proc/self/exe", "init")
 		}
 		log := h.ok("logs", "c1")
-		if strings.Contains(log, "opened") || len(flags) == 0 && strings.Contains(log, "caught") {
-			t.Errorf("%v: the container got at the host's binary: %q", flags, log)
+		if strings.TrimSpace(log) != "up" {
+			t.Errorf("%v: the container got at the host's binary: %.100q", flags, log)
 		}
 		by("rm", "-f", "c1")
 		intact(fmt.Sprint("a process lying in wait ", flags))
@@ -252,11 +253,11 @@ func TestSecurityHostileImage(t *testing.T) {
 		if r := h.tryWith(string(archive(t, append(data, entries...)...)), "import", "-", "hostile"); r.code != 0 {
 			t.Fatalf("%s: %s", what, r)
 		}
-		const script = `cat /secret /*/secret /*/*/secret 2>/dev/null; id; cat /etc/passwd; touch /proc/escaped /sys/escaped /dev/escaped /dev/shm/escaped /etc/escaped /mnt/escaped 2>/dev/null; true`
+		const script = `cat /secret /*/secret /*/*/secret 2>/dev/null; id; cat /etc/passwd; touch /proc/escaped /sys/escaped /dev/escaped /dev/shm/escaped /etc/escaped 2>/dev/null; true`
 		r := h.try(append(append([]string{"run", "--rm"}, args...), "hostile", "sh", "-c", script)...)
 		check(what, r)
 	}
-	for _, target := range []string{c.dir, c.up + c.dir[1:], "/", "..", "../../../..", c.dir + "/escaped", "/proc/self/root", "/proc/1/cwd"} {
+	for _, target := range []string{c.dir, c.up + c.dir[1:], "/", "../../../..", c.dir + "/escaped", "/proc/self/root"} {
 		for _, path := range []string{"proc", "sys", "dev", "etc", "tmp"} {
 			run(path+" -> "+target, []member{symlink(path, target)}, "--tmpfs", "/tmp", "--shm-size", "1m", "-u", "4000")
 		}
@@ -401,14 +402,13 @@ func TestSecurityMasks(t *testing.T) {
 // others, but not open them. Privileged it can.
 func TestSecurityDevices(t *testing.T) {
 	h := newHost(t)
-	major, minor, kind := hostDisk(t), "0", "b"
-	numbers := strings.Fields(major)
-	major, minor = numbers[0], numbers[1]
-	nodes := append(unpacked(t), node("disk", '4', atoi(major), atoi(minor)), node("mem", '3', 1, 1), node("kmsg", '3', 1, 11), node("zero", '3', 1, 5))
+	disk, major, minor := newCanary(h).loop() // a disk of the host, and by its numbers
+	h.write(disk, strings.Repeat("host", 1000))
+	nodes := append(unpacked(t), node("disk", '4', major, minor), node("mem", '3', 1, 1), node("kmsg", '3', 1, 11), node("zero", '3', 1, 5))
 	if r := h.tryWith(string(archive(t, nodes...)), "import", "-", "nodes"); r.code != 0 {
 		t.Fatal(r)
 	}
-	script := fmt.Sprintf(`mknod /made %s %s %s && dd if=/made of=/dev/null bs=512 count=1 2>&1 | grep -v records; mknod /c c 10 237; dd if=/c count=0 2>&1; mknod /loop b 7 0; dd if=/loop count=0 2>&1; true`, kind, major, minor)
+	script := fmt.Sprintf(`mknod /made b %d %d && dd if=/made bs=512 count=1 2>&1; mknod /c c 10 237; dd if=/c count=0 2>&1; mknod /vcs c 7 0; dd if=/vcs count=0 2>&1; true`, major, minor)
 	denied := "Operation not permitted"
 	if got := h.ok("run", "--rm", "busybox", "sh", "-c", script); strings.Count(got, denied) != 3 {
 		t.Errorf("nodes made: %q", got)
@@ -423,35 +423,15 @@ func TestSecurityDevices(t *testing.T) {
 	}
 	equal(t, "all of Docker's", h.ok("run", "--rm", "busybox", "sh", "-c",
 		"for f in null zero full random urandom; do dd if=/dev/$f of=/dev/null bs=1 count=1 2>/dev/null && echo $f; done | tr '\\n' ' '; (echo > /dev/tty) 2>&1 | grep -c 'No such device'"), "null zero full random urandom 1")
-	privileged := h.ok("run", "--rm", "--privileged", "busybox", "sh", "-c", fmt.Sprintf("mknod /made b %s %s && dd if=/made of=/dev/null bs=512 count=1 2>&1 | tail -1", major, minor))
-	if strings.Contains(privileged, denied) || !strings.Contains(privileged, "records out") {
-		t.Errorf("privileged: %q", privileged)
-	}
+	equal(t, "privileged", h.ok("run", "--rm", "--privileged", "busybox", "sh", "-c", fmt.Sprintf("mknod /made b %d %d && head -c 8 /made", major, minor)), "hosthost")
 	// A node on a bind mount is as any other.
 	shared := h.dir("shared")
-	if err := unix.Mknod(shared+"/disk", unix.S_IFBLK|0o666, int(unix.Mkdev(uint32(atoi(major)), uint32(atoi(minor))))); err != nil {
+	if err := unix.Mknod(shared+"/disk", unix.S_IFBLK|0o666, int(unix.Mkdev(uint32(major), uint32(minor)))); err != nil {
 		t.Fatal(err)
 	}
 	if r := h.try("run", "--rm", "-v", shared+":/mnt", "busybox", "dd", "if=/mnt/disk", "of=/dev/null", "count=1"); r.code == 0 || !strings.Contains(r.err, denied) {
 		t.Errorf("%s", r)
 	}
-}
-
-func atoi(text string) (n int64) {
-	fmt.Sscan(text, &n)
-	return n
-}
-
-// hostDisk gives major and minor number of a disk that can be read.
-func hostDisk(t *testing.T) string {
-	t.Helper()
-	for line := range strings.Lines(read(t, "/proc/partitions")) {
-		if f := strings.Fields(line); len(f) == 4 && f[0] != "major" && !strings.HasPrefix(f[3], "ram") && !strings.HasPrefix(f[3], "loop") && !strings.HasPrefix(f[3], "sr") {
-			return f[0] + " " + f[1]
-		}
-	}
-	t.Fatal("this host has no disk")
-	return ""
 }
 
 // What the kernel says of a process in a container, by default and otherwise.
