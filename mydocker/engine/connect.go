@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/monitor"
 	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/trace"
 )
 
@@ -95,7 +97,13 @@ func (e *Engine) spawn(id string, lock *disk.Lock) error {
 		return err
 	}
 	defer complaints.Close()
-	files := []uintptr{null.Fd(), null.Fd(), complaints.Fd(), listener.Fd(), lock.File().Fd()}
+	// Read-only, because the monitor's forks join the container.
+	program, err := runtime.OpenSelf()
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	files := []uintptr{null.Fd(), null.Fd(), complaints.Fd(), listener.Fd(), lock.File().Fd(), program.Fd()}
 	// One processor is enough for one container, and each has its caches.
 	env := []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=1"}
 	if output, _ := trace.Output(); output != nil {
@@ -104,7 +112,7 @@ func (e *Engine) spawn(id string, lock *disk.Lock) error {
 	}
 	args := []string{"mydocker", "monitor", e.config.Root, e.config.RunRoot, e.config.Instance, id}
 	trace.Step("clone", "monitor of %s", id)
-	err = e.startInMonitors("/proc/self/exe", args, &syscall.ProcAttr{Dir: "/", Env: env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true}})
+	err = e.startInMonitors("/proc/self/fd/"+strconv.Itoa(monitor.ProgramFD), args, &syscall.ProcAttr{Dir: "/", Env: env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true}})
 	if err != nil {
 		return fmt.Errorf("start monitor: %w", err)
 	}

@@ -20,7 +20,7 @@ func TestChange(t *testing.T) {
 		{[]string{`cmd a "b c" $X`}, config(ocispec.ImageConfig{Cmd: []string{"/bin/sh", "-c", `a "b c" $X`}})},
 		{[]string{`CMD ['a']`}, config(ocispec.ImageConfig{Cmd: []string{"/bin/sh", "-c", `['a']`}})},
 		{[]string{`CMD x`, `ENTRYPOINT ["e"]`}, config(ocispec.ImageConfig{Cmd: []string{"/bin/sh", "-c", "x"}, Entrypoint: []string{"e"}})},
-		{[]string{`ENTRYPOINT []`}, config(ocispec.ImageConfig{Entrypoint: []string{}})},
+		{[]string{`CMD x`, `ENTRYPOINT []`}, config(ocispec.ImageConfig{Cmd: []string{"/bin/sh", "-c", "x"}})},
 		{[]string{`ENV A=1 B="two words" C=three\ words D='$A'`, `ENV E=$A/${B} F=${NO:-d} G=${A:+set} H=\$A A=2`, `ENV I=$A`},
 			config(ocispec.ImageConfig{Env: []string{"A=2", "B=two words", "C=three words", "D=$A", "E=1/two words", "F=d", "G=set", "H=$A", "I=2"}})},
 		{[]string{`ENV A b  c "d"`}, config(ocispec.ImageConfig{Env: []string{"A=b  c d"}})},
@@ -56,7 +56,7 @@ func extended(c dockerspec.DockerOCIImageConfigExt) dockerspec.DockerOCIImageCon
 
 func TestChangeErrors(t *testing.T) {
 	for _, change := range []string{
-		"RUN x", "FROM x", "CMD", "ENV", "ENV A", "ENV A=1 B", "ENV =x", "ENV A=\"x", "ENV A=${", "ENV A=${B?x}", "LABEL a", "EXPOSE x", "EXPOSE 80/foo",
+		"RUN x", "FROM x", "ENV", "ENV A", "ENV A=1 B", "ENV =x", "ENV A=\"x", "ENV A=${", "ENV A=${B?x}", "LABEL a", "EXPOSE x", "EXPOSE 80/foo",
 		"EXPOSE 9-8", "EXPOSE 70000", "ONBUILD ONBUILD x", "ONBUILD FROM x", "HEALTHCHECK x", "HEALTHCHECK CMD", "HEALTHCHECK NONE x",
 		"HEALTHCHECK --foo=1 CMD x", "HEALTHCHECK --interval=x CMD x", `VOLUME [""]`,
 	} {

@@ -3,7 +3,6 @@ package image
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -42,7 +41,7 @@ func TestLikeDocker(t *testing.T) {
 	os.WriteFile(dir+"/Dockerfile", fmt.Appendf(nil, dockerfile, name), 0o644)
 	t.Cleanup(func() { exec.Command("docker", "rmi", "-f", name+":1", name+":two", name+":base").Run() })
 	run(t, dir, `tar --xattrs --xattrs-include='*' -C root -c . | docker import - $0:base
-		DOCKER_BUILDKIT=0 docker build -q -t $0:1 -t $0:two . 2>/dev/null`, name)
+		DOCKER_BUILDKIT=0 docker build --network none -q -t $0:1 -t $0:two . 2>/dev/null`, name)
 
 	id := run(t, dir, `docker inspect -f '{{.Id}}' $0:1`, name)
 	want := seen(t, strings.ReplaceAll(run(t, dir, `docker inspect -f '{{.GraphDriver.Data.UpperDir}}:{{.GraphDriver.Data.LowerDir}}' $0:1`, name), "\n", ""))
@@ -109,11 +108,6 @@ func importLikeDocker(t *testing.T, dir, name string) {
 	}
 	if docker.Config.History[0].Comment != ours.Config.History[0].Comment {
 		t.Errorf("history %+v, docker has %+v", ours.Config.History, docker.Config.History)
-	}
-	var fields map[string]any
-	json.Unmarshal(docker.RawConfig, &fields)
-	if fields["docker_version"] == nil {
-		t.Errorf("the config is not Docker's own: %s", docker.RawConfig)
 	}
 }
 

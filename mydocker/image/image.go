@@ -1,53 +1,36 @@
 package image
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
+	"path/filepath"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/distribution/reference"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ErrNotFound reports that no image matches a reference.
-var ErrNotFound = errors.New("no such image")
-
-// NotFoundError is ErrNotFound in Docker's words.
-type NotFoundError struct{ Ref string }
-
-func (e *NotFoundError) Error() string {
-	ref, err := reference.ParseAnyReference(e.Ref)
-	if err != nil {
-		return "No such image: " + e.Ref
-	}
-	if named, ok := ref.(reference.Named); ok {
-		ref = reference.TagNameOnly(named)
-	}
-	return "No such image: " + reference.FamiliarString(ref)
-}
-
-func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
+// Docker's texts begin with these.
+var (
+	ErrNotFound = errors.New("No such image") // none matches a reference
+	ErrConflict = errors.New("conflict")      // an image is in use, or has several names
+)
 
 // Image is a stored image.
 type Image struct {
-	// ID is the digest of the config, which is what Docker shows as image ID.
-	ID digest.Digest
-	// Names are the names it is known by, familiar ("busybox:latest"), sorted;
-	// none: a dangling image. Digests are those of the form name@sha256:...
-	Names, Digests []string
-	// Descriptor is the manifest's, without a name.
-	Descriptor ocispec.Descriptor
+	ID         digest.Digest      // the digest of the config, as in Docker
+	Names      []string           // short ("busybox:latest"), sorted; none: a dangling image
+	Digests    []string           // name@sha256:..., which pulled images have
+	Descriptor ocispec.Descriptor // of the manifest, without a name
 	Manifest   ocispec.Manifest
 	Config     dockerspec.DockerOCIImage
-	// RawConfig is the config as stored, with whatever fields Config does not have.
-	RawConfig []byte
 }
 
 // Layers are the diff IDs of the layers, the lowest first.
@@ -61,192 +44,113 @@ func (i *Image) Created() time.Time {
 	return *i.Config.Created
 }
 
-// Resolve finds an image by name[:tag][@digest], or by its ID or the beginning
-// of it, with or without "sha256:". The error matches ErrNotFound if there is
-// none; an ID that fits several images is an error that lists them.
+// blobs are the digests of all that is stored of an image but unpacked layers.
+func (i *Image) blobs() []digest.Digest {
+	blobs := []digest.Digest{i.Descriptor.Digest, i.ID}
+	for _, l := range i.Manifest.Layers {
+		blobs = append(blobs, l.Digest)
+	}
+	return blobs
+}
+
+// Resolve finds an image by name[:tag], or by its ID or the beginning of it, with
+// or without "sha256:". The error matches ErrNotFound if there is none.
 func (s *Store) Resolve(ref string) (*Image, error) {
 	index, err := s.readIndex()
 	if err != nil {
 		return nil, err
 	}
-	return s.resolve(index, ref)
-}
-
-func (s *Store) resolve(index *ocispec.Index, ref string) (*Image, error) {
+	name, err := normalize(ref)
 	digits, explicit := strings.CutPrefix(ref, "sha256:")
-	mayBeID := isIDPrefix(digits)
-	if !explicit {
-		at, err := findName(index, ref)
-		if err != nil && !mayBeID { // 64 digits are no name
-			return nil, err
-		}
-		if at >= 0 {
-			return s.open(index, index.Manifests[at])
+	if err != nil && !isIDPrefix(digits) { // 64 digits are no name
+		return nil, err
+	}
+	for _, d := range index.Manifests {
+		if !explicit && name != "" && nameOf(d) == name {
+			return s.open(index, d)
 		}
 	}
-	if mayBeID {
-		return s.resolveID(index, ref, digits)
-	}
-	return nil, &NotFoundError{ref}
-}
-
-// findName returns the position of the descriptor that a name means, or -1.
-func findName(index *ocispec.Index, ref string) (int, error) {
-	named, err := Normalize(ref)
+	found, err := s.List()
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
-	full := named.String()
-	if at := slices.IndexFunc(index.Manifests, func(d ocispec.Descriptor) bool { return nameOf(&d) == full }); at >= 0 {
-		return at, nil
-	}
-	digested, ok := named.(reference.Digested)
-	if !ok {
-		return -1, nil
-	}
-	return slices.IndexFunc(index.Manifests, func(d ocispec.Descriptor) bool {
-		known, err := reference.ParseNormalizedNamed(nameOf(&d))
-		return err == nil && d.Digest == digested.Digest() && known.Name() == named.Name()
-	}), nil
-}
-
-func (s *Store) resolveID(index *ocispec.Index, ref, prefix string) (*Image, error) {
-	images, err := s.list(index)
-	images = slices.DeleteFunc(images, func(i *Image) bool { return !strings.HasPrefix(i.ID.Encoded(), prefix) })
-	switch len(images) {
+	found = slices.DeleteFunc(found, func(i *Image) bool { return !isIDPrefix(digits) || !strings.HasPrefix(i.ID.Encoded(), digits) })
+	switch len(found) {
 	case 0:
-		if err != nil {
-			return nil, err
-		}
-		return nil, &NotFoundError{ref}
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, cmp.Or(name, "sha256:"+digits))
 	case 1:
-		return images[0], nil
+		return found[0], nil
 	}
-	var candidates strings.Builder
-	for _, i := range images {
-		fmt.Fprintf(&candidates, "\n  %s %s", shortID(i.ID), strings.Join(i.Names, " "))
-	}
-	return nil, fmt.Errorf("image ID %q is ambiguous, it may be one of:%s", ref, candidates.String())
+	return nil, fmt.Errorf("multiple IDs found with provided prefix: %s", digits)
 }
 
-func shortID(id digest.Digest) string { return id.Encoded()[:12] }
+// isIDPrefix reports whether ref can be the beginning of an image ID's digits.
+func isIDPrefix(ref string) bool {
+	return ref != "" && len(ref) <= 64 && strings.Trim(ref, "0123456789abcdef") == ""
+}
 
-// List returns all images that can be read, the newest first, and an error if
-// there are others.
-func (s *Store) List() ([]*Image, error) {
+// List returns all images, the newest first.
+func (s *Store) List() (images []*Image, err error) {
 	index, err := s.readIndex()
 	if err != nil {
 		return nil, err
 	}
-	return s.list(index)
-}
-
-func (s *Store) list(index *ocispec.Index) ([]*Image, error) {
-	byID := map[digest.Digest]*Image{}
-	seen := map[digest.Digest]bool{}
-	var images []*Image
-	var damaged error
 	for _, d := range index.Manifests {
-		if seen[d.Digest] {
-			continue
+		if nameOf(d) == "" {
+			i, err := s.open(index, d)
+			if err != nil {
+				return nil, err
+			}
+			images = append(images, i)
 		}
-		seen[d.Digest] = true
-		i, err := s.open(index, d)
-		if err != nil {
-			damaged = errors.Join(damaged, err)
-			continue
-		}
-		if same := byID[i.ID]; same != nil { // two manifests, one config: one image
-			same.Names = append(same.Names, i.Names...)
-			same.Digests = append(same.Digests, i.Digests...)
-			continue
-		}
-		byID[i.ID] = i
-		images = append(images, i)
 	}
 	slices.SortStableFunc(images, func(a, b *Image) int { return b.Created().Compare(a.Created()) })
-	return images, damaged
+	return images, nil
 }
 
-// open reads the image that a descriptor of the index means.
-func (s *Store) open(index *ocispec.Index, d ocispec.Descriptor) (*Image, error) {
-	i := &Image{Descriptor: withoutName(d)}
-	for n := range index.Manifests {
-		if other := &index.Manifests[n]; other.Digest == d.Digest {
-			i.addName(nameOf(other))
-		}
-	}
-	slices.Sort(i.Names)
-	manifest := d
-	for isIndex(manifest) {
-		var list ocispec.Index
-		if _, err := s.readBlob(manifest.Digest, &list); err != nil {
-			return nil, err
-		}
-		chosen, err := choosePlatform(list.Manifests)
-		if err != nil {
-			return nil, fmt.Errorf("image %s: %w", d.Digest, err)
-		}
-		manifest = chosen
-	}
-	if _, err := s.readBlob(manifest.Digest, &i.Manifest); err != nil {
+// open reads the image that a descriptor means, with its names in the index.
+func (s *Store) open(index *ocispec.Index, d ocispec.Descriptor) (i *Image, err error) {
+	d.Annotations = nil
+	i = &Image{Descriptor: d}
+	if err := s.readBlob(d.Digest, &i.Manifest); err != nil {
 		return nil, err
 	}
 	i.ID = i.Manifest.Config.Digest
-	var err error
-	i.RawConfig, err = s.readBlob(i.ID, &i.Config)
-	if err != nil {
+	if err := s.readBlob(i.ID, &i.Config); err != nil {
 		return nil, err
 	}
-	return i, checkLayers(i.Layers(), len(i.Manifest.Layers))
-}
-
-func (i *Image) addName(full string) {
-	switch {
-	case full == "":
-	case isDigestName(full):
-		i.Digests = append(i.Digests, Familiar(full))
-	default:
-		i.Names = append(i.Names, Familiar(full))
+	if layers := len(i.Manifest.Layers); len(i.Layers()) != layers {
+		return nil, fmt.Errorf("invalid manifest, layers length mismatch: expected %d, got %d", len(i.Layers()), layers)
 	}
-}
-
-// checkLayers makes sure that a config's diff IDs fit the layers of its manifest
-// and can be used as names of files.
-func checkLayers(ids []digest.Digest, layers int) error {
-	if len(ids) != layers {
-		return fmt.Errorf("invalid manifest, layers length mismatch: expected %d, got %d", layers, len(ids))
-	}
-	for _, id := range ids {
-		if err := id.Validate(); err != nil || id.Algorithm() != digest.SHA256 {
-			return fmt.Errorf("invalid diff ID %q", id)
+	for _, d := range slices.Concat(i.Layers(), i.blobs()) { // they become names of files
+		if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
+			return nil, fmt.Errorf("image %s: invalid digest %q", i.ID, d)
 		}
 	}
-	return nil
-}
-
-const mediaTypeDockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
-
-var errPlatform = errors.New("no image for")
-
-func isIndex(d ocispec.Descriptor) bool {
-	return d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == mediaTypeDockerList
-}
-
-// choosePlatform picks this machine's image out of an index. A descriptor that
-// names no platform fits any.
-func choosePlatform(manifests []ocispec.Descriptor) (ocispec.Descriptor, error) {
-	for _, d := range manifests {
-		if p := d.Platform; p != nil && p.OS == "linux" && p.Architecture == runtime.GOARCH {
-			return d, nil
+	for _, other := range index.Manifests {
+		if name := nameOf(other); name != "" && other.Digest == d.Digest {
+			i.Names = append(i.Names, name)
 		}
 	}
-	for _, d := range manifests {
-		if d.Platform == nil {
-			return d, nil
+	slices.Sort(i.Names)
+	return i, nil
+}
+
+// LayerDirs returns the image's unpacked layers as overlayfs wants its lower
+// directories: the top layer first. A layer that was lost is unpacked again
+// from its blob. An image without layers gives none.
+func (s *Store) LayerDirs(i *Image) (dirs []string, err error) {
+	for n, diffID := range slices.Backward(i.Layers()) {
+		err := s.findLayer(diffID)
+		if errors.Is(err, os.ErrNotExist) {
+			err = s.adding(func() error { return s.unpackBlob(context.Background(), i, n, nil) })
 		}
+		if err != nil {
+			return nil, err
+		}
+		dirs = append(dirs, filepath.Join(s.layer(diffID), "fs"))
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("%w linux/%s", errPlatform, runtime.GOARCH)
+	return dirs, nil
 }
 
 // Size is the size of the image's unpacked layers in bytes, as Docker shows it.
@@ -254,12 +158,70 @@ func choosePlatform(manifests []ocispec.Descriptor) (ocispec.Descriptor, error) 
 func (s *Store) Size(i *Image) int64 {
 	sum := int64(0)
 	for _, diffID := range i.Layers() {
-		data, err := os.ReadFile(s.layer(diffID) + "/size")
-		if err != nil {
-			continue
-		}
-		n, _ := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
-		sum += n
+		size := int64(0)
+		data, _ := os.ReadFile(filepath.Join(s.layer(diffID), "size"))
+		fmt.Sscan(string(data), &size)
+		sum += size
 	}
 	return sum
+}
+
+// nameOf is the name of a descriptor, empty if it has none. It stands where
+// skopeo and umoci look for it (oci:ROOT/image:busybox:latest).
+func nameOf(d ocispec.Descriptor) string { return d.Annotations[ocispec.AnnotationRefName] }
+
+// setName makes a name mean the image d, whatever it meant before.
+func setName(index *ocispec.Index, d ocispec.Descriptor, name string) {
+	clearName(index, name)
+	d.Annotations = map[string]string{ocispec.AnnotationRefName: name}
+	index.Manifests = append(index.Manifests, d)
+}
+
+func clearName(index *ocispec.Index, name string) {
+	index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool { return nameOf(d) == name })
+}
+
+// The grammar of full names (distribution/reference, reference.go).
+const (
+	hostPart  = `[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?`
+	host      = `(?:` + hostPart + `(?:\.` + hostPart + `)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`
+	component = `[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*`
+	grammar   = `^((?:` + host + `/)?` + component + `(?:/` + component + `)*)(:\w[\w.-]{0,127})?(@sha256:[a-f0-9]{64})?$`
+)
+
+// normalize gives the short form that Docker shows of an image name, with its
+// tag or digest: busybox, docker.io/busybox:latest and library/busybox are all
+// busybox:latest. A name with a digest loses its tag.
+func normalize(name string) (string, error) {
+	domain, path, ok := strings.Cut(name, "/")
+	if !ok || domain != "localhost" && !strings.ContainsAny(domain, ".:") && strings.ToLower(domain) == domain {
+		domain, path = "docker.io", name
+	}
+	if domain == "index.docker.io" {
+		domain = "docker.io"
+	}
+	if domain == "docker.io" && !strings.Contains(path, "/") {
+		path = "library/" + path
+	}
+	if repository, _, _ := strings.Cut(path, ":"); strings.ToLower(repository) != repository {
+		return "", fmt.Errorf("invalid reference format: repository name (%s) must be lowercase", repository)
+	}
+	parts := regexp.MustCompile(grammar).FindStringSubmatch(domain + "/" + path)
+	if parts == nil || len(name) == 64 && isIDPrefix(name) { // the digits of an ID are no name
+		return "", errors.New("invalid reference format")
+	}
+	short := strings.TrimPrefix(parts[1], "docker.io/")
+	if official, ok := strings.CutPrefix(short, "library/"); ok && !strings.Contains(official, "/") {
+		short = official
+	}
+	return short + cmp.Or(parts[3], parts[2], ":latest"), nil
+}
+
+// tagName is normalize of a name that an image is to be given.
+func tagName(name string) (string, error) {
+	short, err := normalize(name)
+	if strings.Contains(short, "@") {
+		err = errors.New("refusing to create a tag with a digest reference")
+	}
+	return short, err
 }

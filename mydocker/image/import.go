@@ -1,23 +1,26 @@
 package image
 
 import (
-	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/distribution/reference"
-	"github.com/klauspost/compress/gzip"
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	"github.com/moby/moby/api/types/network"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"minidocker/mydocker/image/layer"
 )
 
 // ImportOptions are the options of Import. All may be empty.
@@ -28,166 +31,233 @@ type ImportOptions struct {
 }
 
 // Import makes an image of a root file system's tar archive, which may be
-// compressed with gzip, zstd, xz or bzip2.
-func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) (*Image, error) {
-	config, names, err := importConfig(o)
-	if err != nil {
-		return nil, err
-	}
-	stage, err := s.newStage()
-	if err != nil {
-		return nil, err
-	}
-	defer stage.close()
-	blob, diffID, err := stage.importLayer(contextReader{ctx, r})
-	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	config.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{diffID}}
-	add, err := stage.addImage(config, []ocispec.Descriptor{blob})
-	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	add.names = names
-	if err := stage.commit([]addition{add}); err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	return s.Resolve(add.config.String())
-}
-
-func importConfig(o ImportOptions) (config dockerspec.DockerOCIImage, names []reference.Named, err error) {
+// compressed with gzip, zstd, xz or bzip2. The archive is kept as it came.
+func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) (i *Image, err error) {
+	var names []string
 	if o.Ref != "" {
-		name, err := Normalize(o.Ref)
-		if err != nil {
-			return config, nil, err
+		names = append(names, o.Ref)
+		if _, err := tagName(o.Ref); err != nil {
+			return nil, err
 		}
-		if isDigestName(name.String()) {
-			return config, nil, fmt.Errorf("invalid reference format: cannot import to a digest: %s", o.Ref)
-		}
-		names = append(names, name)
-	}
-	if o.Message == "" {
-		o.Message = "Imported from -"
 	}
 	now := time.Now().UTC()
-	config.Created = &now
-	config.Platform = ocispec.Platform{Architecture: runtime.GOARCH, OS: "linux"}
-	config.History = []ocispec.History{{Created: &now, Comment: o.Message}}
-	return config, names, Change(&config.Config, o.Changes)
-}
-
-// importLayer unpacks an archive and keeps it as a blob, in one pass: as it
-// came if it is compressed in a way that OCI layers may be, else compressed by gzip.
-func (g *stage) importLayer(r io.Reader) (ocispec.Descriptor, digest.Digest, error) {
-	w, err := g.create()
-	if err != nil {
-		return ocispec.Descriptor{}, "", err
+	config := dockerspec.DockerOCIImage{Image: ocispec.Image{
+		Created:  &now,
+		Platform: ocispec.Platform{Architecture: runtime.GOARCH, OS: "linux"},
+		History:  []ocispec.History{{Created: &now, Comment: cmp.Or(o.Message, "Imported from -")}},
+	}}
+	if err := Change(&config.Config, o.Changes); err != nil {
+		return nil, err
 	}
-	defer w.file.Close()
-	source := bufio.NewReaderSize(r, 1<<20)
-	how := layer.Sniff(source)
-
-	var stats layer.Stats
-	if how == layer.Gzip || how == layer.Zstd {
-		copied := io.TeeReader(source, w)
-		if stats, err = g.unpack(copied); err == nil {
-			_, err = io.Copy(io.Discard, copied)
+	err = s.adding(func() error {
+		var diffID digest.Digest
+		blob, err := s.writeBlob(&meter{ctx: ctx, r: r}, func(r io.Reader) (err error) {
+			diffID, err = s.unpack(r, "")
+			return err
+		})
+		if err != nil {
+			return err
 		}
-	} else {
-		how = layer.Gzip
-		stats, err = g.unpackCompressing(source, w)
-	}
-	if err == nil && !stats.Complete {
-		err = fmt.Errorf("the archive has no end: %w", io.ErrUnexpectedEOF)
-	}
-	if err != nil {
-		return ocispec.Descriptor{}, "", err
-	}
-	blob, err := w.finish()
-	if err != nil {
-		return ocispec.Descriptor{}, "", err
-	}
-	g.addBlob(blob)
-	return ocispec.Descriptor{MediaType: layerMediaType(how), Digest: blob.digest, Size: blob.size}, stats.DiffID, nil
+		config.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{diffID}}
+		configBlob, err := s.writeJSON(config)
+		if err != nil {
+			return err
+		}
+		if i, err = s.newImage(configBlob, []ocispec.Descriptor{blob}, names); err != nil {
+			return err
+		}
+		return s.commit(i)
+	})
+	return i, err
 }
 
-func (g *stage) unpackCompressing(source io.Reader, w io.Writer) (layer.Stats, error) {
-	plain, _, err := layer.Decompress(source)
+func (s *Store) writeJSON(v any) (d ocispec.Descriptor, err error) {
+	data, err := json.Marshal(v)
 	if err != nil {
-		return layer.Stats{}, err
+		return d, err
 	}
-	defer plain.Close()
-	buffered := bufio.NewWriterSize(w, 1<<20)
-	compressor, err := gzip.NewWriterLevel(buffered, gzip.BestSpeed)
-	if err != nil {
-		return layer.Stats{}, err
-	}
-	stats, err := g.unpackPlain(io.TeeReader(plain, compressor))
-	if err != nil {
-		return layer.Stats{}, err
-	}
-	if err := compressor.Close(); err != nil {
-		return layer.Stats{}, err
-	}
-	return stats, buffered.Flush()
+	return s.writeBlob(bytes.NewReader(data), nil)
 }
 
-func layerMediaType(how layer.Compression) string {
-	if how == layer.None {
-		return ocispec.MediaTypeImageLayer
-	}
-	return ocispec.MediaTypeImageLayer + "+" + string(how)
-}
-
-// addImage stages config and manifest of an image whose layers are staged.
-func (g *stage) addImage(config any, layers []ocispec.Descriptor) (addition, error) {
-	data, err := json.Marshal(config)
-	if err != nil {
-		return addition{}, err
-	}
-	return g.addImageBytes(data, layers)
-}
-
-func (g *stage) addImageBytes(config []byte, layers []ocispec.Descriptor) (addition, error) {
-	configBlob, err := g.write(bytes.NewReader(config))
-	if err != nil {
-		return addition{}, err
-	}
-	data, err := json.Marshal(ocispec.Manifest{
+// newImage makes an image of blobs. It is not in the index yet.
+func (s *Store) newImage(config ocispec.Descriptor, layers []ocispec.Descriptor, names []string) (*Image, error) {
+	config.MediaType = ocispec.MediaTypeImageConfig
+	manifest, err := s.writeJSON(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageManifest,
-		Config:    ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: configBlob.digest, Size: configBlob.size},
+		Config:    config,
 		Layers:    layers,
 	})
 	if err != nil {
-		return addition{}, err
+		return nil, err
 	}
-	manifest, err := g.write(bytes.NewReader(data))
+	manifest.MediaType = ocispec.MediaTypeImageManifest
+	i, err := s.open(&ocispec.Index{}, manifest)
 	if err != nil {
-		return addition{}, err
+		return nil, err
 	}
-	g.addBlob(configBlob)
-	g.addBlob(manifest)
-	add := addition{
-		manifest: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: manifest.digest, Size: manifest.size},
-		config:   configBlob.digest,
-		blobs:    []digest.Digest{manifest.digest, configBlob.digest},
+	if i.Config.OS != "" && i.Config.OS != "linux" {
+		return nil, fmt.Errorf("cannot load %s image on linux", i.Config.OS)
 	}
-	for _, l := range layers {
-		add.blobs = append(add.blobs, l.Digest)
+	for _, name := range names {
+		if name, err = tagName(name); err != nil {
+			return nil, err
+		}
+		i.Names = append(i.Names, name)
 	}
-	return add, nil
+	return i, nil
 }
 
-// contextReader ends with the context.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
+// commit makes images part of the index, after everything reached the device. It
+// replaces another manifest (layers compressed differently) of the same image ID.
+func (s *Store) commit(images ...*Image) error {
+	if err := s.sync(); err != nil {
+		return err
+	}
+	return s.update(func(index *ocispec.Index) error {
+		for _, i := range images {
+			known := false
+			for n, d := range index.Manifests {
+				if old, err := s.open(index, d); err == nil && old.ID == i.ID {
+					index.Manifests[n] = i.Descriptor
+					index.Manifests[n].Annotations = d.Annotations
+					known = known || nameOf(d) == ""
+				}
+			}
+			if !known {
+				index.Manifests = append(index.Manifests, i.Descriptor)
+			}
+			for _, name := range i.Names {
+				setName(index, i.Descriptor, name)
+			}
+		}
+		return nil
+	})
 }
 
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+// Change applies those Dockerfile instructions to a config that docker import
+// --change and docker commit --change take.
+func Change(config *dockerspec.DockerOCIImageConfig, lines []string) error {
+	if len(lines) == 0 {
+		return nil
 	}
-	return c.r.Read(p)
+	file, err := parser.Parse(strings.NewReader(strings.Join(lines, "\n")))
+	if err != nil {
+		return err
+	}
+	config.Env = slices.Clone(config.Env) // the caller may share it
+	c := changer{config, shell.NewLex(file.EscapeToken), false}
+	for _, node := range file.AST.Children {
+		command, err := instructions.ParseCommand(node)
+		if err != nil {
+			return err
+		}
+		if err := c.apply(command); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type changer struct {
+	*dockerspec.DockerOCIImageConfig
+	lex    *shell.Lex
+	cmdSet bool // CMD was among the instructions, so ENTRYPOINT leaves it
+}
+
+func (c *changer) apply(command instructions.Command) error {
+	if words, ok := command.(instructions.SupportsSingleWordExpansion); ok {
+		env := shell.EnvsFromSlice(c.Env) // a line sees the variables of the lines above it
+		err := words.Expand(func(word string) (string, error) {
+			word, _, err := c.lex.ProcessWord(word, env)
+			return word, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	switch command := command.(type) {
+	case *instructions.CmdCommand:
+		c.Cmd, c.cmdSet = c.line(command.ShellDependantCmdLine), true
+	case *instructions.EntrypointCommand:
+		c.Entrypoint = c.line(command.ShellDependantCmdLine)
+		if !c.cmdSet {
+			c.Cmd = nil
+		}
+	case *instructions.EnvCommand:
+		for _, pair := range command.Env {
+			c.setEnv(pair.Key, pair.Value)
+		}
+	case *instructions.LabelCommand:
+		for _, pair := range command.Labels {
+			put(&c.Labels, pair.Key, pair.Value)
+		}
+	case *instructions.ExposeCommand:
+		return c.expose(command.Ports)
+	case *instructions.VolumeCommand:
+		for _, volume := range command.Volumes {
+			put(&c.Volumes, volume, struct{}{})
+		}
+	case *instructions.WorkdirCommand:
+		if !path.IsAbs(command.Path) {
+			command.Path = path.Join("/", c.WorkingDir, command.Path)
+		}
+		c.WorkingDir = path.Clean(command.Path)
+	case *instructions.UserCommand:
+		c.User = command.User
+	case *instructions.StopSignalCommand:
+		c.StopSignal = command.Signal
+	case *instructions.HealthCheckCommand:
+		c.Healthcheck = command.Health
+	case *instructions.OnbuildCommand:
+		c.OnBuild = append(c.OnBuild, command.Expression)
+	default:
+		return fmt.Errorf("%s is not a valid change command", command.Name())
+	}
+	return nil
+}
+
+// line is a JSON list as it stands, or any other text for the shell.
+func (c *changer) line(command instructions.ShellDependantCmdLine) []string {
+	if !command.PrependShell {
+		return command.CmdLine
+	}
+	if len(c.Shell) > 0 {
+		return slices.Concat(c.Shell, command.CmdLine)
+	}
+	return slices.Concat([]string{"/bin/sh", "-c"}, command.CmdLine)
+}
+
+func (c *changer) setEnv(key, value string) {
+	at := slices.IndexFunc(c.Env, func(pair string) bool { return strings.HasPrefix(pair, key+"=") })
+	if at < 0 {
+		c.Env = append(c.Env, key+"="+value)
+	} else {
+		c.Env[at] = key + "=" + value
+	}
+}
+
+func (c *changer) expose(ports []string) error {
+	words, err := c.lex.ProcessWords(strings.Join(ports, " "), shell.EnvsFromSlice(c.Env))
+	if err != nil {
+		return err
+	}
+	for _, word := range words {
+		ports, err := network.ParsePortRange(word)
+		if err != nil || !slices.Contains([]network.IPProtocol{network.TCP, network.UDP, network.SCTP}, ports.Proto()) {
+			return fmt.Errorf("invalid containerPort: %s", word)
+		}
+		for port := range ports.All() {
+			put(&c.ExposedPorts, port.String(), struct{}{})
+		}
+	}
+	return nil
+}
+
+// put sets a key of a map that may not exist yet.
+func put[V any](m *map[string]V, key string, value V) {
+	if *m == nil {
+		*m = map[string]V{}
+	}
+	(*m)[key] = value
 }

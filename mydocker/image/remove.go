@@ -3,23 +3,19 @@ package image
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
 	api "github.com/moby/moby/api/types/image"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"minidocker/mydocker/disk"
+	"minidocker/mydocker/trace"
 )
-
-// ErrConflict reports that an image is in use, or has several names.
-var ErrConflict = errors.New("conflict")
-
-// ConflictError is ErrConflict in Docker's words.
-type ConflictError struct{ Message string }
-
-func (e *ConflictError) Error() string        { return "conflict: " + e.Message }
-func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
 // RemoveOptions are the options of Remove.
 type RemoveOptions struct {
@@ -30,220 +26,222 @@ type RemoveOptions struct {
 	InUse func(imageID string) (containerID string, running bool)
 }
 
-// Tag gives the image that ref means one more name. If another image had the
-// name it loses it.
+// Tag gives the image that ref means one more name, which another may lose by it.
 func (s *Store) Tag(ref, name string) error {
-	named, err := Normalize(name)
+	name, err := tagName(name)
 	if err != nil {
 		return err
 	}
-	if isDigestName(named.String()) {
-		return errors.New("refusing to create a tag with a digest reference")
-	}
 	return s.update(func(index *ocispec.Index) error {
-		i, err := s.resolve(index, ref)
-		if err != nil {
-			return err
+		i, err := s.Resolve(ref)
+		if err == nil {
+			setName(index, i.Descriptor, name)
 		}
-		setName(index, i.Descriptor, named)
-		return nil
+		return err
 	})
 }
 
-// Remove takes a name away, or all names if ref is an ID, and if none is left
-// deletes the image with every blob and layer that no other needs. It answers
-// what it did in the order in which it did it. An image that a container uses
-// keeps its layers even when forced: it stays without a name.
+// Remove takes a name away, or all if ref is an ID, and with the last the image,
+// with every blob and layer that no other needs. It answers what it did, in order.
+// An image that a container uses stays even when forced, without a name.
 func (s *Store) Remove(ref string, o RemoveOptions) (done []api.DeleteResponse, err error) {
-	if o.InUse == nil {
-		o.InUse = func(string) (string, bool) { return "", false }
+	err = s.update(func(index *ocispec.Index) error {
+		i, err := s.Resolve(ref)
+		if err != nil {
+			return err
+		}
+		container, running := "", false
+		if o.InUse != nil {
+			container, running = o.InUse(i.ID.String())
+		}
+		names := i.Names
+		byID := strings.HasPrefix(i.ID.String(), ref) || strings.HasPrefix(i.ID.Encoded(), ref)
+		if err := i.removable(ref, byID, o.Force, container[:min(12, len(container))], running); err != nil {
+			return err
+		}
+		if !byID {
+			name, _ := normalize(ref) // it was resolved
+			names = []string{name}
+		}
+		for _, name := range names {
+			clearName(index, name)
+			done = append(done, api.DeleteResponse{Untagged: name})
+		}
+		if len(names) == len(i.Names) && container == "" {
+			done = append(done, s.drop(index, i)...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return done, s.sweep()
+}
+
+// removable says why names must not be taken from an image.
+func (i *Image) removable(ref string, byID, force bool, container string, running bool) error {
+	reason := ""
+	switch {
+	case force && !(running && byID):
+	case !byID && container != "" && len(i.Names) == 1:
+		return fmt.Errorf("%w: unable to remove repository reference %q (must force) - container %s is using its referenced image %s",
+			ErrConflict, ref, container, i.ID.Encoded()[:12])
+	case !byID:
+	case running:
+		reason = "(cannot be forced) - image is being used by running container " + container
+	case len(i.Names) > 1:
+		reason = "(must be forced) - image is referenced in multiple repositories"
+	case container != "":
+		reason = "(must be forced) - image is being used by stopped container " + container
+	}
+	if reason == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: unable to delete %s %s", ErrConflict, i.ID.Encoded()[:12], reason)
+}
+
+// drop takes an image out of the index. It tells its ID and the chain IDs, under
+// which Docker knows layers, that no other image has, the top layer first.
+func (s *Store) drop(index *ocispec.Index, i *Image) (done []api.DeleteResponse) {
+	index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == i.Descriptor.Digest })
+	done = append(done, api.DeleteResponse{Deleted: i.ID.String()})
+	var shared []digest.Digest
+	all, _ := s.List()
+	for _, other := range all {
+		if other.ID != i.ID {
+			shared = append(shared, identity.ChainIDs(slices.Clone(other.Layers()))...)
+		}
+	}
+	for _, chainID := range slices.Backward(identity.ChainIDs(slices.Clone(i.Layers()))) {
+		if !slices.Contains(shared, chainID) {
+			done = append(done, api.DeleteResponse{Deleted: chainID.String()})
+		}
+	}
+	return done
+}
+
+// Problem is something that should not be in the store, or not as it is.
+type Problem struct {
+	Kind     string // "staging", "blob", "layer", "image"
+	Object   string // a path, or the digest of an image's manifest
+	Reason   string
+	Repaired bool
+}
+
+// Check looks for what a crash left in the store and for what is missing in it,
+// deep also for blobs that do not match their digest. repair unpacks lost layers
+// again and forgets images without manifest or config; to repair another blob,
+// load its image again.
+func (s *Store) Check(repair, deep bool) ([]Problem, error) {
+	keep := func(Problem) error { return nil }
+	problems, err := s.audit(deep, keep)
+	if err != nil || !repair {
+		return problems, err
+	}
+	err = s.update(func(index *ocispec.Index) error {
+		index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool {
+			_, err := s.open(&ocispec.Index{}, d)
+			return errors.Is(err, os.ErrNotExist)
+		})
+		return nil
+	})
+	images, _ := s.List()
+	for _, i := range images {
+		s.LayerDirs(i) // unpacks what is lost; what cannot be unpacked stays a problem
+	}
+	err = errors.Join(err, s.sweep())
+	left, lerr := s.audit(deep, keep)
+	for n, p := range problems {
+		problems[n].Repaired = !slices.ContainsFunc(left, func(other Problem) bool { return other.Object == p.Object })
+	}
+	return problems, errors.Join(err, lerr)
+}
+
+// sweep removes everything that no image refers to.
+func (s *Store) sweep() error {
+	_, err := s.audit(false, func(p Problem) error {
+		trace.Step("unlink", "%s", p.Object)
+		os.Remove(filepath.Join(p.Object, "diffid")) // first: a layer half removed counts as missing
+		return disk.RemoveAll(p.Object)
+	})
+	return err
+}
+
+// audit compares the store with its index, under the lock. It calls unused for
+// what could be removed.
+func (s *Store) audit(deep bool, unused func(Problem) error) (problems []Problem, err error) {
 	err = s.locked(func() error {
 		index, err := s.readIndex()
 		if err != nil {
 			return err
 		}
-		i, err := s.resolve(index, ref)
-		if err != nil {
-			return err
+		needed, whole := map[string]bool{}, true
+		need := func(kind, path string, err error) {
+			if err != nil && !needed[path] {
+				problems = append(problems, Problem{Kind: kind, Object: path, Reason: err.Error()})
+			}
+			needed[path] = true
 		}
-		r := removal{s, index, o, i, nil}
-		if isIDOf(i.ID, ref) {
-			err = r.byID()
-		} else {
-			err = r.byName(ref)
+		for _, d := range index.Manifests {
+			i, err := s.open(index, d)
+			need("image", d.Digest.String(), err)
+			if err != nil {
+				whole = false
+				continue
+			}
+			for _, d := range i.blobs() {
+				need("blob", s.blob(d), s.verify(d, deep))
+			}
+			for _, diffID := range i.Layers() {
+				need("layer", s.layer(diffID), s.findLayer(diffID))
+			}
 		}
-		if err != nil {
-			return err
-		}
-		done = r.done
-		return s.writeAndCollect(index)
+		return s.eachUnused(needed, whole, func(p Problem) error {
+			problems = append(problems, p)
+			return unused(p)
+		})
 	})
-	return done, err
+	return problems, err
 }
 
-func (s *Store) writeAndCollect(index *ocispec.Index) error {
-	if err := s.writeIndex(index); err != nil {
-		return err
+// eachUnused calls do for what is not needed. While somebody is adding that is
+// nothing; and no blob or layer if what is needed is not wholly known.
+func (s *Store) eachUnused(needed map[string]bool, whole bool, do func(Problem) error) error {
+	adding, err := disk.TryAcquire(s.addingLock(), disk.Exclusive)
+	if errors.Is(err, disk.ErrLocked) {
+		return nil
 	}
-	return s.collect(index)
-}
-
-// isIDOf tells a reference by ID from one by a name.
-func isIDOf(id digest.Digest, ref string) bool {
-	return strings.HasPrefix(id.String(), ref) || strings.HasPrefix(id.Encoded(), ref)
-}
-
-// removal is one image being removed from an index in memory.
-type removal struct {
-	store *Store
-	index *ocispec.Index
-	RemoveOptions
-	image *Image
-	done  []api.DeleteResponse
-}
-
-func (r *removal) byName(ref string) error {
-	container, running := r.InUse(r.image.ID.String())
-	if !r.Force && container != "" && r.singleReference() {
-		return &ConflictError{fmt.Sprintf("unable to remove repository reference %q (must force) - container %s is using its referenced image %s",
-			ref, shortContainer(container), shortID(r.image.ID))}
-	}
-	at, err := findName(r.index, ref)
 	if err != nil {
 		return err
 	}
-	full := nameOf(&r.index.Manifests[at])
-	r.untag(full)
-	r.dropDigests(full)
-	if len(r.image.Names)+len(r.image.Digests) > 0 || running {
-		return nil
-	}
-	return r.delete()
-}
-
-// dropDigests forgets name@digest references of a repository whose last tag is gone.
-func (r *removal) dropDigests(full string) {
-	if isDigestName(full) {
-		return
-	}
-	repository := repositoryOf(full)
-	sameRepository := func(name string) bool { return repositoryOf(name) == repository }
-	if slices.ContainsFunc(r.image.Names, sameRepository) {
-		return
-	}
-	for _, name := range slices.Clone(r.image.Digests) {
-		if sameRepository(name) {
-			r.untag(name)
+	defer adding.Release()
+	for dir, kind := range map[string]string{s.layout(): "", s.blobs(): "blob", s.layers(): "layer"} {
+		entries, rerr := os.ReadDir(dir)
+		err = errors.Join(err, rerr)
+		for _, e := range entries {
+			p := Problem{Kind: kind, Object: filepath.Join(dir, e.Name()), Reason: "no image refers to it"}
+			if strings.HasPrefix(e.Name(), "new-") || strings.HasPrefix(e.Name(), ".tmp-") {
+				p.Kind = "staging"
+			}
+			if p.Kind == "staging" || kind != "" && whole && !needed[p.Object] {
+				err = errors.Join(err, do(p))
+			}
 		}
 	}
+	return err
 }
 
-func (r *removal) byID() error {
-	container, running := r.InUse(r.image.ID.String())
-	conflict := func(force, format string, args ...any) error {
-		return &ConflictError{fmt.Sprintf("unable to delete %s (%s) - %s", shortID(r.image.ID), force, fmt.Sprintf(format, args...))}
+// verify tells what is wrong with a blob. Not deep: whether it exists.
+func (s *Store) verify(d digest.Digest, deep bool) error {
+	file, err := os.Open(s.blob(d))
+	if err != nil {
+		return err
 	}
-	switch {
-	case running:
-		return conflict("cannot be forced", "image is being used by running container %s", shortContainer(container))
-	case r.Force:
-	case !r.singleReference():
-		return conflict("must be forced", "image is referenced in multiple repositories")
-	case container != "":
-		return conflict("must be forced", "image is being used by stopped container %s", shortContainer(container))
-	}
-	for _, name := range slices.Concat(r.image.Names, r.image.Digests) {
-		r.untag(name)
-	}
-	return r.delete()
-}
-
-// singleReference reports whether the image has at most one tag, and digests
-// only of that tag's repository.
-func (r *removal) singleReference() bool {
-	if len(r.image.Names)+len(r.image.Digests) <= 1 {
-		return true
-	}
-	if len(r.image.Names) > 1 {
-		return false
-	}
-	first := repositoryOf(slices.Concat(r.image.Names, r.image.Digests)[0])
-	return !slices.ContainsFunc(r.image.Digests, func(name string) bool { return repositoryOf(name) != first })
-}
-
-func (r *removal) untag(name string) {
-	familiar := Familiar(name)
-	if named, err := Normalize(name); err != nil || !clearName(r.index, named.String()) {
-		return
-	}
-	same := func(other string) bool { return other == familiar }
-	r.image.Names = slices.DeleteFunc(r.image.Names, same)
-	r.image.Digests = slices.DeleteFunc(r.image.Digests, same)
-	r.done = append(r.done, api.DeleteResponse{Untagged: familiar})
-}
-
-// delete takes the image, which has no name any more, out of the index.
-func (r *removal) delete() error {
-	if container, _ := r.InUse(r.image.ID.String()); container != "" {
-		return nil
-	}
-	layers := r.store.drop(r.index, r.image)
-	r.done = append(r.done, api.DeleteResponse{Deleted: r.image.ID.String()})
-	for _, chainID := range layers {
-		r.done = append(r.done, api.DeleteResponse{Deleted: chainID.String()})
+	defer file.Close()
+	if deep {
+		if found, err := digest.SHA256.FromReader(file); err != nil || found != d {
+			return errors.Join(err, fmt.Errorf("damaged: its digest is %s", found))
+		}
 	}
 	return nil
 }
-
-// drop takes all descriptors of an image out of the index. It returns the chain
-// IDs that no other image has, the top layer first.
-func (s *Store) drop(index *ocispec.Index, i *Image) []digest.Digest {
-	index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool {
-		same, err := s.open(index, d)
-		return err == nil && same.ID == i.ID
-	})
-	others, _ := s.list(index)
-	chain := chainIDs(i.Layers())
-	for _, other := range others {
-		shared := chainIDs(other.Layers())
-		chain = slices.DeleteFunc(chain, func(id digest.Digest) bool { return slices.Contains(shared, id) })
-	}
-	slices.Reverse(chain)
-	return chain
-}
-
-// Prune removes every image for whose ID keep returns false, with all its names.
-func (s *Store) Prune(keep func(imageID string) bool) (done []api.DeleteResponse, err error) {
-	err = s.locked(func() error {
-		index, err := s.readIndex()
-		if err != nil {
-			return err
-		}
-		images, _ := s.list(index)
-		for _, i := range images {
-			if keep(i.ID.String()) {
-				continue
-			}
-			r := removal{store: s, index: index, image: i}
-			r.InUse = func(string) (string, bool) { return "", false }
-			r.Force = true
-			if err := r.byID(); err != nil {
-				return err
-			}
-			done = append(done, r.done...)
-		}
-		return s.writeAndCollect(index)
-	})
-	return done, err
-}
-
-func repositoryOf(name string) string {
-	named, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
-		return name
-	}
-	return named.Name()
-}
-
-func shortContainer(id string) string { return id[:min(12, len(id))] }

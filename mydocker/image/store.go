@@ -3,32 +3,33 @@
 //
 // On the host it owns
 //
-//	ROOT/image/          OCI image layout: oci-layout, index.json, blobs/sha256/*; index.lock
+//	ROOT/image/          OCI image layout: oci-layout, index.json, blobs/sha256/*; two locks
 //	ROOT/layers/XXXX/    an unpacked layer: diffid, size, and fs/, a lower directory for overlayfs;
 //	                     XXXX is the first 24 digits of the diff ID
-//	ROOT/layers/new-*/   what a living process is about to add, held by a lock inside
+//	new-* in layers/ and blobs/sha256/, .tmp-* in image/: not yet complete
 //
-// An image is a descriptor in index.json; everything else is there because an
-// image refers to it. Blobs and layers are built in new-*, renamed in, and
-// index.json is replaced last, all under index.lock. So a crash leaves a new-*
-// without a holder, or blobs and layers that no image refers to: the next
-// addition sweeps the first, the next removal the second, Check finds both. A
-// layer that was lost is unpacked again from its blob when it is next used.
+// index.json has a descriptor of each image and one more for each of its names,
+// and is replaced last, under index.lock. Who adds holds adding.lock shared from
+// the first blob to the end. When nobody does, what no image refers to is garbage,
+// and each addition or removal ends with a sweep: so what a crash leaves goes with
+// the next change, or by Check.
 package image
 
 import (
-	"encoding/json"
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"minidocker/mydocker/disk"
+	"minidocker/mydocker/image/layer"
 	"minidocker/mydocker/trace"
 )
 
@@ -38,65 +39,48 @@ type Store struct{ root string }
 
 // Open returns the store below root, which is made if it is missing.
 func Open(root string) (*Store, error) {
-	root, err := filepath.Abs(root)
-	if err != nil {
-		return nil, fmt.Errorf("open image store: %w", err)
-	}
 	s := &Store{root}
-	if _, err := os.Stat(s.layoutFile()); err == nil {
+	layout := filepath.Join(s.layout(), ocispec.ImageLayoutFile)
+	if _, err := os.Stat(layout); err == nil {
 		return s, nil
 	}
-	for _, dir := range []string{filepath.Join(s.layout(), "blobs", "sha256"), s.layers()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("open image store: %w", err)
-		}
+	if err := errors.Join(os.MkdirAll(s.blobs(), 0o700), os.MkdirAll(s.layers(), 0o700)); err != nil {
+		return nil, err
 	}
 	spread(s.layers())
 	return s, s.locked(func() error {
-		if _, err := os.Stat(s.indexFile()); errors.Is(err, os.ErrNotExist) {
-			if err := s.writeIndex(&ocispec.Index{}); err != nil {
-				return err
-			}
+		_, err := s.readIndex()
+		if errors.Is(err, os.ErrNotExist) {
+			err = s.writeIndex(&ocispec.Index{})
 		}
-		version := ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}
-		return disk.WriteJSON(s.layoutFile(), version, disk.Durable)
+		if err != nil {
+			return err
+		}
+		return disk.WriteJSON(layout, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}, disk.Durable)
 	})
 }
 
 // spread asks the file system to put directories made in dir far from each
-// other (ext4: chattr +T, ioctl_iflags(2); other file systems do not care). An
-// inode that was deleted within the last minutes ext4 does not use again, and
-// looks at every one of them before it takes the next (recently_deleted in
-// fs/ext4/ialloc.c): a layer unpacked where one was just removed takes up to
-// ten times as long. It is a matter of speed only, so errors do not count.
+// other (ext4: chattr +T, ioctl_iflags(2)). To take an inode ext4 looks at every
+// one that was removed within minutes (recently_deleted in fs/ext4/ialloc.c): a
+// layer unpacked where one just was takes up to ten times as long.
 func spread(dir string) {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(fd)
 	const topOfHierarchy = 0x20000 // FS_TOPDIR_FL
-	if flags, err := unix.IoctlGetInt(fd, unix.FS_IOC_GETFLAGS); err == nil {
-		unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, flags|topOfHierarchy)
+	if d, err := os.Open(dir); err == nil {
+		defer d.Close()
+		flags, _ := unix.IoctlGetInt(int(d.Fd()), unix.FS_IOC_GETFLAGS)
+		unix.IoctlSetPointerInt(int(d.Fd()), unix.FS_IOC_SETFLAGS, flags|topOfHierarchy)
 	}
 }
 
-func (s *Store) layout() string     { return filepath.Join(s.root, "image") }
-func (s *Store) layoutFile() string { return filepath.Join(s.layout(), ocispec.ImageLayoutFile) }
-func (s *Store) indexFile() string  { return filepath.Join(s.layout(), ocispec.ImageIndexFile) }
-func (s *Store) layers() string     { return filepath.Join(s.root, "layers") }
-func (s *Store) blobs() string      { return filepath.Join(s.layout(), ocispec.ImageBlobsDir, "sha256") }
-
+func (s *Store) layout() string              { return filepath.Join(s.root, "image") }
+func (s *Store) indexFile() string           { return filepath.Join(s.layout(), ocispec.ImageIndexFile) }
+func (s *Store) addingLock() string          { return filepath.Join(s.layout(), "adding.lock") }
+func (s *Store) layers() string              { return filepath.Join(s.root, "layers") }
+func (s *Store) blobs() string               { return filepath.Join(s.layout(), ocispec.ImageBlobsDir, "sha256") }
 func (s *Store) blob(d digest.Digest) string { return filepath.Join(s.blobs(), d.Encoded()) }
 
-// layer is the directory of an unpacked layer. Names are short because all of
-// an image's layers have to fit into one page of mount options on old kernels.
-func (s *Store) layer(diffID digest.Digest) string {
-	return filepath.Join(s.layers(), diffID.Encoded()[:24])
-}
-
-// locked runs do while nobody else changes the store. It is the innermost lock
-// of the engine: do takes no other.
+// locked runs do while nobody else changes the store: the engine's innermost lock.
 func (s *Store) locked(do func() error) error {
 	lock, err := disk.Acquire(filepath.Join(s.layout(), "index.lock"), disk.Exclusive)
 	if err != nil {
@@ -106,27 +90,30 @@ func (s *Store) locked(do func() error) error {
 	return do()
 }
 
+// adding runs do, which may write blobs and layers that no image refers to yet,
+// and sweeps, whatever came of it. If that fails the next sweep tries again.
+func (s *Store) adding(do func() error) error {
+	lock, err := disk.Acquire(s.addingLock(), disk.Shared)
+	if err != nil {
+		return err
+	}
+	err = do()
+	lock.Release()
+	s.sweep()
+	return err
+}
+
 func (s *Store) readIndex() (*ocispec.Index, error) {
-	var index ocispec.Index
-	if err := disk.ReadJSON(s.indexFile(), &index); err != nil {
-		return nil, fmt.Errorf("image store: %w", err)
-	}
-	for _, d := range index.Manifests {
-		if err := d.Digest.Validate(); err != nil {
-			return nil, fmt.Errorf("read %s: damaged record: digest %q: %w", s.indexFile(), d.Digest, err)
-		}
-	}
-	return &index, nil
+	index := new(ocispec.Index)
+	return index, disk.ReadJSON(s.indexFile(), index)
 }
 
 // writeIndex replaces index.json: the moment at which images come and go.
 func (s *Store) writeIndex(index *ocispec.Index) error {
-	index.Versioned = specs.Versioned{SchemaVersion: 2}
+	index.SchemaVersion = 2
 	index.MediaType = ocispec.MediaTypeImageIndex
-	if index.Manifests == nil {
-		index.Manifests = []ocispec.Descriptor{} // the specification wants a list, not null
-	}
-	trace.Step("rename", "index.json, %d names", len(index.Manifests))
+	index.Manifests = append([]ocispec.Descriptor{}, index.Manifests...) // nil would become null
+	trace.Step("rename", "index.json, %d descriptors", len(index.Manifests))
 	return disk.WriteJSON(s.indexFile(), index, disk.Durable)
 }
 
@@ -144,18 +131,128 @@ func (s *Store) update(change func(*ocispec.Index) error) error {
 	})
 }
 
-// readBlob decodes a JSON blob and returns its bytes. Its hash was verified when
-// it was stored.
-func (s *Store) readBlob(d digest.Digest, v any) ([]byte, error) {
+// readBlob decodes a JSON blob. Its hash was verified when it was stored.
+func (s *Store) readBlob(d digest.Digest, v any) error {
 	if err := d.Validate(); err != nil { // a digest becomes a path
-		return nil, fmt.Errorf("blob %q: %w", d, err)
+		return fmt.Errorf("blob %q: %w", d, err)
 	}
-	data, err := os.ReadFile(s.blob(d))
+	if info, err := os.Stat(s.blob(d)); err == nil && info.Size() > 16<<20 {
+		return fmt.Errorf("blob %s of %d bytes is too large to be metadata", d, info.Size())
+	}
+	return disk.ReadJSON(s.blob(d), v)
+}
+
+// writeBlob stores a stream and passes it on to look (nil: to nobody), which may
+// leave off in the middle. The media type is that of a layer.
+func (s *Store) writeBlob(r io.Reader, look func(io.Reader) error) (d ocispec.Descriptor, err error) {
+	file, err := os.CreateTemp(s.blobs(), "new-*")
 	if err != nil {
-		return nil, fmt.Errorf("image store: %w", err)
+		return d, err
 	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return nil, fmt.Errorf("image store: blob %s: %w", d, err)
+	defer file.Close()
+	defer os.Remove(file.Name()) // unless it was renamed
+	sum := digest.SHA256.Digester()
+	source := bufio.NewReaderSize(r, 1<<20)
+	d.MediaType = ocispec.MediaTypeImageLayer
+	if compression := layer.Sniff(source); compression != "" {
+		d.MediaType += "+" + compression
 	}
-	return data, nil
+	copied := io.TeeReader(source, io.MultiWriter(file, sum.Hash()))
+	if look != nil {
+		err = look(copied)
+	}
+	if err == nil { // Discard alone would choose small buffers
+		_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, copied, make([]byte, 1<<20))
+	}
+	if err != nil {
+		return d, err
+	}
+	d.Digest = sum.Digest()
+	d.Size, _ = file.Seek(0, io.SeekCurrent) // cannot fail
+	return d, os.Rename(file.Name(), s.blob(d.Digest))
+}
+
+// layer is the directory of an unpacked layer. Names are short because all of
+// an image's layers have to fit into one page of mount options on old kernels.
+func (s *Store) layer(diffID digest.Digest) string {
+	return filepath.Join(s.layers(), diffID.Encoded()[:24])
+}
+
+// findLayer makes sure that a layer is unpacked; os.ErrNotExist: it is not. Its
+// directory is named by a part of the diff ID only, so another may be in its place.
+func (s *Store) findLayer(diffID digest.Digest) error {
+	data, err := os.ReadFile(filepath.Join(s.layer(diffID), "diffid"))
+	if found := strings.TrimSpace(string(data)); err == nil && found != diffID.String() {
+		err = fmt.Errorf("layer %s: %s holds layer %s", diffID, s.layer(diffID), found)
+	}
+	return err
+}
+
+// unpack makes a layer of a stream, compressed or not, which must have the diff
+// ID want ("": any, but it must be complete). If the layer is there already the
+// stream is only verified.
+func (s *Store) unpack(r io.Reader, want digest.Digest) (diffID digest.Digest, err error) {
+	plain, err := layer.Decompress(r)
+	if err != nil {
+		return "", err
+	}
+	var dir string // stays empty if the layer is there
+	var stats layer.Stats
+	if want != "" {
+		err = s.findLayer(want)
+	}
+	if want == "" || errors.Is(err, os.ErrNotExist) {
+		if dir, err = os.MkdirTemp(s.layers(), "new-*"); err == nil {
+			trace.Step("untar", "layer into %s", dir)
+			stats, err = layer.Apply(filepath.Join(dir, "fs"), plain)
+		}
+	} else if err == nil {
+		stats.DiffID, err = digest.SHA256.FromReader(plain)
+	}
+	switch {
+	case err != nil:
+	case want == "" && !stats.Complete:
+		err = fmt.Errorf("the archive has no end: %w", io.ErrUnexpectedEOF)
+	case want != "" && want != stats.DiffID:
+		err = fmt.Errorf("layer verification failed: content is %s", stats.DiffID)
+	case dir != "":
+		err = s.place(dir, stats)
+	}
+	if err != nil {
+		return "", fmt.Errorf("layer %s: %w", want, err)
+	}
+	return stats.DiffID, nil
+}
+
+// place syncs an unpacked layer and moves it to its place, unless another was faster.
+func (s *Store) place(dir string, l layer.Stats) error {
+	err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "diffid"), fmt.Appendln(nil, l.DiffID), 0o600),
+		os.WriteFile(filepath.Join(dir, "size"), fmt.Appendln(nil, l.Size), 0o600),
+		s.sync())
+	if err != nil {
+		return err
+	}
+	return s.locked(func() error {
+		if err := s.findLayer(l.DiffID); !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		place := s.layer(l.DiffID)
+		if err := disk.RemoveAll(place); err != nil { // half removed: it has no diffid
+			return err
+		}
+		trace.Step("rename", "%s to %s", dir, place)
+		return os.Rename(dir, place)
+	})
+}
+
+// sync is one call for the file system: one for each file would take minutes.
+func (s *Store) sync() error {
+	dir, err := os.Open(s.layers())
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	trace.Step("syncfs", "%s", s.layers())
+	return os.NewSyscallError("syncfs "+s.layers(), unix.Syncfs(int(dir.Fd())))
 }

@@ -40,6 +40,7 @@ import (
 const (
 	ListenerFD = 3 + iota
 	LockFD
+	ProgramFD // what it executes, see runtime.OpenSelf
 	TraceFD
 )
 

@@ -13,6 +13,7 @@ import (
 // becomeMonitor makes the process independent of whatever started it: a
 // container is the same from a login shell, a cron job and a systemd unit.
 func becomeMonitor() {
+	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	unix.Umask(0o022)
 	os.WriteFile("/proc/self/oom_score_adj", []byte("0"), 0)
 	// Docker's containers get what dockerd's unit has; without CAP_SYS_RESOURCE

@@ -110,7 +110,7 @@ func spawn(pidfd, pid int, child Child) (int, error) {
 	}
 	trace.Step("clone3", "a fork, that makes these calls:")
 	return fork(&attr, child.Hold, func(report int) ([]Call, int) {
-		moved := moveReport(child.Files, report)
+		moved := moveReport(child.Files, max(report, pidfd))
 		calls := []Call{
 			NewCall(fmt.Sprintf("dup3 %d %d", report, moved), unix.SYS_DUP3, report, moved, unix.O_CLOEXEC),
 			// Not dumpable: a process of the container must not ptrace this one while
@@ -127,9 +127,10 @@ func spawn(pidfd, pid int, child Child) (int, error) {
 	})
 }
 
-// moveReport gives a descriptor number above all that are to be moved.
-func moveReport(files []*os.File, report int) int {
-	moved := max(report, len(files)) + 1
+// moveReport gives a descriptor number above all that are to be moved, and above
+// one that is still needed.
+func moveReport(files []*os.File, needed int) int {
+	moved := max(needed, len(files)) + 1
 	for _, file := range files {
 		moved = max(moved, int(file.Fd())+1)
 	}

@@ -20,9 +20,9 @@ import (
 // Exec runs another process in the container of spec whose first process is first: born in its cgroup, in all its namespaces, under its seccomp profile. It
 // returns when the kernel has executed the command, or with why it could not.
 //
-// There is no init here, and so no program of the host in the container that
-// its processes could get at: what the process has to do is written down as
-// system calls, for the child of a fork to make.
+// There is no init here: what the process has to do is written down as system
+// calls, for the child of a fork to make. Until its execve it is a copy of this
+// process, whose program OpenSelf must have opened.
 func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
 	filter, flags, err := compile(spec.Linux.Seccomp)
 	if err != nil {

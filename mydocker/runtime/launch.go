@@ -57,7 +57,7 @@ func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
 	if l.null, err = os.OpenFile("/dev/null", os.O_RDWR, 0); err != nil {
 		return l, err
 	}
-	if l.program, err = openSelf(); err != nil {
+	if l.program, err = OpenSelf(); err != nil {
 		return l, err
 	}
 	l.message, err = writePayload(p, profile)

@@ -9,12 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openSelf opens the program that is running for execution inside a container,
-// through a detached read-only mount of its own. A process of the container can
-// reach the file by /proc/PID/exe while init runs; by this mount it cannot open
-// it for writing and replace the engine on the host (CVE-2019-5736).
-func openSelf() (*os.File, error) {
-	trace.Step("open_tree", "/proc/self/exe: init's program, on a read-only mount")
+// OpenSelf opens the program that is running, for execution of a process that
+// ends up in a container, or whose children do: through a detached read-only mount
+// of its own. A process of the container can reach the file by /proc/PID/exe, and
+// have it executed by "#!/proc/self/exe"; by this mount it cannot open it for
+// writing and replace the engine on the host (CVE-2019-5736).
+func OpenSelf() (*os.File, error) {
+	self, err := os.OpenFile("/proc/self/exe", unix.O_PATH, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the own program: %w", err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(self.Fd()), &st); err == nil && st.Flags&unix.ST_RDONLY != 0 {
+		return self, nil // this process was started that way itself
+	}
+	defer self.Close()
+	trace.Step("open_tree", "/proc/self/exe: the own program, on a read-only mount")
 	fd, err := unix.OpenTree(unix.AT_FDCWD, "/proc/self/exe", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("open_tree of the own program: %w", err)

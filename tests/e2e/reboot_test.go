@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -174,7 +175,7 @@ func TestRebootRunDirectory(t *testing.T) {
 		t.Errorf("repaired: %s", state)
 		killAll(h)
 	}
-	if onHost("/proc/" + pid) {
+	if n, err := strconv.Atoi(pid); err != nil || !alone([]int{n}) {
 		t.Error("its process lives")
 	}
 	h.ok("start", "running")
