@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Durability says what a write must survive.
@@ -81,8 +83,9 @@ func encode(path string, v any) ([]byte, error) {
 }
 
 // OverwriteJSON writes v over the file at path, in the blocks it has already: the
-// last resort on a full disk, where WriteJSON has no room for a second file. A
-// crash in the middle tears it.
+// last resort on a full disk, where WriteJSON has no room for a second file. It is
+// one write(2), padded with blanks over what was there, so that a process killed
+// on the way does not tear it; a power cut may.
 func OverwriteJSON(path string, v any) error {
 	data, err := encode(path, v)
 	if err != nil {
@@ -93,10 +96,20 @@ func OverwriteJSON(path string, v any) error {
 		return fmt.Errorf("overwrite: %w", err)
 	}
 	defer file.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return fmt.Errorf("overwrite %s: %w", path, err)
+	}
+	if int64(len(data)) > st.Blocks*512 {
+		return fmt.Errorf("overwrite %s: %w", path, unix.ENOSPC)
+	}
+	for int64(len(data)) < st.Size {
+		data = append(data, ' ')
+	}
 	if _, err := file.Write(data); err != nil {
 		return fmt.Errorf("overwrite: %w", err)
 	}
-	return file.Truncate(int64(len(data)))
+	return nil
 }
 
 // ReadJSON reads what WriteJSON wrote. A file that is missing is an error that

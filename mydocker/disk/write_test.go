@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -125,5 +126,24 @@ func TestJSON(t *testing.T) {
 	}
 	if err := WriteJSON(path, func() {}, Volatile); err == nil {
 		t.Error("a function was written as JSON")
+	}
+}
+
+func TestOverwriteJSON(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	if err := WriteJSON(path, map[string]string{"a": strings.Repeat("x", 300)}, Volatile); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"short", strings.Repeat("y", 1000)} { // the block is there already
+		if err := OverwriteJSON(path, map[string]string{"a": want}); err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]string
+		if err := ReadJSON(path, &got); err != nil || got["a"] != want {
+			t.Errorf("read %v, %v", got, err)
+		}
+	}
+	if err := OverwriteJSON(path, strings.Repeat("z", 1<<20)); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("more than there is room for: %v", err)
 	}
 }

@@ -114,7 +114,12 @@ func (s *Store) writeIndex(index *ocispec.Index) error {
 	index.MediaType = ocispec.MediaTypeImageIndex
 	index.Manifests = append([]ocispec.Descriptor{}, index.Manifests...) // nil would become null
 	trace.Step("rename", "index.json, %d descriptors", len(index.Manifests))
-	return disk.WriteJSON(s.indexFile(), index, disk.Durable)
+	err := disk.WriteJSON(s.indexFile(), index, disk.Durable)
+	if errors.Is(err, unix.ENOSPC) {
+		// Removing images is how one makes room again.
+		return disk.OverwriteJSON(s.indexFile(), index)
+	}
+	return err
 }
 
 // update changes the index under the lock. If change fails nothing is written.

@@ -75,7 +75,7 @@ type canary struct {
 
 func newCanary(h *host) *canary {
 	c := &canary{host: h, dir: h.dir("canary"), up: strings.Repeat("../", 20)}
-	h.write(c.dir+"/secret", "secret\n")
+	h.write(c.dir+"/secret", "hidden text\n")
 	h.write(c.dir+"/layer.tar", string(archive(h.t, file("secret", "secret"))))
 	if err := os.Mkdir(c.dir+"/full", 0o755); err != nil {
 		h.t.Fatal(err)
@@ -325,7 +325,7 @@ func TestHostileArchive(t *testing.T) {
 		"empty":                nil,
 	} {
 		r := h.tryWith(string(data), "load")
-		if r.code != 1 || strings.Contains(r.out+r.err, "secret\n") {
+		if r.code != 1 || strings.Contains(r.out+r.err, "hidden text") {
 			t.Errorf("%s: %s", name, r)
 		}
 		c.untouched(name, r)

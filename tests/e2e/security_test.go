@@ -50,6 +50,12 @@ func overwrite() {
 			}
 			var st unix.Stat_t
 			if unix.Fstat(fd, &st) == nil && !own[[2]uint64{st.Dev, st.Ino}] {
+				// Being busy, as long as the monitor executes it too, is no
+				// protection: Linux 6.11 does not know that error for programs.
+				var fs unix.Statfs_t
+				if unix.Fstatfs(fd, &fs) != nil || fs.Flags&unix.ST_RDONLY == 0 {
+					fmt.Println("only busy")
+				}
 				go func() {
 					for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
 						file, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_WRONLY, 0)
@@ -237,7 +243,7 @@ func TestSecurityHostileImage(t *testing.T) {
 		if r.code != 0 && r.code != 125 && r.code != 126 && r.code != 127 {
 			t.Errorf("%s: %s", what, r)
 		}
-		if strings.Contains(r.out, "secret") || strings.Contains(r.out, "hostuser") || strings.Contains(r.out, "4242") {
+		if strings.Contains(r.out, "hidden text") || strings.Contains(r.out, "hostuser") || strings.Contains(r.out, "4242") {
 			t.Errorf("%s sees the host's files: %s", what, r)
 		}
 	}
@@ -325,7 +331,7 @@ func TestSecuritySwappedTarget(t *testing.T) {
 			args = []string{"run", "--rm", "-v", volume + ":/vol", "--tmpfs", "/vol/target/sub", "-w", "/vol/target/new", "busybox"}
 		}
 		r := h.try(append(args, "sh", "-c", "cat "+c.dir+"/secret /vol/target"+c.dir+"/secret; grep -c . /proc/self/mountinfo; ls -d /bin/busybox")...)
-		if strings.Contains(r.out, "secret") || r.code == 0 && !strings.HasSuffix(r.out, "/bin/busybox\n") || r.code != 0 && r.code != 125 {
+		if strings.Contains(r.out, "hidden text") || r.code == 0 && !strings.HasSuffix(r.out, "/bin/busybox\n") || r.code != 0 && r.code != 125 {
 			t.Errorf("%s", r)
 		}
 	}
