@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,45 +9,77 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// spied records what is set of the flags, and the arguments.
+func spied(c *command, args []string, interspersed bool) (string, error) {
+	var set []string
+	for _, f := range c.Flags {
+		o := f.(*option)
+		o.preset = ""
+		o.assign = func(v string) error {
+			set = append(set, "--"+o.name+"="+v)
+			return nil
+		}
+	}
+	rest, help, err := parse(c, args, interspersed)
+	if help {
+		return "help", err
+	}
+	return strings.Join(append(append(set, "--"), rest...), " "), err
+}
+
+func TestParse(t *testing.T) {
+	for args, want := range map[string]string{
+		"ps -aq":                    "--all=true --quiet=true --",
+		"ps -n5":                    "--last=5 --",
+		"ps -an 5":                  "--all=true --last=5 --",
+		"ps -n=5":                   "--last=5 --",
+		"ps --filter=a=b -f c=d":    "--filter=a=b --filter=c=d --",
+		"rm web -fv":                "--force=true --volumes=true -- web",
+		"rm a -f b":                 "--force=true -- a b",
+		"rm -- -f a":                "-- -f a",
+		"rm a -- -f":                "-- a -f",
+		"rm --force=false a":        "--force=false -- a",
+		"rm -f=false a":             "--force=false -- a",
+		"rm -":                      "-- -",
+		"stop c -t 3":               "--timeout=3 -- c",
+		"stop c -t -1":              "--timeout=-1 -- c",
+		"logs c -f":                 "--follow=true -- c",
+		"run -it img sh -c x --rm":  "--interactive=true --tty=true -- img sh -c x --rm",
+		"run -itv /a:/b -e=X img":   "--interactive=true --tty=true --volume=/a:/b --env=X -- img",
+		"run --rm=false -hbox img":  "--rm=false --hostname=box -- img",
+		"run -h box --net host img": "--hostname=box --net=host -- img",
+		"exec -it c ls -l":          "--interactive=true --tty=true -- c ls -l",
+		"exec c -- ls":              "-- c -- ls",
+		"ps -h":                     "help",
+		"rm a --help":               "help",
+		"run img --help":            "-- img --help",
+	} {
+		c, rest := new(session).command(strings.Fields(args))
+		got, err := spied(c, rest, !slices.Contains([]string{"run", "exec"}, c.Name))
+		if err != nil || got != want {
+			t.Errorf("mydocker %s: %s, %v, want %s", args, got, err, want)
+		}
+	}
+}
+
 func TestArrange(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                               "mydocker",
-		"-D":                             "mydocker --debug=true",
+		"-D":                             "mydocker",
 		"ps":                             "mydocker ps --",
-		"ps -aq":                         "mydocker ps --all=true --quiet=true --",
-		"ps -n5":                         "mydocker ps --last=5 --",
-		"ps -an 5":                       "mydocker ps --all=true --last=5 --",
-		"ps -n=5":                        "mydocker ps --last=5 --",
-		"ps --filter=a=b -f c=d":         "mydocker ps --filter=a=b --filter=c=d --",
-		"rm web -fv":                     "mydocker rm --force=true --volumes=true -- web",
-		"rm a -f b":                      "mydocker rm --force=true -- a b",
-		"rm -- -f a":                     "mydocker rm -- -f a",
-		"rm a -- -f":                     "mydocker rm -- a -f",
-		"rm --force=false a":             "mydocker rm --force=false -- a",
-		"rm -f=false a":                  "mydocker rm --force=false -- a",
-		"rm -":                           "mydocker rm -- -",
-		"stop c -t 3":                    "mydocker stop --timeout=3 -- c",
-		"stop c -t -1":                   "mydocker stop --timeout=-1 -- c",
-		"logs c -f":                      "mydocker logs --follow=true -- c",
-		"--root /r -D container rm -f a": "mydocker --root=/r --debug=true container rm --force=true -- a",
-		"container list -a":              "mydocker container ls --all=true --",
+		"run img sh -c x --rm":           "mydocker run -- img sh -c x --rm",
+		"--root /r -D container rm -f a": "mydocker container rm -- a",
+		"container list -a":              "mydocker container ls --",
 		"container ps":                   "mydocker container ls --",
 		"image rmi x":                    "mydocker image rm -- x",
-		"run -it img sh -c x --rm":       "mydocker run --interactive=true --tty=true -- img sh -c x --rm",
-		"run -itv /a:/b -e=X img":        "mydocker run --interactive=true --tty=true --volume=/a:/b --env=X -- img",
-		"run --rm=false -hbox img":       "mydocker run --rm=false --hostname=box -- img",
-		"run -h box --net host img":      "mydocker run --hostname=box --net=host -- img",
-		"exec -it c ls -l":               "mydocker exec --interactive=true --tty=true -- c ls -l",
-		"exec c -- ls":                   "mydocker exec -- c -- ls",
-		"ps -h":                          "mydocker ps --help",
-		"rm a --help":                    "mydocker rm --help",
-		"run img --help":                 "mydocker run -- img --help",
-		"help":                           "mydocker --help",
-		"help rm":                        "mydocker rm --help",
-		"help container rm":              "mydocker container rm --help",
-		"container":                      "mydocker container --",
-		"container --help":               "mydocker container --help",
-		"--help ps":                      "mydocker --help",
+		"ps -h":                          "mydocker ps",
+		"rm a --help":                    "mydocker rm",
+		"help":                           "mydocker",
+		"help rm":                        "mydocker rm",
+		"help container rm":              "mydocker container rm",
+		"container":                      "mydocker container",
+		"container --help":               "mydocker container",
+		"--help ps":                      "mydocker",
 	} {
 		s := &session{}
 		words, err := s.arrange(&cli.App{Flags: s.flags()}, strings.Fields(args))
@@ -59,12 +92,12 @@ func TestArrange(t *testing.T) {
 	}
 }
 
-// TestUnknown has what Docker prints, and a second line that names the nearest.
+// TestUnknown has what Docker prints, and for a flag a line that names the nearest.
 func TestUnknown(t *testing.T) {
 	for args, want := range map[string]string{
 		"pss":           "mydocker: unknown command: mydocker pss\nDid you mean \"ps\"?\n\nRun 'mydocker --help' for more information",
-		"container lst": "mydocker: unknown command: mydocker container lst\nDid you mean \"list\"?\n\nUsage:  mydocker container COMMAND\n\nRun 'mydocker container --help' for more information",
-		"help pss":      "unknown help topic: pss",
+		"help pss":      "mydocker: unknown command: mydocker pss\nDid you mean \"ps\"?\n\nRun 'mydocker --help' for more information",
+		"container lst": "mydocker: unknown command: mydocker container lst\nDid you mean \"ls\"?\n\nUsage:  mydocker container COMMAND\n\nRun 'mydocker container --help' for more information",
 		"run --memori 1g x": "unknown flag: --memori\nDid you mean --memory?\n\n" +
 			"Usage:  mydocker run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nRun 'mydocker run --help' for more information",
 		"container run --memori=1g x": "unknown flag: --memori\nDid you mean --memory?\n\n" +
@@ -90,8 +123,8 @@ func TestOnlyOneIsBuilt(t *testing.T) {
 	if _, err := s.arrange(app, []string{"container", "rm", "a"}); err != nil {
 		t.Fatal(err)
 	}
-	if len(app.Commands) != 1 || len(app.Commands[0].Subcommands) != 1 {
-		t.Errorf("%d commands, %d of the group were built, want 1 and 1", len(app.Commands), len(app.Commands[0].Subcommands))
+	if len(app.Commands) != 1 {
+		t.Errorf("%d commands were built, want 1", len(app.Commands))
 	}
 }
 

@@ -1,84 +1,81 @@
 package cli
 
 import (
-	"errors"
-
 	api "github.com/moby/moby/api/types/container"
-	"github.com/moby/term"
-	"github.com/urfave/cli/v2"
 
 	"minidocker/mydocker/engine"
 )
 
-type attachOptions struct {
-	noStdin, sigProxy bool
-	keys              string
-}
-
-func attachCommand(s *session) *cli.Command {
-	o := &attachOptions{}
-	return &cli.Command{
-		Name: "attach", Usage: "Attach local standard input, output, and error streams to a running container",
-		ArgsUsage:   "[OPTIONS] CONTAINER",
-		UsageText:   "mydocker container attach, mydocker attach",
+func attachCommand(s *session) *command {
+	x := exchange{stdout: true, stderr: true}
+	var noStdin bool
+	return &command{
+		Usage: "Attach local standard input, output, and error streams to a running container", ArgsUsage: "[OPTIONS] CONTAINER",
 		Description: "mydocker attach web        # Ctrl-P Ctrl-Q detaches from a terminal",
-		Flags: []cli.Flag{
-			text(&o.keys, "", "detach-keys", "Override the key sequence for detaching a container"),
-			boolean(&o.noStdin, "", "no-stdin", "Do not attach STDIN"),
-			boolean(&o.sigProxy, "", "sig-proxy", "Proxy all received signals to the process").or("true"),
-		},
-		Before: takes(1, 1),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) error {
-			return o.run(e, c.Args().First())
+		Flags: flags("",
+			detachKeys(&x.keys),
+			boolean(&noStdin, "no-stdin", "Do not attach STDIN"),
+			boolean(&x.proxied, "sig-proxy", "Proxy all received signals to the process").or("true"),
+		),
+		Action: s.action(func(e *engine.Engine, args []string) error {
+			r, err := inspectRunning(e, args[0])
+			if err != nil {
+				return err
+			}
+			if err := checkTTY(!noStdin, r.Config.Tty); err != nil {
+				return err
+			}
+			x.stdin, x.tty, x.proxied = !noStdin && r.Config.OpenStdin, r.Config.Tty, x.proxied && !r.Config.Tty
+			_, err = x.follow(e, r.ID, r.HostConfig.AutoRemove, func(string) error {
+				// A program redraws when the size changes, and only then: change it once.
+				if size := windowSize(); x.tty && size != [2]uint{} {
+					e.Resize(r.ID, size[0]+1, size[1]+1)
+				}
+				_, err := inspectRunning(e, r.ID) // what has ended meanwhile would never say anything
+				return err
+			})
+			return err
 		}),
 	}
 }
 
-func (o *attachOptions) run(e *engine.Engine, ref string) error {
-	keys, err := detachKeys(o.keys)
-	if err != nil {
-		return err
-	}
-	wait, err := e.Wait(ref, api.WaitConditionNotRunning) // before the look at its state: no exit is missed
-	if err != nil {
-		return err
-	}
+func inspectRunning(e *engine.Engine, ref string) (api.InspectResponse, error) {
 	r, err := e.Inspect(ref, false)
-	if err != nil {
-		return err
+	if err == nil && !r.State.Running {
+		err = exit(1, "You cannot attach to a stopped container, start it first")
 	}
-	if !r.State.Running {
-		return exit(1, "You cannot attach to a stopped container, start it first")
-	}
-	if err := checkTTY(!o.noStdin, r.Config.Tty); err != nil {
-		return err
-	}
-	x := exchange{
-		stdin: !o.noStdin && r.Config.OpenStdin, stdout: true, stderr: true,
-		tty: r.Config.Tty, keys: keys, proxied: o.sigProxy && !r.Config.Tty,
-	}
+	return r, err
+}
+
+// follow attaches to a container and waits for its exit before it starts it: what
+// the program says first and an exit at once are not missed. It returns the
+// container's exit status; with remove, when that has been removed.
+func (x exchange) follow(e *engine.Engine, id string, remove bool, start func(id string) error) (started bool, err error) {
 	if x.proxied {
-		defer proxySignals(false, func(signal string) error { return e.Kill(r.ID, signal) })()
+		defer proxySignals(x.tty, func(signal string) error { return e.Kill(id, signal) })()
 	}
-	stream, err := e.Attach(r.ID, engine.AttachOptions{Stdin: x.stdin, Stdout: true, Stderr: true})
+	until := api.WaitConditionNextExit
+	if remove {
+		until = api.WaitConditionRemoved
+	}
+	wait, err := e.Wait(id, until)
 	if err != nil {
-		return err
+		return false, err
+	}
+	stream, err := e.Attach(id, engine.AttachOptions{Stdin: x.stdin, Stdout: x.stdout, Stderr: x.stderr})
+	if err != nil {
+		return false, err
 	}
 	defer stream.Close()
-	if x.tty {
-		// A program redraws when the size changes, and only then: change it once.
-		if size := windowSize(); size != [2]uint{} {
-			e.Resize(r.ID, size[0]+1, size[1]+1)
-		}
-		defer followSize(func(h, w uint) error { return e.Resize(r.ID, h, w) })()
+	if err := start(id); err != nil {
+		return false, err
 	}
-	// Unlike run, attach has not done what it was asked for when the user detaches:
-	// Docker says so and exits with 1.
-	if err := x.run(stream); err != nil {
-		if errors.As(err, new(term.EscapeError)) {
-			return exit(1, "%w", err)
+	x.resize = func(h, w uint) error { return e.Resize(id, h, w) }
+	return true, x.run(stream, func() error {
+		response, err := wait()
+		if err != nil {
+			return exit(125, "Error: wait for the container: %w", err)
 		}
-		return exitWith(err)
-	}
-	return exitStatus(wait)
+		return status(int(response.StatusCode))
+	})
 }

@@ -1,9 +1,8 @@
 // Package cli is the command line: it alone knows flags, tables and exit codes.
 //
 // A command is one file: its flags, and an action that asks package engine and
-// prints the answer as Docker would. The library is urfave/cli; arguments.go puts
-// the words of the command line into the one order it understands, option.go
-// gives it Docker's flags.
+// prints the answer as Docker would. urfave/cli runs it, prints help and suggests
+// the nearest flag; pflag, as in Docker, reads the command line (arguments.go).
 //
 // On the host the package owns nothing but the mode of the terminal, which every
 // way out restores (terminal.go), and the file of --cidfile. A client that is
@@ -11,8 +10,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"sort"
 
 	"github.com/urfave/cli/v2"
 
@@ -25,8 +26,8 @@ const name = "mydocker"
 
 // session is one use of the command line: the global flags.
 type session struct {
-	root, runRoot, instance string
-	debug, version          bool
+	engine.Config
+	debug, version bool
 }
 
 // Main runs the command line args, args[0] being the program, and returns the
@@ -34,64 +35,75 @@ type session struct {
 // and the like; or Docker's 125, 126 and 127 when a container could not be made,
 // its command could not be invoked, or not be found.
 func Main(args []string) int {
-	s := &session{}
-	cli.HelpPrinter = printHelp
-	return report(s.run(args[1:]))
+	return report(new(session).run(args[1:]))
 }
 
 func (s *session) run(args []string) error {
 	app := &cli.App{
-		Name:            name,
-		Usage:           "A small container engine",
-		Flags:           s.flags(),
-		HideHelpCommand: true,
-		OnUsageError:    usageError,
-		Action:          s.noCommand,
-		ExitErrHandler:  func(*cli.Context, error) {}, // the default would exit at once
-		Before: func(*cli.Context) error {
-			if s.debug {
-				trace.To(os.Stderr, "cli")
-			}
-			return nil
-		},
+		Name: name, Usage: "A small container engine", Flags: s.flags(), HideHelp: true,
+		CustomAppHelpTemplate: programHelp, Action: s.noCommand,
+		ExitErrHandler: func(*cli.Context, error) {}, // the default would exit at once
 	}
 	words, err := s.arrange(app, args)
 	if err != nil {
 		return err
 	}
+	if s.debug {
+		trace.To(os.Stderr, "cli")
+	}
 	return app.Run(words)
 }
 
 func (s *session) flags() []cli.Flag {
-	return []cli.Flag{
-		boolean(&s.debug, "D", "debug", "Tell each step on standard error").from("MYDOCKER_DEBUG"),
-		text(&s.instance, "", "instance", "Name of the parent cgroup and the network devices").from("MYDOCKER_INSTANCE").or("mydocker").hide(),
-		text(&s.root, "", "root", "Directory of images and containers").from("MYDOCKER_ROOT").or("/var/lib/mydocker"),
-		text(&s.runRoot, "", "run-root", "Directory of sockets and other state that a reboot may erase").from("MYDOCKER_RUN_ROOT").or("/run/mydocker"),
-		boolean(&s.version, "v", "version", "Print version information and quit"),
-	}
+	return flags("",
+		boolean(&s.debug, "D,debug", "Tell each step on standard error").or(os.Getenv("MYDOCKER_DEBUG")),
+		text(&s.Instance, "instance", "").or(os.Getenv("MYDOCKER_INSTANCE")), // names the parent cgroup and the network devices
+		text(&s.Root, "root", "Directory of images and containers").or(os.Getenv("MYDOCKER_ROOT"), "/var/lib/mydocker"),
+		text(&s.RunRoot, "run-root", "Directory of sockets and other state that a reboot may erase").or(os.Getenv("MYDOCKER_RUN_ROOT"), "/run/mydocker"),
+		boolean(&s.version, "v,version", "Print version information and quit"),
+	)
 }
 
 // noCommand answers a command line that names none.
 func (s *session) noCommand(c *cli.Context) error {
 	if !s.version {
+		sort.Sort(cli.FlagsByName(c.App.Flags))
 		return cli.ShowAppHelp(c)
 	}
 	fmt.Printf("%s version %s\n", name, engine.Version)
 	return nil
 }
 
-func (s *session) engine() (*engine.Engine, error) {
-	return engine.Open(engine.Config{Root: s.root, RunRoot: s.runRoot, Instance: s.instance})
-}
-
 // action is a command's action that needs the engine.
-func (s *session) action(act func(c *cli.Context, e *engine.Engine) error) cli.ActionFunc {
+func (s *session) action(act func(e *engine.Engine, args []string) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		e, err := s.engine()
+		e, err := engine.Open(s.Config)
 		if err != nil {
 			return err
 		}
-		return act(c, e)
+		return act(e, c.Args().Slice())
+	}
+}
+
+// each is the action of a command that does the same to several containers, at
+// once, since stopping one may take ten seconds. It prints the answers in the order
+// of the command line, but for empty ones; the errors come back together.
+func each(do func(e *engine.Engine, ref string) (answer string, err error)) func(*engine.Engine, []string) error {
+	return func(e *engine.Engine, refs []string) error {
+		answers, errs := make([]string, len(refs)), make([]error, len(refs))
+		done := make([]chan struct{}, len(refs))
+		for i, ref := range refs {
+			done[i] = make(chan struct{})
+			go func() {
+				defer close(done[i])
+				answers[i], errs[i] = do(e, ref)
+			}()
+		}
+		for i := range refs {
+			if <-done[i]; errs[i] == nil && answers[i] != "" {
+				fmt.Println(answers[i])
+			}
+		}
+		return errors.Join(errs...)
 	}
 }

@@ -1,95 +1,96 @@
 package cli
 
-import "github.com/urfave/cli/v2"
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+type command = cli.Command
 
 // entry is a command before it is built. Only the one that is run is built: run
 // alone has more than a hundred flags, and starting a container is to be fast.
 type entry struct {
-	name  string
-	build func(*session) *cli.Command
-	usage string  // of a group
-	group []entry // the commands of a group; nil: build makes the command
+	top    string   // its name alone; "": only in a group
+	groups []string // its names in a group; the first is in help
+	build  func(*session) *command
 }
 
-// commands is the tree of commands in the order in which help lists them.
-func commands() []entry {
+// entries are the commands in the order in which help lists them.
+func entries() []entry {
 	return []entry{
-		{name: "run", build: runCommand},
-		{name: "exec", build: execCommand},
-		{name: "ps", build: psCommand},
-		{name: "images", build: imagesCommand},
-		{name: "version", build: versionCommand},
-		{name: "info", build: infoCommand},
-		{name: "doctor", build: doctorCommand},
+		{"run", []string{"container run"}, runCommand},
+		{"exec", []string{"container exec"}, execCommand},
+		{"ps", []string{"container ls", "container list", "container ps"}, new(psOptions).command},
+		{"images", []string{"image ls", "image list"}, new(imagesOptions).command},
+		{"version", nil, versionCommand},
+		{"info", []string{"system info"}, infoCommand},
+		{"doctor", nil, doctorCommand},
 
-		{name: "container", usage: "Manage containers", group: []entry{
-			{name: "attach", build: attachCommand},
-			{name: "create", build: createCommand},
-			{name: "exec", build: execCommand},
-			{name: "inspect", build: inspectContainerCommand},
-			{name: "kill", build: killCommand},
-			{name: "logs", build: logsCommand},
-			{name: "ls", build: listContainersCommand},
-			{name: "rm", build: removeContainersCommand},
-			{name: "run", build: runCommand},
-			{name: "start", build: startCommand},
-			{name: "stop", build: stopCommand},
-			{name: "wait", build: waitCommand},
-		}},
-		{name: "image", usage: "Manage images", group: []entry{
-			{name: "import", build: importCommand},
-			{name: "inspect", build: inspectImageCommand},
-			{name: "load", build: loadCommand},
-			{name: "ls", build: listImagesCommand},
-			{name: "rm", build: removeImagesCommand},
-		}},
-		{name: "system", usage: "Manage mydocker", group: []entry{
-			{name: "check", build: checkCommand},
-			{name: "events", build: eventsCommand},
-			{name: "info", build: infoCommand},
-		}},
+		{"container", nil, group("container", "Manage containers")},
+		{"image", nil, group("image", "Manage images")},
+		{"system", nil, group("system", "Manage mydocker")},
 
-		{name: "attach", build: attachCommand},
-		{name: "create", build: createCommand},
-		{name: "events", build: eventsCommand},
-		{name: "import", build: importCommand},
-		{name: "inspect", build: inspectCommand},
-		{name: "kill", build: killCommand},
-		{name: "load", build: loadCommand},
-		{name: "logs", build: logsCommand},
-		{name: "rm", build: rmCommand},
-		{name: "rmi", build: rmiCommand},
-		{name: "start", build: startCommand},
-		{name: "stop", build: stopCommand},
-		{name: "wait", build: waitCommand},
+		{"attach", []string{"container attach"}, attachCommand},
+		{"", []string{"system check"}, checkCommand},
+		{"create", []string{"container create"}, createCommand},
+		{"events", []string{"system events"}, eventsCommand},
+		{"import", []string{"image import"}, importCommand},
+		{"inspect", nil, inspectCommand("")},
+		{"", []string{"container inspect"}, inspectCommand("container")},
+		{"", []string{"image inspect"}, inspectCommand("image")},
+		{"kill", []string{"container kill"}, killCommand},
+		{"load", []string{"image load"}, loadCommand},
+		{"logs", []string{"container logs"}, logsCommand},
+		{"rm", []string{"container rm", "container remove"}, rmCommand},
+		{"rmi", []string{"image rm", "image remove", "image rmi"}, rmiCommand},
+		{"start", []string{"container start"}, startCommand},
+		{"stop", []string{"container stop"}, stopCommand},
+		{"wait", []string{"container wait"}, waitCommand},
 	}
 }
 
-// pick builds the entry that words begin with. If there is none it builds all:
-// for help, for an alias, or to suggest the nearest.
-func (s *session) pick(entries []entry, words []string) []*cli.Command {
-	if len(words) > 0 {
-		for _, e := range entries {
-			if e.name == words[0] {
-				return []*cli.Command{s.build(e, words[1:])}
-			}
-		}
+// group is the help of the commands in a group.
+func group(called, usage string) func(*session) *command {
+	return func(s *session) *command {
+		return &command{Usage: usage, ArgsUsage: "COMMAND", Subcommands: s.commandsIn(called + " ")}
 	}
-	all := make([]*cli.Command, len(entries))
-	for i, e := range entries {
-		all[i] = s.build(e, nil)
+}
+
+// commandsIn builds what help lists: the commands of a group ("image "), or those that stand alone ("").
+func (s *session) commandsIn(group string) (all []*command) {
+	for _, e := range entries() {
+		if group == "" && e.top != "" {
+			all = append(all, s.build(e, e.top))
+		} else if group != "" && e.groups != nil && strings.HasPrefix(e.groups[0], group) {
+			all = append(all, s.build(e, e.groups[0][len(group):]))
+		}
 	}
 	return all
 }
 
-func (s *session) build(e entry, words []string) *cli.Command {
-	if e.group != nil {
-		return &cli.Command{
-			Name: e.name, Usage: e.usage, HideHelpCommand: true,
-			OnUsageError: usageError, Subcommands: s.pick(e.group, words),
+// command builds the command that words begin with, and returns the other words.
+func (s *session) command(words []string) (*command, []string) {
+	for n := min(2, len(words)); n > 0; n-- {
+		called := strings.Join(words[:n], " ")
+		for _, e := range entries() {
+			if e.top == called {
+				return s.build(e, called), words[n:]
+			}
+			if slices.Contains(e.groups, called) {
+				return s.build(e, e.groups[0]), words[n:]
+			}
 		}
 	}
+	return nil, nil
+}
+
+func (s *session) build(e entry, called string) *command {
 	c := e.build(s)
-	c.HideHelpCommand, c.OnUsageError = true, usageError
+	c.Name, c.HideHelp, c.CustomHelpTemplate = called, true, commandHelp
+	if e.top != "" && e.groups != nil {
+		c.UsageText = "mydocker " + strings.Join(append(e.groups, e.top), ", mydocker ")
+	}
 	return c
 }

@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"cmp"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"math/big"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,128 +19,90 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// containerOptions are the flags that run and create share, as given.
+// containerOptions are what the flags of run and create fill in. What they mean
+// package spec checks.
 type containerOptions struct {
-	name, cidfile string
-
-	attach                     []string
-	interactive, tty, remove   bool
-	env, envFiles              []string
-	labels, labelFiles         []string
-	hostname, user, workdir    string
-	entrypoint                 *string // nil: not given; "": reset that of the image
-	groups                     []string
-	volumes                    []string
-	mounts                     []mount.Mount
-	tmpfs                      []string
-	readOnly, privileged       bool
-	shmSize                    int64
-	stopSignal                 string
-	stopTimeout                *int
-	memory, swap               int64
-	cpus, cpuShares, pidsLimit int64
-	cpuset                     string
-	capAdd, capDrop, security  []string
-	ulimits                    map[string]*units.Ulimit
-	sysctls                    map[string]string
-	network                    string
-}
-
-func (o *containerOptions) flags() []cli.Flag {
-	net := func(v string) error { return o.setNetwork(v) }
-	flags := []cli.Flag{
-		parsed("list", "a", "attach", "Attach to STDIN, STDOUT or STDERR", o.setAttach),
-		list(&o.capAdd, "", "cap-add", "Add Linux capabilities"),
-		list(&o.capDrop, "", "cap-drop", "Drop Linux capabilities"),
-		text(&o.cidfile, "", "cidfile", "Write the container ID to the file"),
-		integer(&o.cpuShares, "c", "cpu-shares", "CPU shares (relative weight)"),
-		parsed("decimal", "", "cpus", "Number of CPUs", o.setCPUs),
-		text(&o.cpuset, "", "cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
-		parsed("string", "", "entrypoint", "Overwrite the default ENTRYPOINT of the image", func(v string) error {
-			o.entrypoint = &v
-			return nil
-		}),
-		environment(&o.env),
-		list(&o.envFiles, "", "env-file", "Read in a file of environment variables"),
-		list(&o.groups, "", "group-add", "Add additional groups to join"),
-		text(&o.hostname, "h", "hostname", "Container host name"),
-		boolean(&o.interactive, "i", "interactive", "Keep STDIN open even if not attached"),
-		parsed("list", "l", "label", "Set meta data on a container", o.addLabel),
-		list(&o.labelFiles, "", "label-file", "Read in a line delimited file of labels"),
-		byteSize(&o.memory, "m", "memory", "Memory limit"),
-		parsed("bytes", "", "memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", o.setSwap),
-		parsed("mount", "", "mount", "Attach a filesystem mount to the container", o.addMount),
-		text(&o.name, "", "name", "Assign a name to the container"),
-		parsed("network", "", "net", "", net).hide(),
-		parsed("network", "", "network", "Connect a container to a network: none (default) or host", net),
-		integer(&o.pidsLimit, "", "pids-limit", "Tune container pids limit (set -1 for unlimited)"),
-		boolean(&o.privileged, "", "privileged", "Give extended privileges to this container"),
-		boolean(&o.readOnly, "", "read-only", "Mount the container's root filesystem as read only"),
-		boolean(&o.remove, "", "rm", "Automatically remove the container when it exits"),
-		list(&o.security, "", "security-opt", "Security options: no-new-privileges, seccomp=FILE|unconfined"),
-		byteSize(&o.shmSize, "", "shm-size", "Size of /dev/shm"),
-		text(&o.stopSignal, "", "stop-signal", "Signal to stop the container"),
-		parsed("int", "", "stop-timeout", "Timeout (in seconds) to stop a container", func(v string) error {
-			n, err := strconv.ParseInt(v, 0, 0)
-			seconds := int(n)
-			o.stopTimeout = &seconds
-			return err
-		}),
-		parsed("map", "", "sysctl", "Sysctl options", o.addSysctl),
-		list(&o.tmpfs, "", "tmpfs", "Mount a tmpfs directory"),
-		boolean(&o.tty, "t", "tty", "Allocate a pseudo-TTY"),
-		parsed("ulimit", "", "ulimit", "Ulimit options", o.addUlimit),
-		text(&o.user, "u", "user", "Username or UID (format: <name|uid>[:<group|gid>])"),
-		list(&o.volumes, "v", "volume", "Bind mount a directory or file of the host"),
-		text(&o.workdir, "w", "workdir", "Working directory inside the container"),
-	}
-	for _, name := range strings.Fields(unsupportedContainerFlags) {
-		flags = append(flags, unsupported("", name))
-	}
-	return append(flags, unsupported("p", "publish"), unsupported("P", "publish-all"), unsupported("q", "quiet"))
+	config   api.Config
+	host     api.HostConfig
+	name     string
+	attached bool // -a was given
+	envFiles []string
 }
 
 // unsupportedContainerFlags are Docker's further flags of run and create.
-const unsupportedContainerFlags = `add-host annotation blkio-weight blkio-weight-device cgroup-parent cgroupns
-cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpuset-mems device device-cgroup-rule
-device-read-bps device-read-iops device-write-bps device-write-iops disable-content-trust dns dns-opt dns-option
-dns-search domainname expose gpus health-cmd health-interval health-retries health-start-interval
-health-start-period health-timeout init io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory link
-link-local-ip log-driver log-opt mac-address memory-reservation memory-swappiness net-alias network-alias
-no-healthcheck oom-kill-disable oom-score-adj pid platform pull restart runtime storage-opt use-api-socket userns
-uts volume-driver volumes-from`
+const unsupportedContainerFlags = `p,publish P,publish-all q,quiet add-host annotation blkio-weight blkio-weight-device cgroup-parent cgroupns cpu-count
+cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpuset-mems device device-cgroup-rule device-read-bps
+device-read-iops device-write-bps device-write-iops disable-content-trust dns dns-opt dns-option dns-search domainname
+expose gpus health-cmd health-interval health-retries health-start-interval health-start-period health-timeout init
+io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory label-file link link-local-ip log-driver log-opt
+mac-address memory-reservation memory-swappiness net-alias network-alias no-healthcheck oom-kill-disable oom-score-adj
+pid platform pull restart runtime storage-opt use-api-socket userns uts volume-driver volumes-from`
 
-// environment is -e: a variable without a value has that of the client's
-// environment, and is left out if it has none there.
-func environment(to *[]string) *option {
-	return parsed("list", "e", "env", "Set environment variables", func(v string) error {
-		key, _, assigned := strings.Cut(v, "=")
-		if key == "" {
-			return fmt.Errorf("invalid environment variable: %s", v)
-		}
-		if value, ok := os.LookupEnv(key); ok && !assigned {
-			v = key + "=" + value
+func (o *containerOptions) flags(more ...*option) []cli.Flag {
+	c, h := &o.config, &o.host
+	h.NetworkMode, h.RestartPolicy.Name = "none", api.RestartPolicyDisabled
+	h.DNS, h.DNSOptions, h.DNSSearch = []netip.Addr{}, []string{}, []string{}
+	return flags(unsupportedContainerFlags, append(more,
+		parsed("list", "a,attach", "Attach to STDIN, STDOUT or STDERR", o.attach),
+		parsed("list", "cap-add", "Add Linux capabilities", capability(&h.CapAdd)),
+		parsed("list", "cap-drop", "Drop Linux capabilities", capability(&h.CapDrop)),
+		text(&h.ContainerIDFile, "cidfile", "Write the container ID to the file"),
+		integer(&h.CPUShares, "c,cpu-shares", "CPU shares (relative weight)"),
+		parsed("decimal", "cpus", "Number of CPUs", o.setCPUs),
+		text(&h.CpusetCpus, "cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
+		parsed("string", "entrypoint", "Overwrite the default ENTRYPOINT of the image", func(v string) error {
+			c.Entrypoint = []string{v} // "": none, not even the image's
+			return nil
+		}),
+		environment(&c.Env),
+		list(&o.envFiles, "env-file", "Read in a file of environment variables"),
+		list(&h.GroupAdd, "group-add", "Add additional groups to join"),
+		text(&c.Hostname, "h,hostname", "Container host name"),
+		boolean(&c.OpenStdin, "i,interactive", "Keep STDIN open even if not attached"),
+		pairs(&c.Labels, "=", "l,label", "Set meta data on a container"),
+		byteSize(&h.Memory, "m,memory", "Memory limit"),
+		byteSize(&h.MemorySwap, "memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
+		parsed("mount", "mount", "Attach a filesystem mount to the container", o.addMount),
+		text(&o.name, "name", "Assign a name to the container"),
+		parsed("network", "net", "", o.setNetwork),
+		parsed("network", "network", "Connect a container to a network: none (default) or host", o.setNetwork),
+		optional(&h.PidsLimit, "pids-limit", "Tune container pids limit (set -1 for unlimited)"),
+		boolean(&h.Privileged, "privileged", "Give extended privileges to this container"),
+		boolean(&h.ReadonlyRootfs, "read-only", "Mount the container's root filesystem as read only"),
+		boolean(&h.AutoRemove, "rm", "Automatically remove the container when it exits"),
+		list(&h.SecurityOpt, "security-opt", "Security options: no-new-privileges, seccomp=FILE|unconfined"),
+		byteSize(&h.ShmSize, "shm-size", "Size of /dev/shm"),
+		text(&c.StopSignal, "stop-signal", "Signal to stop the container"),
+		optional(&c.StopTimeout, "stop-timeout", "Timeout (in seconds) to stop a container"),
+		pairs(&h.Sysctls, "=", "sysctl", "Sysctl options"),
+		pairs(&h.Tmpfs, ":", "tmpfs", "Mount a tmpfs directory"),
+		boolean(&c.Tty, "t,tty", "Allocate a pseudo-TTY"),
+		parsed("ulimit", "ulimit", "Ulimit options", o.addUlimit),
+		text(&c.User, "u,user", "Username or UID (format: <name|uid>[:<group|gid>])"),
+		parsed("list", "v,volume", "Bind mount a directory or file of the host", o.addVolume),
+		text(&c.WorkingDir, "w,workdir", "Working directory inside the container"),
+	)...)
+}
+
+// capability brings names such as net_admin to CAP_NET_ADMIN.
+func capability(to *[]string) func(string) error {
+	return func(v string) error {
+		if v = strings.ToUpper(v); v != "ALL" {
+			v = "CAP_" + strings.TrimPrefix(v, "CAP_")
 		}
 		*to = append(*to, v)
 		return nil
-	})
+	}
 }
 
-// byteSize is a size such as 64m, in powers of 1024.
-func byteSize(to *int64, letter, name, usage string) *option {
-	return parsed("bytes", letter, name, usage, func(v string) (err error) {
-		*to, err = units.RAMInBytes(v)
+// byteSize is a size such as 64m, in powers of 1024, or -1: no limit.
+func byteSize(to *int64, names, usage string) *option {
+	return parsed("bytes", names, usage, func(v string) (err error) {
+		if *to = -1; v != "-1" {
+			*to, err = units.RAMInBytes(v)
+		}
 		return err
 	})
-}
-
-func (o *containerOptions) setSwap(v string) (err error) {
-	if v == "-1" {
-		o.swap = -1
-		return nil
-	}
-	o.swap, err = units.RAMInBytes(v)
-	return err
 }
 
 // setCPUs computes with rationals: 0.1 is not a binary fraction.
@@ -145,20 +111,20 @@ func (o *containerOptions) setCPUs(v string) error {
 	if !ok {
 		return fmt.Errorf("failed to parse %s as a rational number", v)
 	}
-	nano := cpus.Mul(cpus, big.NewRat(1e9, 1))
-	if !nano.IsInt() {
+	if cpus.Mul(cpus, big.NewRat(1e9, 1)); !cpus.IsInt() {
 		return errors.New("value is too precise")
 	}
-	o.cpus = nano.Num().Int64()
+	o.host.NanoCPUs = cpus.Num().Int64()
 	return nil
 }
 
-func (o *containerOptions) setAttach(v string) error {
-	stream := strings.ToLower(v)
-	if !slices.Contains([]string{"stdin", "stdout", "stderr"}, stream) {
+func (o *containerOptions) attach(stream string) error {
+	c := &o.config
+	to := map[string]*bool{"stdin": &c.AttachStdin, "stdout": &c.AttachStdout, "stderr": &c.AttachStderr}[strings.ToLower(stream)]
+	if to == nil {
 		return errors.New("valid streams are STDIN, STDOUT and STDERR")
 	}
-	o.attach = append(o.attach, stream)
+	*to, o.attached = true, true
 	return nil
 }
 
@@ -166,19 +132,7 @@ func (o *containerOptions) setNetwork(v string) error {
 	if v != "none" && v != "host" {
 		return fmt.Errorf("this version of %s has the networks none and host only", name)
 	}
-	o.network = v
-	return nil
-}
-
-func (o *containerOptions) addLabel(v string) error {
-	key, _, _ := strings.Cut(v, "=")
-	switch key = strings.TrimLeft(key, " \t"); {
-	case key == "":
-		return fmt.Errorf("invalid label '%s': empty name", v)
-	case strings.ContainsAny(key, " \t"):
-		return fmt.Errorf("label '%s' contains whitespaces", key)
-	}
-	o.labels = append(o.labels, v)
+	o.host.NetworkMode = api.NetworkMode(v)
 	return nil
 }
 
@@ -187,33 +141,100 @@ func (o *containerOptions) addUlimit(v string) error {
 	if err != nil {
 		return err
 	}
-	if o.ulimits == nil {
-		o.ulimits = map[string]*units.Ulimit{}
-	}
-	o.ulimits[u.Name] = u
+	others := slices.DeleteFunc(o.host.Ulimits, func(other *api.Ulimit) bool { return other.Name == u.Name })
+	o.host.Ulimits = append(others, u)
 	return nil
 }
 
-// addSysctl takes only what belongs to a namespace of the container's; the rest
-// would change the host.
-func (o *containerOptions) addSysctl(v string) error {
-	key, value, _ := strings.Cut(v, "=")
-	const ipc = " kernel.msgmax kernel.msgmnb kernel.msgmni kernel.sem kernel.shmall kernel.shmmax kernel.shmmni kernel.shm_rmid_forced "
-	if !strings.Contains(ipc, " "+key+" ") && !strings.HasPrefix(key, "net.") && !strings.HasPrefix(key, "fs.mqueue.") {
-		return fmt.Errorf("sysctl '%s' is not allowed", v)
+func (o *containerOptions) addVolume(v string) (err error) {
+	source, rest, ok := strings.Cut(v, ":")
+	if source, err = absolute(source); ok {
+		source += ":" + rest
 	}
-	if o.sysctls == nil {
-		o.sysctls = map[string]string{}
+	if !slices.Contains(o.host.Binds, source) {
+		o.host.Binds = append(o.host.Binds, source)
 	}
-	o.sysctls[key] = value
+	return err
+}
+
+// absolute resolves ./x and ../x against the client's directory, which the engine
+// cannot know, and leaves all else as it is.
+func absolute(path string) (string, error) {
+	if !strings.HasPrefix(path, ".") {
+		return path, nil
+	}
+	return filepath.Abs(path)
+}
+
+// addMount is --mount type=bind,src=/a,dst=/b,...: a line of CSV, so that a value
+// may be quoted.
+func (o *containerOptions) addMount(v string) error {
+	fields, err := csv.NewReader(strings.NewReader(v)).Read()
+	if err != nil {
+		return err
+	}
+	m := mount.Mount{Type: mount.TypeVolume}
+	for _, field := range fields {
+		if err := setMount(&m, field); err != nil {
+			return err
+		}
+	}
+	switch {
+	case m.Type != mount.TypeBind && m.BindOptions != nil:
+		return fmt.Errorf("cannot mix 'bind-*' options with mount type '%s'", m.Type)
+	case m.Type != mount.TypeTmpfs && m.TmpfsOptions != nil:
+		return fmt.Errorf("cannot mix 'tmpfs-*' options with mount type '%s'", m.Type)
+	}
+	o.host.Mounts = append(o.host.Mounts, m)
 	return nil
 }
 
-// ulimitList is in the order of names, so that the same flags give the same record.
-func (o *containerOptions) ulimitList() (all []*api.Ulimit) {
-	for _, u := range o.ulimits {
-		all = append(all, u)
+func setMount(m *mount.Mount, field string) (err error) {
+	key, value, assigned := strings.Cut(field, "=")
+	switch key = strings.ToLower(key); {
+	case !assigned && strings.Contains(" readonly ro bind-create-src bind-nonrecursive ", " "+key+" "):
+		value = "true"
+	case !assigned:
+		return fmt.Errorf("invalid field '%s' must be a key=value pair", field)
 	}
-	slices.SortFunc(all, func(a, b *api.Ulimit) int { return strings.Compare(a.Name, b.Name) })
-	return all
+	if strings.HasPrefix(key, "bind-") {
+		m.BindOptions = cmp.Or(m.BindOptions, &mount.BindOptions{})
+	}
+	if strings.HasPrefix(key, "tmpfs-") {
+		m.TmpfsOptions = cmp.Or(m.TmpfsOptions, &mount.TmpfsOptions{})
+	}
+	switch key {
+	case "type":
+		m.Type = mount.Type(strings.ToLower(value))
+	case "source", "src":
+		m.Source, err = absolute(value)
+	case "target", "dst", "destination":
+		m.Target = value
+	case "readonly", "ro":
+		m.ReadOnly, err = strconv.ParseBool(value)
+	case "bind-propagation":
+		m.BindOptions.Propagation = mount.Propagation(value)
+	case "bind-create-src":
+		m.BindOptions.CreateMountpoint, err = strconv.ParseBool(value)
+	case "bind-nonrecursive":
+		m.BindOptions.NonRecursive, err = strconv.ParseBool(value)
+	case "bind-recursive":
+		b := m.BindOptions
+		b.NonRecursive, b.ReadOnlyNonRecursive, b.ReadOnlyForceRecursive = value == "disabled", value == "writable", value == "readonly"
+		if !strings.Contains(" enabled disabled writable readonly ", " "+value+" ") {
+			err = errors.ErrUnsupported
+		}
+	case "tmpfs-size":
+		m.TmpfsOptions.SizeBytes, err = units.RAMInBytes(value)
+	case "tmpfs-mode":
+		var mode uint64
+		mode, err = strconv.ParseUint(value, 8, 32)
+		m.TmpfsOptions.Mode = os.FileMode(mode)
+	default:
+		return fmt.Errorf("unexpected key '%s' in '%s'", key, field)
+	}
+	if err != nil {
+		return fmt.Errorf("invalid value for %s: %s", key, value)
+	}
+	return nil
 }

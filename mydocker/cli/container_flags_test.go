@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -11,31 +10,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	api "github.com/moby/moby/api/types/container"
-	"github.com/urfave/cli/v2"
 )
 
 // parseCreate takes a command line of create as far as the request to the engine.
 func parseCreate(args []string) (*api.Config, *api.HostConfig, error) {
 	o := &containerOptions{}
-	c := &cli.Command{Name: "create", Flags: o.flags()}
-	flags, words, err := parse(c, "mydocker create", args, false)
-	if err != nil {
-		return nil, nil, err
+	c := &command{Name: "create", Flags: o.flags()}
+	words, _, err := parse(c, args, false)
+	if err == nil {
+		err = o.request(words)
 	}
-	set := flag.NewFlagSet("create", flag.ContinueOnError)
-	set.SetOutput(new(strings.Builder))
-	for _, f := range c.Flags {
-		if err := f.Apply(set); err != nil {
-			return nil, nil, err
-		}
-	}
-	if err := set.Parse(flags); err != nil {
-		app := cli.NewApp()
-		ctx := cli.NewContext(app, set, nil)
-		ctx.Command = c
-		return nil, nil, usageError(ctx, err, false)
-	}
-	return o.config(words)
+	return &o.config, &o.host, err
 }
 
 // TestLikeDocker compares with what Docker's command line 28.2 sent to an engine
@@ -103,31 +88,22 @@ func decode(t *testing.T, data json.RawMessage, into any) {
 
 func TestCreateRefuses(t *testing.T) {
 	for args, want := range map[string]string{
-		"-v data:/data busybox":                                   "has no volumes",
-		"-v /data busybox":                                        "has no volumes",
-		"-v /a::ro busybox":                                       "empty section between colons",
-		"--mount type=volume,src=a,dst=/b busybox":                "has no volumes",
-		"--network bridge busybox":                                "networks none and host only",
-		"--restart always busybox":                                "flag --restart is not supported",
-		"-p 80:80 busybox":                                        "flag -p, --publish is not supported",
-		"-P busybox":                                              "flag -P, --publish-all is not supported",
-		"--gpus all busybox":                                      "flag --gpus is not supported",
-		"--health-cmd true busybox":                               "flag --health-cmd is not supported",
-		"--init busybox":                                          "flag --init is not supported",
-		"--security-opt seccomp=testdata/env.list busybox":        "compacting json",
-		"--mount type=bind,src=/a,dst=/b,volume-nocopy=1 busybox": "option 'volume-nocopy' is not supported",
+		"-l =x busybox": "empty name",
+		"--mount type=bind,src=/a,dst=/b,bind-recursive=x busybox": "invalid value for bind-recursive: x",
+		"--network bridge busybox":                                 "networks none and host only",
+		"--restart always busybox":                                 "flag --restart is not supported",
+		"-p 80:80 busybox":                                         "flag -p, --publish is not supported",
+		"-P busybox":                                               "flag -P, --publish-all is not supported",
+		"--gpus all busybox":                                       "flag --gpus is not supported",
+		"--health-cmd true busybox":                                "flag --health-cmd is not supported",
+		"--init busybox":                                           "flag --init is not supported",
+		"--security-opt seccomp=testdata/env.list busybox":         "compacting json",
+		"--mount type=bind,src=/a,dst=/b,volume-nocopy=1 busybox":  "unexpected key 'volume-nocopy'",
 	} {
 		_, _, err := parseCreate(strings.Fields(args))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("create %s: error %v, want %q", args, err, want)
 		}
-	}
-}
-
-func TestSystemPaths(t *testing.T) {
-	_, host, err := parseCreate([]string{"--security-opt", "systempaths=unconfined", "busybox"})
-	if err != nil || host.MaskedPaths == nil || host.ReadonlyPaths == nil || host.SecurityOpt != nil {
-		t.Errorf("%+v, %v", host, err)
 	}
 }
 

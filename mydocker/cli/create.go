@@ -1,31 +1,27 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
 
-	api "github.com/moby/moby/api/types/container"
-	"github.com/urfave/cli/v2"
+	"github.com/docker/cli/pkg/kvfile"
 
 	"minidocker/mydocker/engine"
 )
 
-func createCommand(s *session) *cli.Command {
+func createCommand(s *session) *command {
 	o := &containerOptions{}
-	return &cli.Command{
-		Name: "create", Usage: "Create a new container",
-		ArgsUsage:   "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-		UsageText:   "mydocker container create, mydocker create",
+	return &command{
+		Usage: "Create a new container", ArgsUsage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
 		Description: "mydocker create --name web -v ./html:/html:ro busybox httpd -f -h /html",
 		Flags:       o.flags(),
-		Before:      takes(1, many),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) error {
-			config, host, err := o.config(c.Args().Slice())
-			if err != nil {
+		Action: s.action(func(e *engine.Engine, words []string) error {
+			if err := o.request(words); err != nil {
 				return withHelp(err, "create")
 			}
-			id, err := o.create(e, config, host)
+			id, err := o.create(e)
 			if err == nil {
 				fmt.Println(id)
 			}
@@ -34,57 +30,104 @@ func createCommand(s *session) *cli.Command {
 	}
 }
 
-// create makes the container and writes the file of --cidfile.
-func (o *containerOptions) create(e *engine.Engine, config *api.Config, host *api.HostConfig) (id string, err error) {
-	if o.cidfile != "" {
-		file, err := newIDFile(o.cidfile)
+// request completes what the flags have filled in to what Docker's command line
+// sends to the engine. words are IMAGE [COMMAND] [ARG...].
+func (o *containerOptions) request(words []string) (err error) {
+	c, h := &o.config, &o.host
+	c.Image = words[0]
+	if len(words) > 1 { // otherwise that of the image
+		c.Cmd = words[1:]
+	}
+	c.StdinOnce = c.OpenStdin // the input ends with the client that was attached from the start
+	c.AttachStdin = c.AttachStdin || c.OpenStdin
+	if !o.attached {
+		c.AttachStdout, c.AttachStderr = true, true
+	}
+	if c.Env, err = withFiles(o.envFiles, c.Env); err != nil {
+		return err
+	}
+	for i, opt := range h.SecurityOpt {
+		if h.SecurityOpt[i], err = withProfile(opt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// environment is -e: a variable without a value has that of the client's environment.
+func environment(to *[]string) *option {
+	return parsed("list", "e,env", "Set environment variables", func(v string) error {
+		if v == "" || v[0] == '=' {
+			return fmt.Errorf("invalid environment variable: %s", v)
+		}
+		if value, ok := os.LookupEnv(v); ok {
+			v += "=" + value
+		}
+		*to = append(*to, v)
+		return nil
+	})
+}
+
+// withFiles reads the files of --env-file first, so that -e overrides them.
+func withFiles(files, given []string) (all []string, err error) {
+	for _, file := range files {
+		lines, err := kvfile.Parse(file, os.LookupEnv)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, lines...)
+	}
+	return append(all, given...), nil
+}
+
+// withProfile replaces the name of a seccomp profile's file by its content, for
+// the engine may be on another machine.
+func withProfile(opt string) (string, error) {
+	file, ok := strings.CutPrefix(opt, "seccomp=")
+	if !ok || file == "unconfined" || file == "builtin" {
+		return opt, nil
+	}
+	profile, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("opening seccomp profile (%s) failed: %w", file, err)
+	}
+	compact, err := json.Marshal(json.RawMessage(profile))
+	if err != nil {
+		return "", fmt.Errorf("compacting json for seccomp profile (%s) failed: %w", file, err)
+	}
+	return "seccomp=" + string(compact), nil
+}
+
+// create makes the container and writes the file of --cidfile. The file is made
+// before the container, so that there are never two with the same file.
+func (o *containerOptions) create(e *engine.Engine) (id string, err error) {
+	if path := o.host.ContainerIDFile; path != "" {
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if os.IsExist(err) {
+			return "", fmt.Errorf("container ID file found, make sure the other container isn't running or delete %s", path)
+		}
 		if err != nil {
 			return "", err
 		}
 		defer func() { closeIDFile(file, id) }()
 	}
-	host.ConsoleSize = windowSize()
-	response, err := e.Create(engine.CreateRequest{Name: o.name, Config: config, HostConfig: host})
-	if err != nil {
-		if isNoImage(err) {
-			fmt.Fprintf(os.Stderr, "Unable to find image '%s' locally\n", withTag(config.Image))
-		}
-		return "", err
+	o.host.ConsoleSize = windowSize()
+	response, err := e.Create(engine.CreateRequest{Name: o.name, Config: &o.config, HostConfig: &o.host})
+	if isNoImage(err) {
+		fmt.Fprintf(os.Stderr, "Unable to find image '%s' locally\n", strings.TrimPrefix(err.Error(), "No such image: "))
 	}
 	for _, warning := range response.Warnings {
 		fmt.Fprintln(os.Stderr, "WARNING:", warning)
 	}
-	return response.ID, nil
-}
-
-// newIDFile makes the file before the container, so that a second one with the
-// same file is never made.
-func newIDFile(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if os.IsExist(err) {
-		return nil, fmt.Errorf("container ID file found, make sure the other container isn't running or delete %s", path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("create the container ID file: %w", err)
-	}
-	return file, nil
+	return response.ID, err
 }
 
 func closeIDFile(file *os.File, id string) {
-	_, err := file.WriteString(id)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "WARNING: write the container ID:", err)
+	if _, err := file.WriteString(id); err != nil {
+		fmt.Fprintln(os.Stderr, "WARNING:", err)
 	}
 	file.Close()
 	if id == "" {
 		os.Remove(file.Name())
 	}
-}
-
-// withTag adds the tag that is meant when an image's name has none.
-func withTag(image string) string {
-	if strings.Contains(image, "@") || strings.Contains(image[strings.LastIndex(image, "/")+1:], ":") {
-		return image
-	}
-	return image + ":latest"
 }

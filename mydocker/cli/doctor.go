@@ -11,18 +11,21 @@ import (
 	"minidocker/mydocker/engine"
 )
 
-func doctorCommand(s *session) *cli.Command {
-	return &cli.Command{
-		Name: "doctor", Usage: "Tell whether this host can run containers, and what to do if not",
-		ArgsUsage:   "[OPTIONS]",
+func doctorCommand(s *session) *command {
+	return &command{
+		Usage: "Tell whether this host can run containers, and what to do if not", ArgsUsage: "[OPTIONS]",
 		Description: "mydocker doctor",
-		Before:      takes(0, 0),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) error {
-			if printFindings(os.Stdout, e.Doctor()) {
+		Action: func(*cli.Context) error {
+			_, err := engine.Open(s.Config) // makes the directories that are looked at
+			findings := engine.Diagnose(s.Config)
+			if err != nil {
+				findings = append(findings, engine.Finding{Name: "engine", Fatal: true, Detail: err.Error()})
+			}
+			if printFindings(os.Stdout, findings) {
 				return exit(1, "%s cannot run containers on this host", name)
 			}
 			return nil
-		}),
+		},
 	}
 }
 
@@ -31,10 +34,7 @@ func printFindings(w io.Writer, findings []engine.Finding) (fatal bool) {
 	table := tabwriter.NewWriter(w, 0, 1, 2, ' ', 0)
 	defer table.Flush()
 	for _, f := range findings {
-		answer := "ok"
-		if !f.OK {
-			answer = "no"
-		}
+		answer := map[bool]string{true: "ok", false: "no"}[f.OK]
 		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, answer, f.Detail)
 		if !f.OK && f.Fix != "" {
 			fmt.Fprintf(table, "\t\tfix: %s\n", f.Fix)

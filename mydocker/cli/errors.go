@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/urfave/cli/v2"
-
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/image"
 )
@@ -17,12 +15,7 @@ type exitError struct {
 	err  error // nil: there is nothing to say
 }
 
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return ""
-	}
-	return e.err.Error()
-}
+func (e *exitError) Error() string { return fmt.Sprint(e.err) } // <nil> is never shown
 func (e *exitError) Unwrap() error { return e.err }
 func (e *exitError) ExitCode() int { return e.code }
 
@@ -39,17 +32,22 @@ func status(code int) error {
 	return &exitError{code: code}
 }
 
+// exitCode is the exit status that err stands for.
+func exitCode(err error, otherwise int) int {
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
+	return otherwise
+}
+
 // report shows an error on standard error and returns the exit status it stands for.
 func report(err error) int {
 	if err == nil {
 		return 0
 	}
 	show(err)
-	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
-		return coded.ExitCode()
-	}
-	return 1
+	return exitCode(err, 1)
 }
 
 func show(err error) {
@@ -70,53 +68,16 @@ func show(err error) {
 // withHelp is an error of run or create: Docker exits with 125 unless the error
 // knows better.
 func withHelp(err error, command string) error {
-	code := 125
-	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
-		code = coded.ExitCode()
-	}
-	return exit(code, "%s: %w\n\nRun '%s %s --help' for more information", name, err, name, command)
+	return exit(exitCode(err, 125), "%s: %w\n\nRun '%s %s --help' for more information", name, err, name, command)
 }
 
-// isNotFound tells whether err says that there is no such container.
-func isNotFound(err error) bool {
-	var noContainer *container.NotFoundError
-	return errors.As(err, &noContainer)
-}
+// isNotFound and isNoImage tell whether err says that there is no such container or image.
+func isNotFound(err error) bool { return errors.As(err, new(*container.NotFoundError)) }
+func isNoImage(err error) bool  { return errors.Is(err, image.ErrNotFound) }
 
-// many as a command's maximum of arguments: no limit.
-const many = -1
-
-// takes checks a command's number of arguments.
-func takes(least, most int) cli.BeforeFunc {
-	return func(c *cli.Context) error {
-		n, demand, see := c.NArg(), "", "Run"
-		switch {
-		case least <= n && (n <= most || most == many):
-			return nil
-		case most == 0:
-			demand = "accepts no arguments"
-		case least == most:
-			demand = fmt.Sprintf("requires %d %s", least, plural("argument", least))
-		case n < least:
-			demand, see = fmt.Sprintf("requires at least %d %s", least, plural("argument", least)), "See"
-		default:
-			demand = fmt.Sprintf("requires at most %d %s", most, plural("argument", most))
-		}
-		path := c.Command.HelpName
-		return exit(1, "%s: '%s' %s\n\nUsage:  %s\n\n%s '%s --help' for more information",
-			name, path, demand, usageLine(path, c.Command), see, path)
-	}
-}
-
-func plural(word string, n int) string {
+func count(n int, noun string) string {
 	if n == 1 {
-		return word
+		return "1 " + noun
 	}
-	return word + "s"
-}
-
-// isNoImage tells whether err says that there is no such image.
-func isNoImage(err error) bool {
-	return errors.Is(err, image.ErrNotFound)
+	return fmt.Sprintf("%d %ss", n, noun)
 }

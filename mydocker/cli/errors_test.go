@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"minidocker/mydocker/engine"
 )
 
 type coded int
@@ -44,10 +46,10 @@ func TestReport(t *testing.T) {
 	}
 }
 
-func TestForEach(t *testing.T) {
+func TestEach(t *testing.T) {
 	var err error
 	got := redirect(t, os.Stdin, func() {
-		err = forEach([]string{"a", "x", "b", "quiet"}, func(ref string) (string, error) {
+		err = each(func(_ *engine.Engine, ref string) (string, error) {
 			switch ref {
 			case "x":
 				return "", errors.New("no x")
@@ -55,39 +57,37 @@ func TestForEach(t *testing.T) {
 				return "", nil
 			}
 			return strings.ToUpper(ref), nil
-		})
+		})(nil, []string{"a", "x", "b", "quiet"})
 	})
 	if got != "A\nB\n" || err == nil || err.Error() != "no x" {
 		t.Errorf("printed %q, error %v", got, err)
 	}
 }
 
-func TestWithTag(t *testing.T) {
-	for image, want := range map[string]string{
-		"busybox": "busybox:latest", "busybox:1": "busybox:1", "host:5000/a": "host:5000/a:latest",
-		"host:5000/a:v1": "host:5000/a:v1", "a@sha256:00": "a@sha256:00",
-	} {
-		if got := withTag(image); got != want {
-			t.Errorf("%s: %s, want %s", image, got, want)
-		}
-	}
-}
-
 func TestIDFile(t *testing.T) {
 	path := t.TempDir() + "/id"
-	file, err := newIDFile(path)
-	if err != nil {
-		t.Fatal(err)
+	create := func() *os.File {
+		file, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
 	}
-	if _, err := newIDFile(path); err == nil || !strings.HasPrefix(err.Error(), "container ID file found") {
-		t.Errorf("second: %v", err)
+	if closeIDFile(create(), ""); exists(path) {
+		t.Error("the file of a container that was not made is left")
 	}
-	closeIDFile(file, "")
-	if file, err = newIDFile(path); err != nil {
-		t.Fatal("the file of a container that was not made is left:", err)
-	}
-	closeIDFile(file, "1f")
+	closeIDFile(create(), "1f")
 	if got, _ := os.ReadFile(path); string(got) != "1f" {
 		t.Errorf("%q", got)
 	}
+	o := &containerOptions{}
+	o.host.ContainerIDFile = path
+	if _, err := o.create(nil); err == nil || !strings.HasPrefix(err.Error(), "container ID file found") {
+		t.Errorf("second: %v", err)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

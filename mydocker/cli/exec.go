@@ -1,163 +1,102 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
 	api "github.com/moby/moby/api/types/container"
-	"github.com/moby/term"
-	"github.com/urfave/cli/v2"
 
 	"minidocker/mydocker/engine"
 )
 
 type execOptions struct {
-	request  api.ExecCreateRequest
-	env      []string
+	api.ExecCreateRequest
 	envFiles []string
 	detach   bool
+	keys     []byte
 }
 
-func execCommand(s *session) *cli.Command {
+func execCommand(s *session) *command {
 	o := &execOptions{}
-	r := &o.request
-	return &cli.Command{
-		Name: "exec", Usage: "Execute a command in a running container",
-		ArgsUsage:   "[OPTIONS] CONTAINER COMMAND [ARG...]",
-		UsageText:   "mydocker container exec, mydocker exec",
+	return &command{
+		Usage: "Execute a command in a running container", ArgsUsage: "[OPTIONS] CONTAINER COMMAND [ARG...]",
 		Description: "mydocker exec -it web sh",
-		Flags: []cli.Flag{
-			boolean(&o.detach, "d", "detach", "Detached mode: run command in the background"),
-			text(&r.DetachKeys, "", "detach-keys", "Override the key sequence for detaching a container"),
-			environment(&o.env),
-			list(&o.envFiles, "", "env-file", "Read in a file of environment variables"),
-			boolean(&r.AttachStdin, "i", "interactive", "Keep STDIN open even if not attached"),
-			boolean(&r.Privileged, "", "privileged", "Give extended privileges to the command"),
-			boolean(&r.Tty, "t", "tty", "Allocate a pseudo-TTY"),
-			text(&r.User, "u", "user", `Username or UID (format: "<name|uid>[:<group|gid>]")`),
-			text(&r.WorkingDir, "w", "workdir", "Working directory inside the container"),
-		},
-		Before: takes(2, many),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) error {
-			return o.run(e, c.Args().First(), c.Args().Tail())
-		}),
+		Flags: flags("",
+			boolean(&o.detach, "d,detach", "Detached mode: run command in the background"),
+			detachKeys(&o.keys),
+			environment(&o.Env),
+			list(&o.envFiles, "env-file", "Read in a file of environment variables"),
+			boolean(&o.AttachStdin, "i,interactive", "Keep STDIN open even if not attached"),
+			boolean(&o.Privileged, "privileged", "Give extended privileges to the command"),
+			boolean(&o.Tty, "t,tty", "Allocate a pseudo-TTY"),
+			text(&o.User, "u,user", `Username or UID (format: "<name|uid>[:<group|gid>]")`),
+			text(&o.WorkingDir, "w,workdir", "Working directory inside the container"),
+		),
+		Action: s.action(func(e *engine.Engine, args []string) error { return o.run(e, args[0], args[1:]) }),
 	}
 }
 
 func (o *execOptions) run(e *engine.Engine, ref string, command []string) (err error) {
-	r := o.request
-	r.Cmd = command
-	r.AttachStdin = r.AttachStdin && !o.detach
-	r.AttachStdout, r.AttachStderr = !o.detach, !o.detach
-	keys, err := detachKeys(r.DetachKeys)
-	if err != nil {
+	o.Cmd = command
+	o.AttachStdin = o.AttachStdin && !o.detach
+	o.AttachStdout, o.AttachStderr = !o.detach, !o.detach
+	if o.Env, err = withFiles(o.envFiles, o.Env); err != nil {
 		return err
 	}
-	if r.Env, err = environmentOf(o.envFiles, o.env); err != nil {
+	if err := checkTTY(o.AttachStdin, o.Tty); err != nil {
 		return err
 	}
-	if err := checkTTY(r.AttachStdin, r.Tty); err != nil {
-		// That there is no such container is the more useful thing to say.
-		if _, missing := e.Inspect(ref, false); missing != nil {
-			return missing
-		}
-		return err
-	}
-	if r.Tty {
+	if o.Tty {
 		size := windowSize()
-		r.ConsoleSize = &size
+		o.ConsoleSize = &size
 	}
-	running, err := e.Exec(ref, r, o.detach)
+	running, err := e.Exec(ref, o.ExecCreateRequest, o.detach)
 	if err != nil || o.detach {
 		return err
 	}
 	defer running.Close()
-	if r.Tty {
-		defer followSize(running.Resize)()
+	x := exchange{
+		stdin: o.AttachStdin, stdout: true, stderr: true, tty: o.Tty, keys: o.keys, resize: running.Resize,
+		grace: 2 * time.Second, // as in Docker: children may hold the output open for as long as the container runs
 	}
-	x := exchange{stdin: r.AttachStdin, stdout: true, stderr: true, tty: r.Tty, keys: keys}
-	far := &execEnd{Exec: running, exited: make(chan struct{})}
-	go far.wait()
-	if err := x.run(far); err != nil {
-		if errors.As(err, new(term.EscapeError)) {
-			return exit(1, "%w", err)
-		}
-		return exitWith(err)
-	}
-	<-far.exited
-	if far.err != nil {
-		return far.err
-	}
-	return status(far.code)
+	return x.run(execEnd{running}, func() error {
+		code, err := running.Wait()
+		return errors.Join(err, status(code))
+	})
 }
 
 // execEnd is an exec as the far end of an exchange.
-type execEnd struct {
-	*engine.Exec
-	exited chan struct{}
-	code   int // when exited is closed
-	err    error
-}
+type execEnd struct{ *engine.Exec }
 
-func (x *execEnd) wait() {
-	defer close(x.exited)
-	x.code, x.err = x.Wait()
-}
-
-func (x *execEnd) Write(p []byte) (int, error) {
+func (x execEnd) Write(p []byte) (int, error) {
 	if x.Tty != nil {
 		return x.Tty.Write(p)
 	}
 	return x.Stdin.Write(p)
 }
 
-func (x *execEnd) CloseWrite() error { return x.Stdin.Close() }
+func (x execEnd) CloseWrite() error { return x.Stdin.Close() }
 
-// Copy ends with the output, or, as in Docker, two seconds after the command: it
-// may have left children that hold its output open for as long as the container
-// runs.
-func (x *execEnd) Copy(stdout, stderr io.Writer) error {
-	copied := make(chan error, 1)
-	go func() { copied <- x.copyAll(stdout, stderr) }()
-	select {
-	case err := <-copied:
-		return err
-	case <-x.exited:
-	}
-	select {
-	case err := <-copied:
-		return err
-	case <-time.After(2 * time.Second):
-		return nil
-	}
-}
-
-func (x *execEnd) copyAll(stdout, stderr io.Writer) error {
-	if x.Tty != nil {
-		// A terminal's master reports the end of the last slave as EIO, pty(7).
-		_, err := io.Copy(stdout, x.Tty)
-		return ignore(err, syscall.EIO)
-	}
-	var streams sync.WaitGroup
-	var errOut, errErr error
-	copyOne := func(err *error, to io.Writer, from *os.File) {
-		if from != nil {
-			streams.Go(func() { _, *err = io.Copy(to, from) })
+func (x execEnd) Copy(stdout, stderr io.Writer) (err error) {
+	var copied []chan error
+	for from, to := range map[*os.File]io.Writer{x.Tty: stdout, x.Stdout: stdout, x.Stderr: stderr} {
+		if from == nil {
+			continue
 		}
+		copied = append(copied, goResult(func() error {
+			_, err := io.Copy(to, from)
+			if errors.Is(err, syscall.EIO) { // so a terminal's master reports the end of the last slave, pty(7)
+				return nil
+			}
+			return err
+		}))
 	}
-	copyOne(&errOut, stdout, x.Stdout)
-	copyOne(&errErr, stderr, x.Stderr)
-	streams.Wait()
-	return errors.Join(errOut, errErr)
-}
-
-func ignore(err, harmless error) error {
-	if errors.Is(err, harmless) {
-		return nil
+	for _, done := range copied {
+		err = cmp.Or(err, <-done)
 	}
 	return err
 }

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"encoding/json"
-	"flag"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -11,26 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	api "github.com/moby/moby/api/types/container"
 	imageapi "github.com/moby/moby/api/types/image"
-	"github.com/urfave/cli/v2"
 )
 
-// setFlags parses a command line into a command's flags and returns its arguments.
-func setFlags(t *testing.T, c *cli.Command, args ...string) []string {
+func setFlags(t *testing.T, c *command, args ...string) {
 	t.Helper()
-	flags, words, err := parse(c, c.Name, args, true)
-	if err != nil {
+	if _, _, err := parse(c, args, true); err != nil {
 		t.Fatal(err)
 	}
-	set := flag.NewFlagSet(c.Name, flag.ContinueOnError)
-	for _, f := range c.Flags {
-		if err := f.Apply(set); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := set.Parse(flags); err != nil {
-		t.Fatal(err)
-	}
-	return words
 }
 
 // TestListings compares with what Docker's command line 28.2 printed, to the
@@ -64,25 +51,18 @@ func TestListings(t *testing.T) {
 	}
 	for _, test := range data.Listings {
 		t.Run(strings.Join(test.Args, " "), func(t *testing.T) {
-			var l *listing
-			var rows []any
+			var got strings.Builder
 			var err error
 			if test.Args[0] == "ps" {
 				o := &psOptions{}
 				setFlags(t, o.command(nil), test.Args[1:]...)
-				l, err = o.listing()
-				rows = o.rows(data.Containers)
+				err = o.write(&got, data.Containers)
 			} else {
 				o := &imagesOptions{}
 				setFlags(t, o.command(nil), test.Args[1:]...)
-				l, err = o.listing()
-				rows = o.rows(data.Images)
+				err = o.write(&got, data.Images)
 			}
 			if err != nil {
-				t.Fatal(err)
-			}
-			var got strings.Builder
-			if err := l.write(&got, rows); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.Output, got.String()); diff != "" {
@@ -105,10 +85,10 @@ func TestJSONRow(t *testing.T) {
 		}
 		return strings.Join(sortedKeys(fields), " ")
 	}
-	if got, want := keys(&containerRow{}), "Command CreatedAt ID Image Labels LocalVolumes Mounts Names Networks Platform Ports RunningFor Size State Status"; got != want {
+	if got, want := keys(containerRow{}), "Command CreatedAt ID Image Labels LocalVolumes Mounts Names Networks Platform Ports RunningFor Size State Status"; got != want {
 		t.Errorf("container: %s\nwant %s", got, want)
 	}
-	if got, want := keys(&imageRow{}), "Containers CreatedAt CreatedSince Digest ID Repository SharedSize Size Tag UniqueSize"; got != want {
+	if got, want := keys(imageRow{}), "Containers CreatedAt CreatedSince Digest ID Repository SharedSize Size Tag UniqueSize"; got != want {
 		t.Errorf("image: %s\nwant %s", got, want)
 	}
 }
@@ -118,7 +98,7 @@ func TestBadFormat(t *testing.T) {
 		"{{.Foo}}": "failed to execute template: template: :1:2: executing \"\" at <.Foo>: can't evaluate field Foo",
 		"{{.ID":    "failed to parse template: template: :1: unclosed action",
 	} {
-		_, err := (&psOptions{format: format}).listing()
+		err := (&psOptions{listing: listing{format: format}}).write(io.Discard, nil)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("ps --format '%s': %v, want %s", format, err, want)
 		}
@@ -137,20 +117,13 @@ func TestListRequest(t *testing.T) {
 	}
 }
 
-// TestImageRows: a digest is a row of its own only where digests are shown.
 func TestImageRows(t *testing.T) {
-	i := imageapi.Summary{RepoTags: []string{"a:1", "a:2", "b:1"}, RepoDigests: []string{"a@sha256:1", "a@sha256:2", "c@sha256:3", "c@sha256:4"}}
-	for digests, want := range map[bool]string{
-		false: "a:1@<none> a:2@<none> b:1@<none> c:<none>@sha256:3",
-		true: "a:1@sha256:1 a:1@sha256:2 a:2@sha256:1 a:2@sha256:2 b:1@<none> " +
-			"c:<none>@sha256:3 c:<none>@sha256:4",
-	} {
-		var got []string
-		for _, row := range imageRows(i, digests) {
-			got = append(got, row.repo+":"+row.tag+"@"+row.digest)
-		}
-		if diff := cmp.Diff(want, strings.Join(got, " ")); diff != "" {
-			t.Errorf("digests %v (-want +got):\n%s", digests, diff)
-		}
+	i := imageapi.Summary{RepoTags: []string{"a:1", "a:2", "b:1"}, RepoDigests: []string{"a@sha256:1", "c@sha256:3"}}
+	var got []string
+	for _, row := range imageRows(i, true) {
+		got = append(got, row.Repository+":"+row.Tag+"@"+row.Digest)
+	}
+	if diff := cmp.Diff("a:1@sha256:1 a:2@sha256:1 b:1@<none> c:<none>@sha256:3", strings.Join(got, " ")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

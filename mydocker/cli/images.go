@@ -1,90 +1,105 @@
 package cli
 
 import (
-	"fmt"
+	"cmp"
+	"io"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
+	"github.com/docker/go-units"
 	imageapi "github.com/moby/moby/api/types/image"
-	"github.com/urfave/cli/v2"
 
 	"minidocker/mydocker/engine"
 )
 
 type imagesOptions struct {
-	all, digests, noTrunc, quiet bool
-	format                       string
-	filters                      map[string][]string
+	listing
+	engine.ImagesOptions
+	digests bool
 }
 
-func imagesCommand(s *session) *cli.Command { return new(imagesOptions).command(s) }
-
-func (o *imagesOptions) command(s *session) *cli.Command {
-	return &cli.Command{
-		Name: "images", Usage: "List images",
-		ArgsUsage:   "[OPTIONS] [REPOSITORY[:TAG]]",
-		UsageText:   "mydocker image ls, mydocker image list, mydocker images",
+func (o *imagesOptions) command(s *session) *command {
+	return &command{
+		Usage: "List images", ArgsUsage: "[OPTIONS] [REPOSITORY[:TAG]]",
 		Description: `mydocker images --format '{{.Repository}}:{{.Tag}} {{.Size}}'`,
-		Flags: []cli.Flag{
-			boolean(&o.all, "a", "all", "Show all images (default hides intermediate images)"),
-			boolean(&o.digests, "", "digests", "Show digests"),
-			filters(&o.filters),
-			text(&o.format, "", "format", formatHelp),
-			boolean(&o.noTrunc, "", "no-trunc", "Don't truncate output"),
-			boolean(&o.quiet, "q", "quiet", "Only show image IDs"),
-			unsupported("", "tree"),
-		},
-		Before: takes(0, 1),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) error {
-			n, err := o.run(e, c.Args().First())
-			if word := c.Args().First(); err == nil && n == 0 && strings.Contains(" build history import inspect list load ls prune pull push rm save tag ", " "+word+" ") {
-				fmt.Fprintf(os.Stderr, "\nNo images found matching %q: did you mean \"%s image %s\"?\n", word, name, word)
+		Flags: o.flags("tree", &o.Filters,
+			boolean(&o.All, "a,all", "Show all images (default hides intermediate images)"),
+			boolean(&o.digests, "digests", "Show digests"),
+		),
+		Action: s.action(func(e *engine.Engine, args []string) error {
+			o.Ref = strings.Join(args, "")
+			found, err := e.Images(o.ImagesOptions)
+			if err != nil {
+				return err
 			}
-			return err
+			return o.write(os.Stdout, found)
 		}),
 	}
 }
 
-func listImagesCommand(s *session) *cli.Command {
-	c := imagesCommand(s)
-	c.Name, c.Aliases = "ls", []string{"list"}
-	return c
-}
-
-func (o *imagesOptions) run(e *engine.Engine, ref string) (n int, err error) {
-	l, err := o.listing()
-	if err != nil {
-		return 0, err
-	}
-	found, err := e.Images(engine.ImagesOptions{All: o.all, Ref: ref, Filters: o.filters})
-	if err != nil {
-		return 0, err
-	}
-	return len(found), l.write(os.Stdout, o.rows(found))
-}
-
-func (o *imagesOptions) listing() (*listing, error) {
-	format, id := o.format, `{{.ID}}`
-	if o.quiet {
-		format = id
-	}
+func (o *imagesOptions) write(w io.Writer, found []imageapi.Summary) error {
+	id := `{{.ID}}`
 	if o.digests {
 		id = `{{.Digest}}\t{{.ID}}`
 	}
-	l, err := newListing(format, `table {{.Repository}}\t{{.Tag}}\t`+id+`\t{{.CreatedSince}}\t{{.Size}}`, imageTitles())
-	if err != nil {
-		return nil, err
+	var rows []imageRow
+	for _, image := range found {
+		rows = append(rows, imageRows(image, !o.noTrunc)...)
 	}
-	return l, l.check(&imageRow{})
+	return writeList(w, &o.listing, `{{.Repository}}\t{{.Tag}}\t`+id+`\t{{.CreatedSince}}\t{{.Size}}`, titles{
+		"ID": "IMAGE ID", "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST",
+		"CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "Size": "SIZE",
+		"Containers": "CONTAINERS", "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
+	}, rows)
 }
 
-func (o *imagesOptions) rows(found []imageapi.Summary) (rows []any) {
-	digests := o.digests || strings.Contains(o.format, ".Digest")
-	for _, image := range found {
-		for _, row := range imageRows(image, digests) {
-			row.short = !o.noTrunc
-			rows = append(rows, row)
+// imageRow is one name of an image in a list: the fields of images --format,
+// https://docs.docker.com/reference/cli/docker/image/ls/#format.
+type imageRow struct {
+	Containers, CreatedAt, CreatedSince, Digest, ID, Repository, SharedSize, Size, Tag, UniqueSize string
+}
+
+// imageRows makes a row of each tag, and of a repository of which only the digest
+// is known.
+func imageRows(i imageapi.Summary, short bool) (rows []imageRow) {
+	const none = "<none>"
+	row := imageRow{
+		ID: i.ID, CreatedAt: time.Unix(i.Created, 0).String(), CreatedSince: ago(i.Created),
+		Size:       units.HumanSizeWithPrecision(float64(i.Size), 3),
+		Containers: "N/A", SharedSize: "N/A", UniqueSize: "N/A", // not worked out
+	}
+	if short {
+		row.ID = shortID(i.ID)
+	}
+	if i.Containers >= 0 {
+		row.Containers = strconv.FormatInt(i.Containers, 10)
+	}
+	add := func(repository, tag, digest string) {
+		row.Repository, row.Tag, row.Digest = repository, tag, digest
+		rows = append(rows, row)
+	}
+	digests := map[string]string{} // by repository
+	for _, ref := range i.RepoDigests {
+		repository, digest, _ := strings.Cut(ref, "@")
+		digests[repository] = digest
+	}
+	tagged := map[string]bool{}
+	for _, ref := range i.RepoTags {
+		colon := strings.LastIndex(ref, ":")
+		tagged[ref[:colon]] = true
+		add(ref[:colon], ref[colon+1:], cmp.Or(digests[ref[:colon]], none))
+	}
+	for _, repository := range slices.Sorted(maps.Keys(digests)) {
+		if !tagged[repository] {
+			add(repository, none, digests[repository])
 		}
+	}
+	if rows == nil {
+		add(none, none, none)
 	}
 	return rows
 }

@@ -8,67 +8,52 @@ import (
 	"os"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"minidocker/mydocker/engine"
 )
 
-func importCommand(s *session) *cli.Command {
+func importCommand(s *session) *command {
 	var o engine.ImportOptions
-	return &cli.Command{
-		Name: "import", Usage: "Import the contents from a tarball to create a filesystem image",
-		ArgsUsage:   "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
-		UsageText:   "mydocker image import, mydocker import",
+	return &command{
+		Usage: "Import the contents from a tarball to create a filesystem image", ArgsUsage: "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
 		Description: `mydocker import -c 'CMD ["/bin/sh"]' rootfs.tar.gz busybox:latest`,
-		Flags: []cli.Flag{
-			list(&o.Changes, "c", "change", "Apply Dockerfile instruction to the created image"),
-			text(&o.Message, "m", "message", "Set commit message for imported image"),
-			unsupported("", "platform"),
-		},
-		Before: takes(1, 2),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) error {
-			o.Ref = c.Args().Get(1)
-			source, err := openSource(c.Context, c.Args().First())
+		Flags: flags("platform",
+			list(&o.Changes, "c,change", "Apply Dockerfile instruction to the created image"),
+			text(&o.Message, "m,message", "Set commit message for imported image"),
+		),
+		Action: s.action(func(e *engine.Engine, args []string) error {
+			o.Ref = strings.Join(args[1:], "") // "" if there is none
+			source, err := openSource(args[0])
 			if err != nil {
-				return err
+				return exit(1, "%w", err)
 			}
 			defer source.Close()
 			if _, local := source.(*os.File); !local && o.Message == "" {
-				o.Message = "Imported from " + c.Args().First()
+				o.Message = "Imported from " + args[0]
 			}
-			id, err := e.Import(c.Context, source, o)
-			if err != nil {
-				return err
+			id, err := e.Import(context.Background(), source, o)
+			if err == nil {
+				fmt.Println(id)
 			}
-			fmt.Println(id)
-			return nil
+			return err
 		}),
 	}
 }
 
 // openSource opens a file, standard input ("-") or what a URL leads to.
-func openSource(ctx context.Context, source string) (io.ReadCloser, error) {
+func openSource(source string) (io.ReadCloser, error) {
 	if source == "-" {
 		return os.Stdin, nil
 	}
 	if !strings.HasPrefix(source, "http://") && !strings.HasPrefix(source, "https://") {
-		file, err := os.Open(source)
-		if err != nil {
-			return nil, exit(1, "%w", err)
-		}
-		return file, nil
+		return os.Open(source)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
+	response, err := http.Get(source)
+	if err == nil && response.StatusCode != http.StatusOK {
 		response.Body.Close()
-		return nil, fmt.Errorf("get %s: %s", source, response.Status)
+		err = fmt.Errorf("get %s: %s", source, response.Status)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return response.Body, nil
 }

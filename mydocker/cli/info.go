@@ -5,92 +5,69 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/template"
 
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/system"
-	"github.com/urfave/cli/v2"
 
 	"minidocker/mydocker/engine"
 )
 
-func infoCommand(s *session) *cli.Command {
-	var format string
-	return &cli.Command{
-		Name: "info", Usage: "Display system-wide information",
-		ArgsUsage:   "[OPTIONS]",
-		UsageText:   "mydocker system info, mydocker info",
+// infoText has Docker's lines for what there is here.
+const infoText = `Containers: {{.Containers}}
+ Running: {{.ContainersRunning}}
+ Paused: {{.ContainersPaused}}
+ Stopped: {{.ContainersStopped}}
+Images: {{.Images}}
+Server Version: {{.ServerVersion}}
+Storage Driver: {{.Driver}}{{range .DriverStatus}}
+ {{index . 0}}: {{index . 1}}{{end}}
+Logging Driver: {{.LoggingDriver}}
+Cgroup Driver: {{.CgroupDriver}}
+Cgroup Version: {{.CgroupVersion}}
+Networks: {{join .Plugins.Network " "}}
+Security Options:{{range .Security}}
+ {{.}}{{end}}
+Kernel Version: {{.KernelVersion}}
+Operating System: {{.OperatingSystem}}
+OSType: {{.OSType}}
+Architecture: {{.Architecture}}
+CPUs: {{.NCPU}}
+Total Memory: {{.Memory}}
+Name: {{.Name}}
+ID: {{.ID}}
+Docker Root Dir: {{.DockerRootDir}}
+Debug Mode: {{.Debug}}`
+
+func infoCommand(s *session) *command {
+	var format *template.Template
+	return &command{
+		Usage: "Display system-wide information", ArgsUsage: "[OPTIONS]",
 		Description: "mydocker info --format '{{.CgroupVersion}}'",
-		Flags: []cli.Flag{
-			text(&format, "f", "format", "Format output using a custom template: 'json' or a Go TEMPLATE"),
-		},
-		Before: takes(0, 0),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) error {
+		Flags:       flags("", object(&format, "f,format", infoText)),
+		Action: s.action(func(e *engine.Engine, _ []string) error {
 			i, err := e.Info()
 			if err != nil {
 				return err
 			}
-			if format != "" {
-				return printTemplate(os.Stdout, format, i)
-			}
-			printInfo(os.Stdout, i)
 			for _, warning := range i.Warnings {
 				fmt.Fprintln(os.Stderr, warning)
 			}
-			return nil
+			return printInfo(os.Stdout, format, i)
 		}),
 	}
 }
 
-// printInfo has Docker's lines for what there is here.
-func printInfo(w io.Writer, i system.Info) {
-	line := func(label string, value any) {
-		if value != "" {
-			fmt.Fprintf(w, "%s: %v\n", label, value)
-		}
-	}
-	line("Containers", i.Containers)
-	line(" Running", i.ContainersRunning)
-	line(" Paused", i.ContainersPaused)
-	line(" Stopped", i.ContainersStopped)
-	line("Images", i.Images)
-	line("Server Version", i.ServerVersion)
-	line("Storage Driver", i.Driver)
-	for _, pair := range i.DriverStatus {
-		line(" "+pair[0], pair[1])
-	}
-	line("Logging Driver", i.LoggingDriver)
-	line("Cgroup Driver", i.CgroupDriver)
-	line("Cgroup Version", i.CgroupVersion)
-	line("Networks", strings.Join(i.Plugins.Network, " "))
-	if len(i.SecurityOptions) > 0 {
-		fmt.Fprintln(w, "Security Options:")
-		for _, option := range i.SecurityOptions {
-			printSecurity(w, option)
-		}
-	}
-	line("Kernel Version", i.KernelVersion)
-	line("Operating System", i.OperatingSystem)
-	line("OSType", i.OSType)
-	line("Architecture", i.Architecture)
-	line("CPUs", i.NCPU)
-	line("Total Memory", units.BytesSize(float64(i.MemTotal)))
-	line("Name", i.Name)
-	line("ID", i.ID)
-	line("Docker Root Dir", i.DockerRootDir)
-	line("Debug Mode", i.Debug)
+type info struct {
+	system.Info
+	Memory   string   `json:"-"`
+	Security []string `json:"-"`
 }
 
-// printSecurity prints name=seccomp,profile=builtin as the API writes it.
-func printSecurity(w io.Writer, option string) {
-	for field := range strings.SplitSeq(option, ",") {
-		key, value, ok := strings.Cut(field, "=")
-		switch {
-		case !ok:
-			fmt.Fprintf(w, " %s\n", key)
-		case key == "name":
-			fmt.Fprintf(w, " %s\n", value)
-		case key == "profile":
-			fmt.Fprintf(w, "  Profile: %s\n", value)
-		}
+func printInfo(w io.Writer, format *template.Template, i system.Info) error {
+	var security []string
+	for _, option := range i.SecurityOptions { // name=seccomp,profile=builtin
+		security = append(security, strings.NewReplacer("name=", "", ",profile=", "\n  Profile: ").Replace(option))
 	}
+	return printTemplate(w, format, info{i, units.BytesSize(float64(i.MemTotal)), security})
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -66,19 +67,23 @@ func TestEventLine(t *testing.T) {
 		"{{.Actor.Attributes.name}}": "web\n",
 		"json":                       "\"timeNano\":1700000000123456780}\n",
 	} {
-		text, err := eventTemplate(format)
+		if format == "" {
+			format = eventText
+		}
+		text, err := parseTemplate(format)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		if err := printEvent(&out, m, text); err != nil {
+		if err := printEvent(&out, text, m); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.HasSuffix(out.String(), want) {
 			t.Errorf("events --format '%s': %q, want %q", format, out.String(), want)
 		}
 	}
-	if _, err := eventTemplate("{{.Foo}}"); err == nil {
+	unknown, _ := parseTemplate("{{.Foo}}")
+	if err := printEvent(io.Discard, unknown, m); err == nil {
 		t.Error("no error for an unknown field")
 	}
 }

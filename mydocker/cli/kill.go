@@ -1,24 +1,13 @@
 package cli
 
-import (
-	"github.com/urfave/cli/v2"
+import "minidocker/mydocker/engine"
 
-	"minidocker/mydocker/engine"
-)
-
-func killCommand(s *session) *cli.Command {
+func killCommand(s *session) *command {
 	var signal string
-	return &cli.Command{
-		Name: "kill", Usage: "Kill one or more running containers",
-		ArgsUsage:   "[OPTIONS] CONTAINER [CONTAINER...]",
-		UsageText:   "mydocker container kill, mydocker kill",
+	return &command{
+		Usage: "Kill one or more running containers", ArgsUsage: "[OPTIONS] CONTAINER [CONTAINER...]",
 		Description: "mydocker kill -s HUP web",
-		Flags: []cli.Flag{
-			text(&signal, "s", "signal", "Signal to send to the container").or("KILL"),
-		},
-		Before: takes(1, many),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) error {
-			return forEach(c.Args().Slice(), func(ref string) (string, error) { return ref, e.Kill(ref, signal) })
-		}),
+		Flags:       flags("", text(&signal, "s,signal", "Signal to send to the container").or("KILL")),
+		Action:      s.action(each(func(e *engine.Engine, ref string) (string, error) { return ref, e.Kill(ref, signal) })),
 	}
 }

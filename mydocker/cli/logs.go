@@ -1,53 +1,36 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"minidocker/mydocker/engine"
 )
 
-func logsCommand(s *session) *cli.Command {
+func logsCommand(s *session) *command {
 	o := engine.LogsOptions{Stdout: true, Stderr: true}
-	var since, until, tail string
-	return &cli.Command{
-		Name: "logs", Usage: "Fetch the logs of a container",
-		ArgsUsage:   "[OPTIONS] CONTAINER",
-		UsageText:   "mydocker container logs, mydocker logs",
+	var tail string
+	return &command{
+		Usage: "Fetch the logs of a container", ArgsUsage: "[OPTIONS] CONTAINER",
 		Description: "mydocker logs -f --since 10m web",
-		Flags: []cli.Flag{
-			boolean(&o.Details, "", "details", "Show extra details provided to logs"),
-			boolean(&o.Follow, "f", "follow", "Follow log output"),
-			text(&since, "", "since", `Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)`),
-			text(&tail, "n", "tail", "Number of lines to show from the end of the logs").or("all"),
-			boolean(&o.Timestamps, "t", "timestamps", "Show timestamps"),
-			text(&until, "", "until", `Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)`),
-		},
-		Before: takes(1, 1),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) (err error) {
-			if o.Since, err = parseTime(since, time.Now()); err != nil {
-				return exit(1, `invalid value for "since": %w`, err)
+		Flags: flags("",
+			boolean(&o.Details, "details", "Show extra details provided to logs"),
+			boolean(&o.Follow, "f,follow", "Follow log output"),
+			moment(&o.Since, "since", `Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)`),
+			text(&tail, "n,tail", "Number of lines to show from the end of the logs").or("all"),
+			boolean(&o.Timestamps, "t,timestamps", "Show timestamps"),
+			moment(&o.Until, "until", `Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)`),
+		),
+		Action: s.action(func(e *engine.Engine, args []string) (err error) {
+			if o.Tail, err = strconv.Atoi(tail); err != nil {
+				o.Tail = -1 // all, as in Docker for whatever is not a number
 			}
-			if o.Until, err = parseTime(until, time.Now()); err != nil {
-				return exit(1, `invalid value for "until": %w`, err)
-			}
-			o.Tail = lineCount(tail)
-			return e.Logs(c.Context, c.Args().First(), o, os.Stdout, os.Stderr)
+			return e.Logs(context.Background(), args[0], o, os.Stdout, os.Stderr)
 		}),
 	}
-}
-
-// lineCount is -1 for all, and as in Docker for whatever is not a number.
-func lineCount(s string) int {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 {
-		return -1
-	}
-	return n
 }
 
 // parseTime is a moment as Docker lets the user give it: an age (10m), a date and

@@ -40,11 +40,3 @@ func TestParseTime(t *testing.T) {
 		}
 	}
 }
-
-func TestLineCount(t *testing.T) {
-	for s, want := range map[string]int{"all": -1, "0": 0, "10": 10, "-7": -1, "x": -1} {
-		if got := lineCount(s); got != want {
-			t.Errorf("%s: %d, want %d", s, got, want)
-		}
-	}
-}

@@ -1,113 +1,155 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
+	"text/template"
+	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"minidocker/mydocker/engine"
 )
 
 // option is a flag as Docker has it: a long name, perhaps one letter, and a
-// function that takes each value given. It is a cli.Flag known by its long name
-// only: arrange has replaced the letters.
+// function that takes each value given. It is a pflag.Value to read the command
+// line, and a cli.Flag for help and suggestions.
 type option struct {
 	letter, name string
 	kind         string // of value, in help; "" for a switch, which needs no value
-	usage        string
+	usage        string // "": not in help
 	assign       func(string) error
-
-	hidden      bool
-	unsupported bool   // Docker has it and this build does not
-	env         string // variable that gives the value if the flag does not
-	preset      string // value if neither does; shown in help
-	given       bool
-	err         error // of assign: the flag package keeps only its text
+	preset       string // value if none is given
 }
 
-func boolean(to *bool, letter, name, usage string) *option {
-	return &option{letter: letter, name: name, usage: usage, assign: func(v string) (err error) {
+// flags are a command's, and those of Docker's that this build refuses by name,
+// because a flag that is accepted and ignored is worse than none.
+func flags(unsupported string, options ...*option) (all []cli.Flag) {
+	for _, o := range options {
+		all = append(all, o)
+	}
+	for names := range strings.FieldsSeq(unsupported) {
+		o := parsed("", names, "", nil)
+		o.assign = func(string) error {
+			return exit(125, "flag %s is not supported by this version of %s", o.label(), name)
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// parsed is a flag with a syntax of its own. names are "letter,name" or "name".
+func parsed(kind, names, usage string, assign func(string) error) *option {
+	comma := strings.Index(names, ",")
+	return &option{letter: names[:max(comma, 0)], name: names[comma+1:], kind: kind, usage: usage, assign: assign}
+}
+
+func boolean(to *bool, names, usage string) *option {
+	return parsed("", names, usage, func(v string) (err error) {
 		*to, err = strconv.ParseBool(v)
 		return err
-	}}
+	})
 }
 
-func text(to *string, letter, name, usage string) *option {
-	return &option{letter: letter, name: name, kind: "string", usage: usage, assign: func(v string) error {
+func text(to *string, names, usage string) *option {
+	return parsed("string", names, usage, func(v string) error {
 		*to = v
 		return nil
-	}}
+	})
 }
 
-func integer[T int | int64](to *T, letter, name, usage string) *option {
-	return &option{letter: letter, name: name, kind: "int", usage: usage, assign: func(v string) error {
+func integer[T int | int64](to *T, names, usage string) *option {
+	return parsed("int", names, usage, func(v string) error {
 		n, err := strconv.ParseInt(v, 0, 64)
 		*to = T(n)
 		return err
-	}}
+	})
+}
+
+// optional is an integer that is nil unless given.
+func optional[T int | int64](to **T, names, usage string) *option {
+	return parsed("int", names, usage, func(v string) error {
+		*to = new(T)
+		return integer(*to, "", "").assign(v)
+	})
 }
 
 // list is a flag that may be given several times.
-func list(to *[]string, letter, name, usage string) *option {
-	return parsed("list", letter, name, usage, func(v string) error {
+func list(to *[]string, names, usage string) *option {
+	return parsed("list", names, usage, func(v string) error {
 		*to = append(*to, v)
 		return nil
 	})
 }
 
-// parsed is a flag with a syntax of its own.
-func parsed(kind, letter, name, usage string, assign func(string) error) *option {
-	return &option{letter: letter, name: name, kind: kind, usage: usage, assign: assign}
-}
-
-// unsupported is a flag of Docker's that this build refuses by name, because a
-// flag that is accepted and ignored is worse than none.
-func unsupported(letter, name string) *option {
-	return &option{letter: letter, name: name, unsupported: true, hidden: true}
-}
-
-func (o *option) from(env string) *option  { o.env = env; return o }
-func (o *option) or(preset string) *option { o.preset = preset; return o }
-func (o *option) hide() *option            { o.hidden = true; return o }
-
-// Apply is called by cli before it parses the command line.
-func (o *option) Apply(set *flag.FlagSet) error {
-	value, ok := "", false
-	if o.env != "" {
-		value, ok = os.LookupEnv(o.env)
-	}
-	if !ok || value == "" {
-		value = o.preset
-	}
-	if value != "" {
-		if err := o.assign(value); err != nil {
-			return fmt.Errorf("%s=%s: %w", o.env, value, err)
+// pairs is a list of keys and values, such as a=b if separator is "=".
+func pairs(to *map[string]string, separator, names, usage string) *option {
+	*to = map[string]string{}
+	return parsed("list", names, usage, func(v string) error {
+		key, value, _ := strings.Cut(v, separator)
+		if key == "" {
+			return errors.New("empty name")
 		}
-	}
-	set.Var((*assignment)(o), o.name, "")
-	return nil
+		(*to)[key] = value
+		return nil
+	})
 }
 
-func (o *option) Names() []string { return []string{o.name} }
-func (o *option) IsSet() bool     { return o.given }
+// filters are --filter name=value.
+func filters(to *engine.Filters) *option {
+	*to = engine.Filters{}
+	return parsed("filter", "f,filter", "Filter output based on conditions provided", func(v string) error {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok {
+			return errors.New("bad format of filter (expected name=value)")
+		}
+		name = strings.ToLower(strings.TrimSpace(name))
+		(*to)[name] = append((*to)[name], strings.TrimSpace(value))
+		return nil
+	})
+}
+
+// moment is a time as Docker lets the user give it, parseTime.
+func moment(to *time.Time, names, usage string) *option {
+	return parsed("string", names, usage, func(v string) (err error) {
+		if *to, err = parseTime(v, time.Now()); err != nil {
+			return exit(1, "invalid value for %q: %w", names, err)
+		}
+		return nil
+	})
+}
+
+// object is --format of a command that prints one object; normal is its own layout.
+func object(to **template.Template, names, normal string) *option {
+	*to, _ = parseTemplate(normal)
+	return parsed("string", names, "Format output using a custom template: 'json' or a Go TEMPLATE", func(v string) (err error) {
+		*to, err = parseTemplate(v)
+		return err
+	})
+}
+
+// or sets what holds if the command line has no value.
+func (o *option) or(preset ...string) *option {
+	o.preset = cmp.Or(preset...)
+	return o
+}
+
+func (o *option) Set(v string) error        { return o.assign(v) }
+func (o *option) Type() string              { return o.kind }
+func (o *option) Apply(*flag.FlagSet) error { return nil }
+func (o *option) Names() []string           { return []string{o.name} }
+func (o *option) IsSet() bool               { return false }
+func (o *option) IsVisible() bool           { return o.usage != "" }
 
 // String is the flag's line in help, its usage after a tab.
 func (o *option) String() string {
-	line := "      --" + o.name
-	if o.letter != "" {
-		line = "  -" + o.letter + ", --" + o.name
-	}
-	if o.kind != "" {
-		line += " " + o.kind
-	}
-	line += "\t" + o.usage
-	switch {
-	case o.preset == "":
-	case o.kind == "string":
-		line += fmt.Sprintf(" (default %q)", o.preset)
-	default:
+	line := fmt.Sprintf("%6s--%s %s", strings.TrimSuffix(o.label(), "--"+o.name), o.name, o.kind)
+	line = strings.TrimSuffix(line, " ") + "\t " + o.usage
+	if o.preset != "" {
 		line += " (default " + o.preset + ")"
 	}
 	return line
@@ -119,53 +161,4 @@ func (o *option) label() string {
 		return "--" + o.name
 	}
 	return "-" + o.letter + ", --" + o.name
-}
-
-// assignment is an option as the flag package sees it.
-type assignment option
-
-func (a *assignment) String() string { return "" }
-
-func (a *assignment) Set(v string) error {
-	a.given = true
-	if err := a.assign(v); err != nil {
-		a.err = fmt.Errorf("invalid argument %q for %q flag: %w", v, (*option)(a).label(), err)
-		return a.err
-	}
-	return nil
-}
-
-// usageError puts what the flag package found wrong into Docker's words.
-func usageError(c *cli.Context, err error, _ bool) error {
-	for _, f := range c.Command.Flags {
-		if o, ok := f.(*option); ok && o.err != nil {
-			err = o.err
-		}
-	}
-	return flagError(err, c.Command.HelpName, c.Command)
-}
-
-// flagError is an error in a command's flags: Docker shows the usage and exits 125.
-func flagError(err error, path string, c *cli.Command) error {
-	return exit(125, "%w\n\nUsage:  %s\n\nRun '%s --help' for more information", err, usageLine(path, c), path)
-}
-
-func usageLine(path string, c *cli.Command) string {
-	return strings.TrimSpace(path + " " + c.ArgsUsage)
-}
-
-// filters collects --filter name=value.
-func filters(to *map[string][]string) *option {
-	return parsed("filter", "f", "filter", "Filter output based on conditions provided", func(v string) error {
-		name, value, ok := strings.Cut(v, "=")
-		if !ok {
-			return fmt.Errorf("bad format of filter (expected name=value)")
-		}
-		name = strings.ToLower(strings.TrimSpace(name))
-		if *to == nil {
-			*to = map[string][]string{}
-		}
-		(*to)[name] = append((*to)[name], strings.TrimSpace(value))
-		return nil
-	})
 }

@@ -12,23 +12,17 @@ import (
 
 func TestProgress(t *testing.T) {
 	var out strings.Builder
-	p := newProgress(&out, 100)
-	p.show("sha256:5f70bf18a086aaaa", 0, 3700)
-	p.show("sha256:111111111111aaaa", 500, 1000)
-	p.show("sha256:111111111111aaaa", 501, 1000) // too soon to be seen
-	p.show("sha256:5f70bf18a086aaaa", 3700, 3700)
+	p := &progress{w: &out}
+	p.show("5f70bf18a086", 0, 3700)
+	p.show("111111111111", 500, 1000)
+	p.show("111111111111", 501, 1000) // too soon to be seen
+	p.show("5f70bf18a086", 3700, 3700)
 	got := strings.NewReplacer("\x1b[2K", "", "\r", "").Replace(out.String())
-	want := "\n\x1b[1A5f70bf18a086: Loading layer [>" + strings.Repeat(" ", 49) + "]  0B/3.7kB\x1b[1B" +
-		"\n\x1b[1A111111111111: Loading layer [" + strings.Repeat("=", 25) + ">" + strings.Repeat(" ", 24) + "]  500B/1kB\x1b[1B" +
-		"\x1b[2A5f70bf18a086: Loading layer [" + strings.Repeat("=", 50) + "]  3.7kB/3.7kB\x1b[2B"
+	want := "\n\x1b[1A5f70bf18a086: Loading layer [>" + strings.Repeat(" ", 19) + "]  0B/3.7kB\x1b[1B" +
+		"\n\x1b[1A111111111111: Loading layer [" + strings.Repeat("=", 10) + ">" + strings.Repeat(" ", 9) + "]  500B/1kB\x1b[1B" +
+		"\x1b[2A5f70bf18a086: Loading layer [" + strings.Repeat("=", 20) + "]  3.7kB/3.7kB\x1b[2B"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if bar := newProgress(&out, 40).bar("sha256:111111111111", 500, 1000); bar != "111111111111: Loading layer  500B/1kB" {
-		t.Errorf("narrow: %q", bar)
-	}
-	if bar := p.bar("sha256:111111111111", 500, 0); bar != "111111111111: Loading layer  500B" {
-		t.Errorf("unknown total: %q", bar)
 	}
 }
 
@@ -64,13 +58,14 @@ func TestLeaks(t *testing.T) {
 
 func TestInfo(t *testing.T) {
 	var out strings.Builder
-	printInfo(&out, system.Info{Containers: 2, Driver: "overlay", MemTotal: 1 << 30, SecurityOptions: []string{"name=seccomp,profile=builtin"}})
+	text, err := parseTemplate(infoText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	printInfo(&out, text, system.Info{Containers: 2, Driver: "overlay", MemTotal: 1 << 30, SecurityOptions: []string{"name=seccomp,profile=builtin"}})
 	for _, line := range []string{"Containers: 2\n", "Storage Driver: overlay\n", "Total Memory: 1GiB\n", "Security Options:\n seccomp\n  Profile: builtin\n"} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("no %q in\n%s", line, out.String())
 		}
-	}
-	if strings.Contains(out.String(), "Kernel Version") {
-		t.Error("a line without a value")
 	}
 }

@@ -1,34 +1,17 @@
 package cli
 
-import (
-	"strconv"
+import "minidocker/mydocker/engine"
 
-	"github.com/urfave/cli/v2"
-
-	"minidocker/mydocker/engine"
-)
-
-func stopCommand(s *session) *cli.Command {
+func stopCommand(s *session) *command {
 	var o engine.StopOptions
-	timeout := func(v string) error {
-		n, err := strconv.ParseInt(v, 0, 0)
-		seconds := int(n)
-		o.Timeout = &seconds
-		return err
-	}
-	return &cli.Command{
-		Name: "stop", Usage: "Stop one or more running containers",
-		ArgsUsage:   "[OPTIONS] CONTAINER [CONTAINER...]",
-		UsageText:   "mydocker container stop, mydocker stop",
+	return &command{
+		Usage: "Stop one or more running containers", ArgsUsage: "[OPTIONS] CONTAINER [CONTAINER...]",
 		Description: "mydocker stop -t 3 web        # SIGKILL after 3 seconds",
-		Flags: []cli.Flag{
-			text(&o.Signal, "s", "signal", "Signal to send to the container"),
-			parsed("int", "t", "timeout", "Seconds to wait before killing the container", timeout),
-			parsed("int", "", "time", "", timeout).hide(),
-		},
-		Before: takes(1, many),
-		Action: s.action(func(c *cli.Context, e *engine.Engine) error {
-			return forEach(c.Args().Slice(), func(ref string) (string, error) { return ref, e.Stop(ref, o) })
-		}),
+		Flags: flags("",
+			text(&o.Signal, "s,signal", "Signal to send to the container"),
+			optional(&o.Timeout, "t,timeout", "Seconds to wait before killing the container"),
+			optional(&o.Timeout, "time", ""),
+		),
+		Action: s.action(each(func(e *engine.Engine, ref string) (string, error) { return ref, e.Stop(ref, o) })),
 	}
 }

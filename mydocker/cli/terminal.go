@@ -6,36 +6,37 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/moby/term"
-	"golang.org/x/sys/unix"
 )
 
 // farEnd is the other end of an exchange: a container's streams or those of an exec.
 type farEnd interface {
 	io.Writer
 	CloseWrite() error
-	Copy(stdout, stderr io.Writer) error
+	Copy(stdout, stderr io.Writer) error // of the streams attached
 }
 
 // exchange carries the client's standard streams to and from a farEnd.
 type exchange struct {
 	stdin, stdout, stderr bool
 	tty                   bool
-	keys                  []byte          // that detach; with a terminal only
-	proxied               bool            // signals go to the container, but for SIGHUP with a terminal
-	exited                <-chan struct{} // ends an exchange without output
+	keys                  []byte                         // that detach; with a terminal only
+	mayDetach             bool                           // without an error: all that was asked for is done
+	proxied               bool                           // signals go to the container, but for SIGHUP with a terminal
+	resize                func(height, width uint) error // of the far terminal
+	grace                 time.Duration                  // for output after the exit; 0: all of it
 }
 
-// run returns when the output has ended (if none is attached, the input), with a
-// term.EscapeError when the user detached, and with a signal's exit status when
+// run returns what wait says when that and the output have ended, exit status 1
+// with a term.EscapeError when the user detached, and a signal's exit status when
 // one ended the client. The terminal is restored in every case.
-func (x exchange) run(far farEnd) error {
-	var in io.Reader
-	if x.stdin {
-		in = os.Stdin
-	}
+func (x exchange) run(far farEnd, wait func() error) (result error) {
+	var in io.Reader = os.Stdin
 	var ended chan os.Signal
 	if x.stdin && x.tty && term.IsTerminal(0) {
 		state, err := term.SetRawTerminal(0)
@@ -53,54 +54,58 @@ func (x exchange) run(far farEnd) error {
 		}
 		defer signal.Stop(ended)
 	}
-
-	var output chan error // nil: nothing is copied
-	exited := x.exited
-	if x.stdout || x.stderr {
-		output, exited = make(chan error, 1), nil // what is still to be read follows the exit
-		go func() { output <- far.Copy(x.writers()) }()
+	if x.tty {
+		defer x.followSize()()
 	}
-	input := make(chan error, 1)
-	go func() { input <- x.send(far, in) }()
-	for {
+	var input, output, exited chan error
+	if x.stdin {
+		input = goResult(func() error { return x.send(far, in) })
+	}
+	if x.stdout || x.stderr {
+		output = goResult(func() error { return far.Copy(os.Stdout, os.Stderr) })
+	}
+	exited = goResult(wait)
+	var late <-chan time.Time
+	for output != nil || exited != nil {
 		select {
 		case err := <-output:
-			return err
+			if err != nil {
+				return exit(1, "%w", err)
+			}
+			output = nil
 		case err := <-input:
-			if errors.As(err, new(term.EscapeError)) || output == nil {
-				return err
+			if errors.As(err, new(term.EscapeError)) {
+				if x.mayDetach {
+					return nil
+				}
+				return exit(1, "%w", err)
 			}
 			input = nil // how it went wrong the output will tell
-		case <-exited:
-			return nil
+		case result = <-exited:
+			exited = nil
+			if x.grace != 0 {
+				late = time.After(x.grace)
+			}
+		case <-late:
+			output = nil
 		case s := <-ended:
 			return status(128 + int(s.(syscall.Signal)))
 		}
 	}
+	return result
 }
 
-func (x exchange) writers() (stdout, stderr io.Writer) {
-	stdout, stderr = io.Discard, io.Discard
-	if x.stdout {
-		stdout = os.Stdout
-	}
-	if x.stderr {
-		stderr = os.Stderr
-	}
-	return stdout, stderr
+func goResult(f func() error) chan error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	return done
 }
 
 // send copies the input to its end. A terminal's end is not passed on: it is the
 // client that goes away, and the next one attaches to the same terminal.
 func (x exchange) send(far farEnd, in io.Reader) error {
-	if in == nil {
-		return nil
-	}
-	if _, err := io.Copy(far, in); err != nil {
+	if _, err := io.Copy(far, in); err != nil || x.tty {
 		return err
-	}
-	if x.tty {
-		return nil
 	}
 	return far.CloseWrite()
 }
@@ -113,16 +118,13 @@ func checkTTY(stdin, tty bool) error {
 	return nil
 }
 
-// detachKeys parses --detach-keys: letters and ctrl-X, separated by commas.
-func detachKeys(sequence string) ([]byte, error) {
-	if sequence == "" {
-		return []byte{16, 17}, nil // Ctrl-P Ctrl-Q
-	}
-	keys, err := term.ToBytes(sequence)
-	if err != nil {
-		return nil, exit(1, "invalid detach keys (%s): %w", sequence, err)
-	}
-	return keys, nil
+// detachKeys is --detach-keys: letters and ctrl-X, separated by commas.
+func detachKeys(to *[]byte) *option {
+	*to = []byte{16, 17} // Ctrl-P Ctrl-Q
+	return parsed("string", "detach-keys", "Override the key sequence for detaching a container", func(v string) (err error) {
+		*to, err = term.ToBytes(v)
+		return err
+	})
 }
 
 // windowSize is that of the client's terminal, 0 0 if it has none.
@@ -133,21 +135,52 @@ func windowSize() (size [2]uint) {
 	return size
 }
 
-// followSize tells resize the size of the client's terminal, at once and at each
+// followSize gives the far terminal the size of the client's, at once and at each
 // change, until stop is called.
-func followSize(resize func(height, width uint) error) (stop func()) {
-	if !term.IsTerminal(1) {
-		return func() {}
-	}
+func (x exchange) followSize() (stop func()) {
 	changed := make(chan os.Signal, 1)
-	changed <- unix.SIGWINCH
-	signal.Notify(changed, unix.SIGWINCH)
+	changed <- syscall.SIGWINCH
+	signal.Notify(changed, syscall.SIGWINCH)
 	go func() {
 		for range changed {
 			if size := windowSize(); size != [2]uint{} {
-				resize(size[0], size[1]) // the program may have ended meanwhile
+				x.resize(size[0], size[1]) // the program may have ended meanwhile
 			}
 		}
 	}()
 	return func() { signal.Stop(changed) }
+}
+
+// proxySignals hands the signals that the client gets to send, until stop is
+// called. With a terminal SIGHUP is left out: it says that the client's terminal
+// was closed, and that does not concern the container.
+func proxySignals(tty bool, send func(signal string) error) (stop func()) {
+	var all []os.Signal
+	for n := syscall.Signal(1); n <= 64; n++ {
+		if proxied(n) && !(tty && n == syscall.SIGHUP) {
+			all = append(all, n)
+		}
+	}
+	// SIGPIPE is caught and dropped, so that a write to a closed pipe is an error
+	// that is reported, as in Docker, and does not kill the client (os/signal).
+	arrived := make(chan os.Signal, 128)
+	signal.Notify(arrived, append(all, syscall.SIGPIPE)...)
+	go func() {
+		for s := range arrived {
+			if s != syscall.SIGPIPE {
+				send(strconv.Itoa(int(s.(syscall.Signal)))) // the process may be gone
+			}
+		}
+	}()
+	return func() { signal.Stop(arrived) }
+}
+
+// proxied leaves out what concerns the client alone: its children, its terminal,
+// its pipes, and what Go's scheduler and profiler send to their own threads.
+func proxied(s syscall.Signal) bool {
+	return !slices.Contains([]syscall.Signal{
+		syscall.SIGKILL, syscall.SIGSTOP, // cannot be caught
+		syscall.SIGCHLD, syscall.SIGWINCH, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE,
+		syscall.SIGURG, syscall.SIGPROF, 32, 33, // 32, 33: the C library's, nptl(7)
+	}, s)
 }

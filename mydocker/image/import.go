@@ -68,7 +68,10 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) (i *Im
 		}
 		return s.commit(i)
 	})
-	return i, err
+	if err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	return i, nil
 }
 
 func (s *Store) writeJSON(v any) (d ocispec.Descriptor, err error) {
@@ -148,6 +151,11 @@ func Change(config *dockerspec.DockerOCIImageConfig, lines []string) error {
 	config.Env = slices.Clone(config.Env) // the caller may share it
 	c := changer{config, shell.NewLex(file.EscapeToken), false}
 	for _, node := range file.AST.Children {
+		switch name := strings.ToLower(node.Value); name {
+		case "cmd", "entrypoint", "env", "expose", "healthcheck", "label", "onbuild", "stopsignal", "user", "volume", "workdir":
+		default:
+			return fmt.Errorf("%s is not a valid change command", name)
+		}
 		command, err := instructions.ParseCommand(node)
 		if err != nil {
 			return err
@@ -211,8 +219,6 @@ func (c *changer) apply(command instructions.Command) error {
 		c.Healthcheck = command.Health
 	case *instructions.OnbuildCommand:
 		c.OnBuild = append(c.OnBuild, command.Expression)
-	default:
-		return fmt.Errorf("%s is not a valid change command", command.Name())
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ package image
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -224,7 +225,7 @@ func (s *Store) unpack(r io.Reader, want digest.Digest) (diffID digest.Digest, e
 		err = s.place(dir, stats)
 	}
 	if err != nil {
-		return "", fmt.Errorf("layer %s: %w", want, err)
+		return "", fmt.Errorf("unpack %s: %w", cmp.Or(string(want), "layer"), err)
 	}
 	return stats.DiffID, nil
 }

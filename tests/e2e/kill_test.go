@@ -56,12 +56,13 @@ type killer struct {
 	pid    string                   // of its first process
 	spared []int                    // its monitor and processes
 	words  []string                 // in the arguments of the containers' processes
+	short  map[string]bool          // of them, of those that end by themselves
 	killed []int                    // in this round
 	what   string                   // is done in it
 }
 
 func newKiller(h *host, random *rand.Rand) *killer {
-	k := &killer{host: h, random: random, took: map[string]time.Duration{}, what: "preparation"}
+	k := &killer{host: h, random: random, took: map[string]time.Duration{}, short: map[string]bool{}, what: "preparation"}
 	k.first = k.ok(append([]string{"run", "-d"}, k.container()...)...)
 	h.eventually("the bystander is up", func() bool { return h.ok("logs", k.first) == "up" })
 	k.pid = h.pid(k.first)
@@ -97,7 +98,7 @@ func (k *killer) prepare(verb string) (args []string, id string) {
 	switch verb {
 	case "run", "run --rm": // ends by itself
 		word := nonce()
-		k.words = append(k.words, word)
+		k.words, k.short[word] = append(k.words, word), true
 		return append(args, "-l", "word="+word, "busybox", "sh", "-c", "sleep 0.01; : "+word), ""
 	case "run -d", "create":
 		return append(args, k.container()...), ""
@@ -288,7 +289,7 @@ func (k *killer) truth() []sight {
 				continue
 			}
 			settled = false
-			if !monitors[c.id] && !(says && before[c.word]) {
+			if !monitors[c.id] && !(says && before[c.word]) && !k.changed(c) {
 				lies = append(lies, fmt.Sprintf("ps says %s of %s, its process lives: %t", c.state, c.id, is))
 			}
 		}
@@ -302,6 +303,12 @@ func (k *killer) truth() []sight {
 			return list
 		}
 	}
+}
+
+// changed tells whether a container that ends by itself has done so since it was seen.
+func (k *killer) changed(c sight) bool {
+	k.t.Helper()
+	return k.short[c.word] && !slices.ContainsFunc(k.list(), func(now sight) bool { return now.id == c.id && now.state == c.state })
 }
 
 // details compares what inspect says, and tells whether it says the same as ps did.
@@ -321,7 +328,7 @@ func (k *killer) details(list []sight) bool {
 			(f[2] != "0") != running,
 			running && !strings.Contains(string(line), c.word),
 			c.state == "exited" && !slices.Contains([]string{"0", "5", "137"}, f[3]):
-			if k.monitors()[c.id] {
+			if k.monitors()[c.id] || k.changed(c) {
 				return false
 			}
 			k.t.Fatalf("%s\nps says %v, inspect %s\nits process: %q", k.what, c, r, line)
