@@ -69,8 +69,8 @@ func (x exchange) run(far farEnd, wait func() error) (result error) {
 	for output != nil || exited != nil {
 		select {
 		case err := <-output:
-			if err != nil {
-				return exit(1, "%w", err)
+			if err != nil { // a monitor that was lost is the container's 137
+				return exit(exitCode(err, 1), "%w", err)
 			}
 			output = nil
 		case err := <-input:
