@@ -48,7 +48,7 @@ func (o *runOptions) createAndStart(e *engine.Engine, words []string) error {
 	}
 	started := false
 	if o.stdin || o.stdout || o.stderr {
-		started, err = o.follow(e, id, o.host.AutoRemove, e.Start)
+		started, err = o.follow(e, id, o.host.AutoRemove, e.StartAttached)
 	} else {
 		fmt.Println(id)
 		err = e.Start(id)

@@ -30,7 +30,7 @@ func startCommand(s *session) *command {
 				return err
 			}
 			x.stdin, x.tty, x.proxied = x.stdin && r.Config.OpenStdin, r.Config.Tty, !r.Config.Tty
-			_, err = x.follow(e, r.ID, r.HostConfig.AutoRemove, e.Start)
+			_, err = x.follow(e, r.ID, r.HostConfig.AutoRemove, e.StartAttached)
 			return err
 		}),
 	}

@@ -62,6 +62,21 @@ func (e *Engine) Start(ref string) error {
 	return err
 }
 
+// StartAttached starts a container that Attach has given its monitor. If that
+// was lost it is attach.ErrLost: another one would start the container for a
+// client that hears nothing of it.
+func (e *Engine) StartAttached(ref string) error {
+	id, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	_, err = e.ask(id, attach.Request{Verb: attach.Start}, false)
+	if errors.Is(err, errDead) {
+		return attach.ErrLost
+	}
+	return err
+}
+
 // Resize sets the size of the container's terminal, in characters.
 func (e *Engine) Resize(ref string, height, width uint) error {
 	id, err := e.find(ref)

@@ -21,7 +21,6 @@ import (
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // exec runs a command beside the container's first process. The client gets
@@ -151,11 +150,13 @@ func (m *Monitor) describeExec(container *specs.Spec, r api.ExecCreateRequest) (
 // execFailed keeps the exit code that an error carries; others are Docker's 126.
 func (m *Monitor) execFailed(err error) error {
 	var known *runtime.Error
-	if errors.Is(err, unix.ESRCH) || m.process.Done() {
-		return m.errNotRunning() // it has ended meanwhile
-	}
 	if errors.As(err, &known) {
 		return err
+	}
+	// A process that is ending has no namespaces to join (EINVAL), a dead init's
+	// PID namespace takes nobody (ENOMEM), and a reaped one is ESRCH.
+	if m.process.DoneWithin(200) {
+		return m.errNotRunning()
 	}
 	return &attach.Error{Message: fmt.Sprintf("exec: %v", err), Code: 126}
 }

@@ -122,6 +122,9 @@ func explainExec(first *Process, process *specs.Process, err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
+	if strings.HasPrefix(failed.Call.Name, "setns") {
+		return err // the container may have ended
+	}
 	if failed.Call.If != namespace.Exec {
 		return &Error{failed.Error(), 126}
 	}

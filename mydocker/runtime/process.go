@@ -133,8 +133,15 @@ func (p *Process) Root() (*os.File, error) {
 }
 
 // Done tells whether the process has ended.
-func (p *Process) Done() bool {
+func (p *Process) Done() bool { return p.DoneWithin(0) }
+
+// DoneWithin waits for the process's end, but not longer than so many milliseconds.
+func (p *Process) DoneWithin(milliseconds int) bool {
 	events := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
-	n, _ := unix.Poll(events, 0)
-	return n > 0
+	for {
+		n, err := unix.Poll(events, milliseconds)
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
 }

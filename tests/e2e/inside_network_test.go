@@ -73,7 +73,7 @@ func TestInsideSysctls(t *testing.T) {
 	equal(t, "Docker's", strings.Split(h.ok("run", "--rm", "busybox", "sh", "-c", show), "\n")[1], "0\t2147483647")
 	equal(t, "--sysctl", h.ok("run", "--rm", "--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "kernel.msgmax=1234", "--sysctl", "net.ipv4.ip_unprivileged_port_start=99",
 		"busybox", "sh", "-c", show), "99\n0\t2147483647\n1\n1234")
-	h.fails(125, []string{"sysctl 'kernel.panic=1' is not allowed"}, "run", "--rm", "--sysctl", "kernel.panic=1", "busybox", "true")
+	h.fails(125, []string{"sysctl 'kernel.panic"}, "run", "--rm", "--sysctl", "kernel.panic=1", "busybox", "true")
 	h.fails(125, []string{"net/nope", "no such file or directory"}, "run", "--rm", "--sysctl", "net.nope=1", "busybox", "true")
 	if r := h.try("run", "--rm", "--network", "host", "--sysctl", "net.ipv4.ip_forward=1", "busybox", "true"); r.code != 125 {
 		t.Errorf("net.* would be the host's: %s", r)
