@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -46,6 +47,10 @@ func (e *Engine) reconcile(id string) error {
 	}
 	if err := group.Delete(); err != nil {
 		return err
+	}
+	torn, _ := filepath.Glob(filepath.Join(e.containers.Dir(id), ".tmp-*"))
+	for _, file := range torn { // of a write that was killed: we hold the lock
+		os.Remove(file)
 	}
 	record, err := e.containers.Record(id)
 	if err != nil {
