@@ -96,11 +96,7 @@ func newExecID() string {
 
 // startExec makes and starts the process, and gives the streams it has.
 func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Process, streams, error) {
-	container, err := runtime.Load(filepath.Join(m.store.RunDir(m.id()), "bundle"))
-	if err != nil {
-		return nil, streams{}, err
-	}
-	description, err := m.describeExec(container, r)
+	description, err := m.describeExec(r)
 	if err != nil {
 		return nil, streams{}, err
 	}
@@ -110,7 +106,7 @@ func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Proc
 			return nil, s, fmt.Errorf("make the standard streams: %w", err)
 		}
 	}
-	process, err := runtime.Exec(container, m.process, description, m.group, runtime.Options{Stdio: s.theirs})
+	process, err := runtime.Exec(m.spec, m.process, description, m.group, runtime.Options{Stdio: s.theirs})
 	s.closeTheirs()
 	if err != nil {
 		s.close()
@@ -123,7 +119,7 @@ func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Proc
 }
 
 // describeExec completes the request from the container's specification.
-func (m *Monitor) describeExec(container *specs.Spec, r api.ExecCreateRequest) (*specs.Process, error) {
+func (m *Monitor) describeExec(r api.ExecCreateRequest) (*specs.Process, error) {
 	available, err := security.AvailableCapabilities()
 	if err != nil {
 		return nil, err
@@ -144,7 +140,7 @@ func (m *Monitor) describeExec(container *specs.Spec, r api.ExecCreateRequest) (
 	if r.WorkingDir != "" && !filepath.IsAbs(r.WorkingDir) {
 		return nil, &attach.Error{Message: "Cwd must be an absolute path", Code: 126}
 	}
-	return spec.Exec(container, m.record.Config, r, user, home, available)
+	return spec.Exec(m.spec, m.record.Config, r, user, home, available)
 }
 
 // execFailed keeps the exit code that an error carries; others are Docker's 126.

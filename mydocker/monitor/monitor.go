@@ -30,6 +30,7 @@ import (
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // What the process that starts a monitor hands it after descriptors 0, 1 and 2:
@@ -70,6 +71,7 @@ type Monitor struct {
 	clients  int
 	state    *container.State
 	process  *runtime.Process
+	spec     *specs.Spec // what it was made of, for exec
 	streams  streams
 	outboxes []*attach.Outbox
 	stopping bool          // by the verb stop

@@ -116,6 +116,9 @@ func (m *Monitor) launch(s *specs.Spec) error {
 		*m.state = before
 		return err
 	}
+	linux := *s.Linux
+	linux.Seccomp = nil // compiled, and with the process
+	s.Linux, m.spec = &linux, s
 	m.phase = running
 	close(m.started)
 	m.pump()

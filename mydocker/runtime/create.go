@@ -45,6 +45,8 @@ type Process struct {
 	Terminal *os.File // the master of its terminal; nil without one. The caller closes it.
 
 	fifo   string // "" for an exec
+	filter []byte // of a first process: what an exec gets too
+	flags  []specs.LinuxSeccompFlag
 	sync   channel
 	pidfd  int
 	exited chan unix.WaitStatus
@@ -115,7 +117,7 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 		return nil, err
 	}
 	defer l.close()
-	p := &Process{fifo: fifo, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
+	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
 	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root)); err != nil {
 		l.parent.file.Close()
 		os.Remove(fifo)

@@ -24,9 +24,12 @@ import (
 // calls, for the child of a fork to make. Until its execve it is a copy of this
 // process, whose program OpenSelf must have opened.
 func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
-	filter, flags, err := compile(spec.Linux.Seccomp)
-	if err != nil {
-		return nil, err
+	filter, flags := first.filter, first.flags
+	if filter == nil { // it was another process that created the container
+		var err error
+		if filter, flags, err = compile(spec.Linux.Seccomp); err != nil {
+			return nil, err
+		}
 	}
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {

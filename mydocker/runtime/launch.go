@@ -38,6 +38,8 @@ type launch struct {
 	parent, child          channel
 	message, program, null *os.File
 	env                    []string
+	filter                 []byte
+	flags                  []specs.LinuxSeccompFlag
 }
 
 func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
@@ -60,7 +62,11 @@ func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
 	if l.program, err = OpenSelf(); err != nil {
 		return l, err
 	}
-	l.message, err = writePayload(p, profile)
+	if p.Filter, p.FilterFlags, err = compile(profile); err != nil {
+		return l, err
+	}
+	l.filter, l.flags = p.Filter, p.FilterFlags
+	l.message, err = writePayload(p)
 	return l, err
 }
 
@@ -96,10 +102,7 @@ func compile(profile *specs.LinuxSeccomp) ([]byte, []specs.LinuxSeccompFlag, err
 }
 
 // writePayload puts what init is told into a file in memory, which has no size limit.
-func writePayload(p payload, profile *specs.LinuxSeccomp) (file *os.File, err error) {
-	if p.Filter, p.FilterFlags, err = compile(profile); err != nil {
-		return nil, err
-	}
+func writePayload(p payload) (file *os.File, err error) {
 	bare, linux := *p.Spec, *p.Spec.Linux
 	linux.Seccomp, bare.Linux, bare.Process = nil, &linux, nil
 	p.Spec = &bare
