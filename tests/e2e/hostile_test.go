@@ -238,7 +238,7 @@ func TestHostileLayer(t *testing.T) {
 		r = h.tryWith(string(dockerArchive(t, []string{"hostile"}, archive(t, directory("a"), file("a/f", ""), symlink("l", dir)), data)), "load")
 		c.untouched("load of "+name, r)
 	}
-	if data := read(t, disk); strings.Trim(data, "\x00") != "" {
+	if data := read(t, disk); strings.ReplaceAll(data, "host", "") != "" {
 		t.Errorf("an archive wrote to a device: %.20q", data)
 	}
 	// What only looks dangerous is an image as any other.
@@ -250,7 +250,8 @@ func TestHostileLayer(t *testing.T) {
 func (c *canary) loop() (file string, major, minor int64) {
 	c.t.Helper()
 	file = filepath.Dir(c.root) + "/disk"
-	c.write(file, strings.Repeat("\x00", 1<<20))
+	// Written before a device shows it: udev reads the device, and what it read stays cached.
+	c.write(file, strings.Repeat("host", 1<<18))
 	out, err := exec.Command("losetup", "--find", "--show", file).Output()
 	if err != nil {
 		c.t.Fatalf("losetup: %v", err)
