@@ -22,9 +22,6 @@ type Finding struct {
 	Fix    string // if not OK: what to do about it
 }
 
-// Doctor is Diagnose of the engine's own configuration.
-func (e *Engine) Doctor() []Finding { return Diagnose(e.config) }
-
 // doctorPrefix begins the name of the directory doctor makes; the pid follows.
 const doctorPrefix = "doctor-"
 

@@ -146,15 +146,6 @@ func installFilter(filter []byte, flags []specs.LinuxSeccompFlag) ([]namespace.C
 		unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, bits, namespace.Pointer(program))}, nil
 }
 
-// Install gives the calling thread a filter.
-func Install(filter []unix.SockFilter, flags []specs.LinuxSeccompFlag) error {
-	calls, err := installFilter(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(filter))), len(filter)*unix.SizeofSockFilter), flags)
-	if err != nil {
-		return err
-	}
-	return namespace.Do(calls)
-}
-
 // cleanSignals gives the command default dispositions and an empty mask: what
 // the starter ignored or blocked (nohup) would be inherited through execve.
 func cleanSignals() []namespace.Call {
