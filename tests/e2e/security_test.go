@@ -163,6 +163,7 @@ func TestSecurityDescriptors(t *testing.T) {
 		t.Helper()
 		cmd := h.command(args...)
 		cmd.ExtraFiles = open
+		cmd.WaitDelay = 5 * time.Second // a container that has the output open must not hang the test
 		return h.beginCommand(cmd).wait()
 	}
 	// No shell: it has descriptors for its pipes. ls has the directory as its 3.
