@@ -46,7 +46,13 @@ const (
 	Wait    Verb = "wait"
 	Stop    Verb = "stop"
 	Kill    Verb = "kill"
+	Restart Verb = "restart"
+	Pause   Verb = "pause"
+	Unpause Verb = "unpause"
+	Rename  Verb = "rename"
+	Update  Verb = "update"
 	Resize  Verb = "resize"
+	Root    Verb = "root" // a descriptor of what the container sees as /
 	Exec    Verb = "exec"
 	Execs   Verb = "execs"   // which commands run beside the first process
 	Release Verb = "release" // of a container that was never started: end, give up the lock
@@ -58,8 +64,10 @@ type Request struct {
 
 	Stdin, Stdout, Stderr bool                   `json:",omitempty"` // attach: the streams wanted
 	Condition             api.WaitCondition      `json:",omitempty"` // wait
-	Signal                int                    `json:",omitempty"` // stop (0: the container's own), kill
-	Timeout               *int                   `json:",omitempty"` // stop: seconds; nil: the container's own; negative: for ever
+	Signal                int                    `json:",omitempty"` // stop, restart (0: the container's own), kill
+	Timeout               *int                   `json:",omitempty"` // stop, restart: seconds; nil: the container's own; negative: for ever
+	Name                  string                 `json:",omitempty"` // rename
+	Update                *api.UpdateConfig      `json:",omitempty"` // update
 	Height, Width         uint                   `json:",omitempty"` // resize
 	Exec                  *api.ExecCreateRequest `json:",omitempty"` // exec
 	Detach                bool                   `json:",omitempty"` // exec: no streams, no second response

@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"time"
 
@@ -66,8 +67,18 @@ type State struct {
 	Error         string // why the last start did not succeed
 	StartedAt     time.Time
 	FinishedAt    time.Time
-	StopRequested bool // a verb asked for the end, so no policy starts it again
-	RestartCount  int
+	StopRequested bool        // a verb asked for the end, so no policy starts it again
+	RestartCount  int         // by the restart policy, since it was last started by hand
+	Health        *api.Health `json:",omitempty"` // what its health check found; nil: it has none
+}
+
+// CgroupPath is the container's cgroup below the engine's, or below the one that
+// --cgroup-parent names.
+func (r *Record) CgroupPath(instance string) string {
+	if parent := r.HostConfig.CgroupParent; parent != "" {
+		instance = parent
+	}
+	return path.Join("/", instance, r.ID)
 }
 
 // Store finds the records of one Root. It holds no state: any number of

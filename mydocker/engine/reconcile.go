@@ -38,7 +38,11 @@ func (e *Engine) reconcile(id string) error {
 	if !unfinished && !alive {
 		return nil
 	}
-	group, err := cgroup.Open("/" + e.config.Instance + "/" + id)
+	record, err := e.containers.Record(id)
+	if err != nil {
+		return err
+	}
+	group, err := cgroup.Open(record.CgroupPath(e.config.Instance))
 	if err != nil {
 		return err
 	}
@@ -51,10 +55,6 @@ func (e *Engine) reconcile(id string) error {
 	torn, _ := filepath.Glob(filepath.Join(e.containers.Dir(id), ".tmp-*"))
 	for _, file := range torn { // of a write that was killed: we hold the lock
 		os.Remove(file)
-	}
-	record, err := e.containers.Record(id)
-	if err != nil {
-		return err
 	}
 	if alive {
 		if err := e.recordLoss(record, state); err != nil {

@@ -29,7 +29,7 @@ func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
 	f := spec.Facts{
 		ID:         m.id(),
 		Rootfs:     rootPath,
-		CgroupPath: "/" + m.instance + "/" + m.id(),
+		CgroupPath: m.record.CgroupPath(m.instance),
 		CgroupV2:   hierarchies.Version == 2,
 	}
 	if f.Hostname, err = os.Hostname(); err != nil {

@@ -118,7 +118,7 @@ func open(args []string) (*Monitor, error) {
 	if m.state, err = m.store.State(id); err != nil {
 		return nil, err
 	}
-	m.group, err = cgroup.Open("/" + m.instance + "/" + id)
+	m.group, err = cgroup.Open(m.record.CgroupPath(m.instance))
 	return m, err
 }
 
