@@ -41,8 +41,14 @@ func attachCommand(s *session) *command {
 
 func inspectRunning(e *engine.Engine, ref string) (api.InspectResponse, error) {
 	r, err := e.Inspect(ref, false)
-	if err == nil && !r.State.Running {
+	switch {
+	case err != nil:
+	case !r.State.Running:
 		err = exit(1, "You cannot attach to a stopped container, start it first")
+	case r.State.Paused:
+		err = exit(1, "You cannot attach to a paused container, unpause it first")
+	case r.State.Restarting:
+		err = exit(1, "You cannot attach to a restarting container, wait until it is running")
 	}
 	return r, err
 }

@@ -43,10 +43,14 @@ func entries() []entry {
 		{"kill", []string{"container kill"}, killCommand},
 		{"load", []string{"image load"}, loadCommand},
 		{"logs", []string{"container logs"}, logsCommand},
+		{"pause", []string{"container pause"}, pauseCommand},
+		{"rename", []string{"container rename"}, renameCommand},
+		{"restart", []string{"container restart"}, restartCommand},
 		{"rm", []string{"container rm", "container remove"}, rmCommand},
 		{"rmi", []string{"image rm", "image remove", "image rmi"}, rmiCommand},
 		{"start", []string{"container start"}, startCommand},
 		{"stop", []string{"container stop"}, stopCommand},
+		{"unpause", []string{"container unpause"}, unpauseCommand},
 		{"wait", []string{"container wait"}, waitCommand},
 	}
 }

@@ -98,6 +98,24 @@ func (c *checker) name(name string) {
 	} else if c.all && isID(id) && !exists(c.Dir(making+id)) && !exists(c.Dir(id)) && !exists(c.Dir(removing+id)) {
 		// Its directory was deleted by hand, while somebody holds its lock.
 		c.report(path, why, func() error { return c.free(name, id) })
+	} else {
+		c.secondName(name, id)
+	}
+}
+
+// secondName frees the name that a rename, which was killed, left beside the one in
+// the record. A living container's monitor may be at it.
+func (c *checker) secondName(name, id string) {
+	if r, err := c.Record(id); err != nil || r.Name == name {
+		return
+	}
+	lock, err := c.TryLock(id)
+	if err != nil {
+		return
+	}
+	defer lock.Release()
+	if r, err := c.Record(id); err == nil && r.Name != name {
+		c.report(c.namePath(name), "second name of container "+id, func() error { return c.free(name, id) })
 	}
 }
 

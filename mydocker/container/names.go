@@ -143,3 +143,26 @@ func (s *Store) lockDead(name string) (*disk.Lock, error) {
 	}
 	return lock, nil
 }
+
+// Rename gives the container another name and returns its new record. The caller
+// holds its lock. After a crash on the way it has the old or the new name, and
+// Sweep frees the other.
+func (s *Store) Rename(r *Record, name string) (*Record, error) {
+	name = strings.TrimPrefix(name, "/")
+	err := ValidName(name)
+	if name == r.Name {
+		return nil, errors.New("Renaming a container with the same name as its current name")
+	}
+	if err == nil {
+		err = s.claim(name, r.ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("Error when allocating new name: %w", err)
+	}
+	renamed := *r
+	renamed.Name = name
+	if err := s.SaveRecord(&renamed); err != nil {
+		return nil, errors.Join(err, s.free(name, r.ID))
+	}
+	return &renamed, s.free(r.Name, r.ID)
+}

@@ -177,6 +177,11 @@ func (r *Record) durability() disk.Durability {
 	return disk.Durable
 }
 
+// SaveRecord replaces the record. The caller holds the container's lock.
+func (s *Store) SaveRecord(r *Record) error {
+	return disk.WriteJSON(s.file(r.ID, configFile), r, r.durability())
+}
+
 // State reads what became of the container. That it says running does not make
 // it so: see TryLock.
 //

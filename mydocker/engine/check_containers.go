@@ -55,7 +55,10 @@ func (c *check) dead() error {
 			}
 			if _, err := os.Lstat(c.containers.RunDir(id)); err == nil || running(state) {
 				c.report("container", id, fmt.Sprintf("nobody recorded its end (state %s) or removed its run directory", state.Status),
-					func() error { return unlessGone(c.reconcile(id)) }) // gone by --rm
+					func() error {
+						_, err := c.reconcile(id)
+						return unlessGone(err)
+					}) // gone by --rm
 			}
 			return nil
 		}))

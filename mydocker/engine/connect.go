@@ -11,11 +11,14 @@ import (
 
 	"minidocker/mydocker/attach"
 	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/monitor"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/trace"
+
+	api "github.com/moby/moby/api/types/container"
 )
 
 // errDead reports that a container has no monitor, so no process.
@@ -26,7 +29,7 @@ var errDead = errors.New("the container has no monitor")
 const answerTime = 20 * time.Second
 
 // dial sends a request to the container's monitor. Without one, it starts one if
-// spawn is set, and otherwise gives errDead.
+// spawn is set or the restart policy wants it, and otherwise gives errDead.
 //
 // Whether there is one the lock tells, not a pid: when the socket does not
 // answer, the lock is tried; if it is free the container is dead, and what its
@@ -41,11 +44,12 @@ func (e *Engine) dial(id string, request attach.Request, spawn bool) (*net.UnixC
 		lock, err := e.containers.TryLock(id)
 		switch {
 		case err == nil:
-			if err = e.reconcile(id); err == nil {
-				if !spawn {
-					err = errDead
-				} else {
+			var state *container.State
+			if state, err = e.reconcile(id); err == nil {
+				if spawn || state.Status == api.StateRestarting {
 					err = e.spawn(id, lock)
+				} else {
+					err = errDead
 				}
 			}
 			lock.Release()
@@ -60,6 +64,29 @@ func (e *Engine) dial(id string, request attach.Request, spawn bool) (*net.UnixC
 			time.Sleep(pause)
 			pause = min(2*pause, 20*time.Millisecond)
 		}
+	}
+}
+
+// change asks the container's monitor for a change, or makes it itself while it
+// holds the lock of a container that is dead.
+func (e *Engine) change(id string, request attach.Request, dead func() error) error {
+	for {
+		_, err := e.ask(id, request, false)
+		if !errors.Is(err, errDead) {
+			return err
+		}
+		lock, err := e.containers.TryLock(id)
+		if errors.Is(err, disk.ErrLocked) { // it has been started meanwhile
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		defer lock.Release()
+		if _, err := e.reconcile(id); err != nil {
+			return err
+		}
+		return dead()
 	}
 }
 

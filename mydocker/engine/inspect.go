@@ -72,7 +72,7 @@ func shownState(s *container.State) *api.State {
 	return &api.State{
 		Status: s.Status, Running: running(s), Paused: s.Status == api.StatePaused, Restarting: s.Status == api.StateRestarting,
 		OOMKilled: s.OOMKilled, Dead: s.Status == api.StateDead, Pid: s.Pid, ExitCode: s.ExitCode, Error: s.Error,
-		StartedAt: s.StartedAt.Format(time.RFC3339Nano), FinishedAt: s.FinishedAt.Format(time.RFC3339Nano),
+		StartedAt: s.StartedAt.Format(time.RFC3339Nano), FinishedAt: s.FinishedAt.Format(time.RFC3339Nano), Health: s.Health,
 	}
 }
 

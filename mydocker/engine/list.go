@@ -111,7 +111,18 @@ func summarize(c known, imageNames map[string][]string) api.Summary {
 		NetworkSettings: &api.NetworkSettingsSummary{Networks: networks(c.Record)}, Mounts: c.Mounts,
 	}
 	s.HostConfig.NetworkMode = string(c.HostConfig.NetworkMode)
+	s.Health = &api.HealthSummary{Status: health(c.State)}
+	if c.State.Health != nil {
+		s.Health.FailingStreak = c.State.Health.FailingStreak
+	}
 	return s
+}
+
+func health(s *container.State) api.HealthStatus {
+	if s.Health == nil {
+		return api.NoHealthcheck
+	}
+	return s.Health.Status
 }
 
 // quoted puts arguments with blanks into quotes, as Docker's list does.
@@ -161,7 +172,15 @@ func networks(r *container.Record) map[string]*network.EndpointSettings {
 func statusText(s *container.State) string {
 	switch s.Status {
 	case api.StateRunning:
-		return "Up " + units.HumanDuration(time.Since(s.StartedAt))
+		up := "Up " + units.HumanDuration(time.Since(s.StartedAt))
+		switch {
+		case s.Health == nil:
+		case s.Health.Status == api.Starting:
+			up += " (health: starting)"
+		default:
+			up += " (" + string(s.Health.Status) + ")"
+		}
+		return up
 	case api.StatePaused:
 		return "Up " + units.HumanDuration(time.Since(s.StartedAt)) + " (Paused)"
 	case api.StateRestarting:
@@ -244,7 +263,10 @@ func (e *Engine) condition(name, value string) (func(known) bool, error) {
 			})
 		}, nil
 	case "health":
-		return func(c known) bool { return value == string(api.NoHealthcheck) }, nil
+		if err := api.ValidateHealthStatus(api.HealthStatus(value)); err != nil {
+			return nil, err
+		}
+		return func(c known) bool { return string(health(c.State)) == value }, nil
 	}
 	// before and since
 	id, err := e.containers.Resolve(value)

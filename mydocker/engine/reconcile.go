@@ -23,67 +23,76 @@ const (
 	exitReboot = 255
 )
 
-// reconcile makes the records of a container without a monitor true, and takes
-// back what its monitor left: processes, cgroup, run directory. The caller holds
-// the container's lock, so nobody lives there. It costs two stat calls when all
-// is well. If the container went by this (--rm), the error is a NotFoundError.
-func (e *Engine) reconcile(id string) error {
+// reconcile makes the records of a container without a monitor true, takes back
+// what its monitor left, processes, cgroup, run directory, and gives the state. The
+// caller holds the container's lock, so nobody lives there. It costs two stat calls
+// when all is well. If the container went by this (--rm), the error is a
+// NotFoundError; if the restart policy wants it again, the state says restarting,
+// and the next monitor does it.
+func (e *Engine) reconcile(id string) (*container.State, error) {
 	state, err := e.containers.State(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = os.Lstat(e.containers.RunDir(id))
-	unfinished := err == nil
-	alive := state.Status == api.StateRunning || state.Status == api.StatePaused || state.Status == api.StateRestarting
-	if !unfinished && !alive {
-		return nil
+	if err != nil && !running(state) {
+		return state, nil
 	}
 	record, err := e.containers.Record(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	group, err := cgroup.Open(record.CgroupPath(e.config.Instance))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := group.Kill(); err != nil {
-		return fmt.Errorf("kill what is left of container %s: %w", id, err)
+		return nil, fmt.Errorf("kill what is left of container %s: %w", id, err)
 	}
 	if err := group.Delete(); err != nil {
-		return err
+		return nil, err
 	}
 	torn, _ := filepath.Glob(filepath.Join(e.containers.Dir(id), ".tmp-*"))
 	for _, file := range torn { // of a write that was killed: we hold the lock
 		os.Remove(file)
 	}
-	if alive {
+	if running(state) {
 		if err := e.recordLoss(record, state); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if record.HostConfig.AutoRemove {
 		if err := e.containers.Remove(id); err != nil {
-			return err
+			return nil, err
 		}
 		e.journal.Append(record.Event(events.ActionDestroy, nil))
-		return &container.NotFoundError{Ref: id}
+		return nil, &container.NotFoundError{Ref: id}
 	}
-	return disk.RemoveAll(e.containers.RunDir(id))
+	return state, disk.RemoveAll(e.containers.RunDir(id))
 }
 
-// recordLoss writes the end that the monitor did not live to record.
+// recordLoss writes the end that the monitor did not live to record. One lost while
+// it waited for the next life has recorded the last one's.
 func (e *Engine) recordLoss(record *container.Record, state *container.State) error {
 	boot, err := container.BootID()
 	if err != nil {
 		return err
 	}
-	state.ExitCode = exitLost
-	state.Error = "the container's monitor was lost"
-	if state.BootID != boot {
-		state.ExitCode = exitReboot
-		state.Error = "the machine went down"
+	rebooted := state.BootID != boot
+	if state.Status == api.StateRestarting && !rebooted {
+		return nil
+	}
+	state.ExitCode, state.Error = exitLost, "the container's monitor was lost"
+	if rebooted {
+		state.ExitCode, state.Error = exitReboot, "the machine went down"
 	}
 	state.Status, state.Pid, state.FinishedAt = api.StateExited, 0, time.Now().UTC()
+	if state.Health != nil {
+		state.Health.Status = api.Unhealthy
+	}
+	if !rebooted && !state.StopRequested && record.ShouldRestart(state) {
+		state.Status = api.StateRestarting
+	}
 	if err := e.containers.SaveState(record.ID, state); err != nil {
 		return err
 	}
@@ -91,15 +100,15 @@ func (e *Engine) recordLoss(record *container.Record, state *container.State) er
 	return nil
 }
 
-// current gives the container's state, reconciled first if its monitor is gone.
-// A container that is just being removed is a NotFoundError.
+// current gives the container's state. If its monitor is gone it is reconciled
+// first, and has a new one if the restart policy says so. A container that is just
+// being removed is a NotFoundError.
 func (e *Engine) current(id string) (*container.State, error) {
 	state, err := e.containers.State(id)
 	if err != nil {
 		return nil, err
 	}
-	_, err = os.Lstat(e.containers.RunDir(id))
-	if err != nil && state.Status != api.StateRunning && state.Status != api.StatePaused && state.Status != api.StateRestarting {
+	if _, err = os.Lstat(e.containers.RunDir(id)); err != nil && !running(state) {
 		return state, nil
 	}
 	if alive, err := e.containers.Alive(id); err != nil || alive {
@@ -117,10 +126,10 @@ func (e *Engine) current(id string) (*container.State, error) {
 		return nil, err
 	}
 	defer lock.Release()
-	if err := e.reconcile(id); err != nil {
-		return nil, err
+	if state, err = e.reconcile(id); err == nil && state.Status == api.StateRestarting {
+		err = e.spawn(id, lock)
 	}
-	return e.containers.State(id)
+	return state, err
 }
 
 // find resolves what a user calls a container.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 
 	"minidocker/mydocker/attach"
 	"minidocker/mydocker/container"
@@ -24,13 +25,9 @@ func (e *Engine) Stop(ref string, o StopOptions) error {
 	if err != nil {
 		return err
 	}
-	request := attach.Request{Verb: attach.Stop, Timeout: o.Timeout}
-	if o.Signal != "" {
-		signal, err := container.ParseSignal(o.Signal)
-		if err != nil {
-			return err
-		}
-		request.Signal = int(signal)
+	request, err := o.request(attach.Stop)
+	if err != nil {
+		return err
 	}
 	_, err = e.ask(id, request, false)
 	if errors.Is(err, attach.ErrLost) {
@@ -40,6 +37,16 @@ func (e *Engine) Stop(ref string, o StopOptions) error {
 		return nil
 	}
 	return err
+}
+
+func (o StopOptions) request(verb attach.Verb) (attach.Request, error) {
+	request := attach.Request{Verb: verb, Timeout: o.Timeout}
+	if o.Signal == "" {
+		return request, nil
+	}
+	signal, err := container.ParseSignal(o.Signal)
+	request.Signal = int(signal)
+	return request, err
 }
 
 // isDead tells whether a request was refused because the container does not run.
@@ -83,7 +90,7 @@ func (e *Engine) Remove(ref string, o RemoveOptions) error {
 		lock, err := e.containers.TryLock(id)
 		if err == nil {
 			defer lock.Release()
-			return e.removeDead(id)
+			return e.removeDead(id, o.Force)
 		}
 		if errors.Is(err, disk.ErrLocked) {
 			err = e.endMonitor(id, o.Force)
@@ -100,13 +107,16 @@ func (e *Engine) Remove(ref string, o RemoveOptions) error {
 }
 
 // removeDead removes a container whose lock the caller holds.
-func (e *Engine) removeDead(id string) error {
-	if err := e.reconcile(id); err != nil {
-		var gone *container.NotFoundError
-		if errors.As(err, &gone) {
-			return nil
-		}
+func (e *Engine) removeDead(id string, force bool) error {
+	state, err := e.reconcile(id)
+	var gone *container.NotFoundError
+	switch {
+	case errors.As(err, &gone):
+		return nil
+	case err != nil:
 		return err
+	case state.Status == api.StateRestarting && !force: // its monitor was lost
+		return &RunningError{id, state.Status}
 	}
 	// A damaged record does not keep a container from being removed.
 	record, recordErr := e.containers.Record(id)
@@ -127,9 +137,9 @@ func (e *Engine) endMonitor(id string, force bool) error {
 		return err
 	}
 	request := attach.Request{Verb: attach.Release}
-	if state.Status != api.StateCreated && state.Status != api.StateExited {
+	if running(state) {
 		if !force {
-			return &RunningError{id}
+			return &RunningError{id, state.Status}
 		}
 		request = attach.Request{Verb: attach.Kill}
 	}
@@ -139,16 +149,24 @@ func (e *Engine) endMonitor(id string, force bool) error {
 	case isDead(err), errors.Is(err, attach.ErrLost):
 		return nil
 	case errors.As(err, &refused) && request.Verb == attach.Release && !force:
-		return &RunningError{id}
+		return &RunningError{id, api.StateRunning}
 	case errors.As(err, &refused) && request.Verb == attach.Release:
 		return nil // it has started meanwhile: once more, by force
 	}
 	return err
 }
 
-// RunningError refuses to remove a running container.
-type RunningError struct{ ID string }
+// RunningError refuses to remove a container that runs, is paused or restarting.
+type RunningError struct {
+	ID     string
+	Status api.ContainerState
+}
 
 func (e *RunningError) Error() string {
-	return "cannot remove container \"" + e.ID + "\": container is running: stop the container before removing or force remove"
+	advice := map[api.ContainerState]string{
+		api.StateRunning:    "stop the container before removing or force remove",
+		api.StatePaused:     "unpause and then stop the container before removing or force remove",
+		api.StateRestarting: "stop the container before removing or force remove",
+	}
+	return fmt.Sprintf("cannot remove container %q: container is %s: %s", e.ID, e.Status, advice[e.Status])
 }

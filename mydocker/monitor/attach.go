@@ -82,37 +82,37 @@ func (s *streams) close() {
 }
 
 // pump copies the container's output to the log and to whoever is attached.
-func (m *Monitor) pump() {
-	m.streams.copied = make(chan struct{})
+func (m *Monitor) pump(l *life) {
+	l.streams.copied = make(chan struct{})
 	done := make(chan struct{})
-	for _, out := range m.streams.output {
+	for _, out := range l.streams.output {
 		go func() {
-			m.copyOutput(out)
+			m.copyOutput(l, out)
 			done <- struct{}{}
 		}()
 	}
 	go func() {
-		for range m.streams.output {
+		for range l.streams.output {
 			<-done
 		}
-		close(m.streams.copied)
+		close(l.streams.copied)
 	}()
 }
 
-func (m *Monitor) copyOutput(out stream) {
+func (m *Monitor) copyOutput(l *life, out stream) {
 	buffer := make([]byte, 4<<10) // grown when the container has more to say: most are silent
 	for {
 		n, err := out.file.Read(buffer)
 		if n > 0 {
-			if m.log != nil {
-				m.log.Write(out.name, buffer[:n])
+			if l.log != nil {
+				l.log.Write(out.name, buffer[:n])
 			}
-			m.broadcast(out.kind, buffer[:n])
+			m.broadcast(l, out.kind, buffer[:n])
 		}
 		if n == len(buffer) && n < 256<<10 {
 			buffer = make([]byte, 256<<10)
 		}
-		if err != nil && !m.terminalIdle(err) {
+		if err != nil && !l.terminalIdle(err) {
 			return
 		}
 	}
@@ -120,37 +120,37 @@ func (m *Monitor) copyOutput(out stream) {
 
 // terminalIdle tells whether an error of a read is no end: a terminal that no
 // process has open reads as EIO, until one opens it again.
-func (m *Monitor) terminalIdle(err error) bool {
+func (l *life) terminalIdle(err error) bool {
 	pathError, ok := err.(*os.PathError)
 	if !ok || pathError.Err != unix.EIO {
 		return false
 	}
-	if m.process.Done() {
+	if l.process.Done() {
 		return false
 	}
 	time.Sleep(20 * time.Millisecond)
 	return true
 }
 
-func (m *Monitor) broadcast(kind byte, data []byte) {
+func (m *Monitor) broadcast(l *life, kind byte, data []byte) {
 	m.mu.Lock()
-	boxes := slices.Clone(m.outboxes)
+	boxes := slices.Clone(l.outboxes)
 	m.mu.Unlock()
 	for _, box := range boxes {
 		if !box.Write(kind, data) {
-			m.forget(box)
+			m.forget(l, box)
 		}
 	}
 }
 
-func (m *Monitor) forget(box *attach.Outbox) {
+func (m *Monitor) forget(l *life, box *attach.Outbox) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.outboxes = slices.DeleteFunc(m.outboxes, func(b *attach.Outbox) bool { return b == box })
+	l.outboxes = slices.DeleteFunc(l.outboxes, func(b *attach.Outbox) bool { return b == box })
 }
 
 // attach serves one reader and writer of the standard streams until it goes or
-// the container ends.
+// the container's life ends: another one is another attachment.
 func (m *Monitor) attach(conn *net.UnixConn, request attach.Request) {
 	box, err := attach.NewOutbox(conn, m.store.Dir(m.id()), request.Stdout, request.Stderr)
 	if err != nil {
@@ -161,48 +161,49 @@ func (m *Monitor) attach(conn *net.UnixConn, request attach.Request) {
 		m.mu.Unlock()
 		return
 	}
-	m.outboxes = append(m.outboxes, box)
+	l := m.life
+	l.outboxes = append(l.outboxes, box)
 	m.mu.Unlock()
-	attach.Send(conn, attach.Response{Terminal: m.record.Config.Tty})
+	attach.Send(conn, attach.Response{Terminal: m.record().Config.Tty})
 	m.event(events.ActionAttach, nil)
 
 	gone := make(chan struct{})
 	go func() {
 		if request.Stdin {
-			m.feed(conn)
+			m.feed(l, conn)
 		}
 		<-hangup(conn)
 		close(gone)
 	}()
 	select {
 	case <-gone:
-		m.forget(box)
+		m.forget(l, box)
 		select {
-		case <-m.over:
+		case <-l.over:
 		default:
 			m.event(events.ActionDetach, nil)
 		}
-	case <-m.over:
+	case <-l.over:
 		box.Close()
 	}
 }
 
 // feed copies a client's input to the container's standard input. Its end is
 // the container's if the container was created for one client (StdinOnce).
-func (m *Monitor) feed(conn *net.UnixConn) {
+func (m *Monitor) feed(l *life, conn *net.UnixConn) {
 	select {
-	case <-m.started:
-	case <-m.over:
+	case <-l.started:
+	case <-l.over:
 		return
 	}
 	m.mu.Lock()
-	stdin := m.streams.stdin
+	stdin := l.streams.stdin
 	m.mu.Unlock()
 	if stdin == nil {
 		return
 	}
 	io.Copy(stdin, conn)
-	if m.record.Config.StdinOnce && !m.record.Config.Tty {
+	if config := m.record().Config; config.StdinOnce && !config.Tty {
 		stdin.Close()
 	}
 }
@@ -229,10 +230,10 @@ func hangup(conn *net.UnixConn) <-chan struct{} {
 func (m *Monitor) resize(height, width uint) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.phase != running || m.process.Terminal == nil {
+	if m.phase != running || m.life.process.Terminal == nil {
 		return nil // a size before the start or after the end has no terminal to go to
 	}
-	return resize(m.process.Terminal, height, width)
+	return resize(m.life.process.Terminal, height, width)
 }
 
 func resize(terminal *os.File, height, width uint) error {

@@ -17,48 +17,75 @@ import (
 // to a process elsewhere.
 const drainTime = 2 * time.Second
 
-// awaitEnd waits for the container's end and takes down what start put up:
-// processes, streams, cgroup, then the record, then the container itself if it
-// was asked to go. Only then are the clients told.
-func (m *Monitor) awaitEnd() {
-	code := m.process.Wait()
+// awaitEnd waits for the end of a life and takes down what start put up:
+// processes, streams, cgroup, then the record. It goes on with the next life, or
+// the container itself goes if it was asked to. Only then are the clients told.
+func (m *Monitor) awaitEnd(l *life) {
+	code := l.process.Wait()
+	m.mu.Lock()
+	m.stopProbing(l)
+	m.mu.Unlock()
 	// With --pid host the first process's end is not everybody's. To look costs
 	// less than to kill nobody.
 	if pids, err := m.group.Pids(); err != nil || len(pids) > 0 {
 		m.group.Kill()
 	}
 	select {
-	case <-m.streams.copied:
+	case <-l.streams.copied:
 	case <-time.After(drainTime):
 	}
-	m.execs.Wait()
-	m.streams.close()
-	if m.log != nil {
-		m.log.Close()
+	l.execs.Wait()
+	l.streams.close()
+	if l.log != nil {
+		l.log.Close()
 	}
 	kills, _ := m.group.OOMKills()
 	cleanErr := m.group.Delete()
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.process.Close()
+	l.process.Close()
+	l.exitCode = &code
 	m.state.Status, m.state.Pid = api.StateExited, 0
 	m.state.ExitCode, m.state.OOMKilled = code, kills > 0
 	m.state.FinishedAt = time.Now().UTC()
+	again := cleanErr == nil && (l.again != nil || m.wantsRestart())
+	if again {
+		m.state.Status = api.StateRestarting
+	}
 	if err := m.saveState(); cleanErr == nil {
 		cleanErr = err
 	}
+	m.tellEnd(l)
+	if !again {
+		if l.again != nil {
+			l.again <- cleanErr
+		}
+		m.finish(cleanErr)
+		return
+	}
+	close(l.over)
+	m.life, m.phase = newLife(), restarting
+	if l.again != nil {
+		m.state.RestartCount = 0
+		l.again <- m.begin()
+		return
+	}
+	m.restartLater(m.state.FinishedAt.Sub(m.state.StartedAt))
+}
+
+// tellEnd records the events of a life's end.
+func (m *Monitor) tellEnd(l *life) {
 	if m.state.OOMKilled {
 		m.event(events.ActionOOM, nil)
 	}
 	m.event(events.ActionDie, map[string]string{
-		"exitCode":     strconv.Itoa(code),
+		"exitCode":     strconv.Itoa(m.state.ExitCode),
 		"execDuration": strconv.Itoa(int(m.state.FinishedAt.Sub(m.state.StartedAt).Seconds())),
 	})
-	if m.stopping {
+	if l.stopping {
 		m.event(events.ActionStop, nil)
 	}
-	m.finish(cleanErr)
 }
 
 // finish removes the container if it was asked to go, or else its run directory,
@@ -68,7 +95,7 @@ func (m *Monitor) finish(err error) {
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "monitor:", err)
-	case m.record.HostConfig.AutoRemove:
+	case m.record().HostConfig.AutoRemove:
 		if err := m.store.Remove(m.id()); err == nil {
 			m.event(events.ActionDestroy, nil)
 		}

@@ -28,27 +28,12 @@ import (
 // terminal's master. So no descriptor of the host gets into the container, and
 // the monitor is not in the way of the data.
 func (m *Monitor) exec(conn *net.UnixConn, request attach.Request) {
-	m.mu.Lock()
-	if m.phase != running {
-		m.mu.Unlock()
-		attach.Send(conn, respond(m.errNotRunning()))
-		return
-	}
-	m.execs.Add(1)
-	m.mu.Unlock()
-	defer m.execs.Done()
-
-	id := newExecID()
-	m.setExec(id, true)
-	defer m.setExec(id, false)
-	line := ": " + strings.Join(request.Exec.Cmd, " ")
-	m.event(events.ActionExecCreate+events.Action(line), map[string]string{"execID": id})
-	process, s, err := m.startExec(*request.Exec, request.Detach)
+	x, err := m.beginExec(*request.Exec, request.Detach)
 	if err != nil {
 		attach.Send(conn, respond(err))
 		return
 	}
-	m.event(events.ActionExecStart+events.Action(line), map[string]string{"execID": id})
+	process, s := x.process, &x.streams
 	err = attach.Send(conn, attach.Response{Terminal: request.Exec.Tty}, s.clientEnds()...)
 	if s.stdin != nil && process.Terminal == nil {
 		s.stdin.Close() // the client's now: its end must be the command's
@@ -70,22 +55,69 @@ func (m *Monitor) exec(conn *net.UnixConn, request attach.Request) {
 			go io.Copy(io.Discard, out.file)
 		}
 	}()
-	code := process.Wait()
+	code := m.awaitExec(x)
 	close(ended)
-	m.event(events.ActionExecDie, map[string]string{"execID": id, "exitCode": strconv.Itoa(code)})
 	attach.Send(conn, attach.Response{ExitCode: code})
 	s.close()
 	process.Close()
+	m.endExec(x)
 }
 
-// setExec notes which commands run, for inspect.
-func (m *Monitor) setExec(id string, runs bool) {
+// command is a process that runs beside the container's first one.
+type command struct {
+	id      string
+	life    *life
+	process *runtime.Process
+	streams streams
+}
+
+// beginExec starts a command and notes it for inspect, until endExec.
+func (m *Monitor) beginExec(r api.ExecCreateRequest, detach bool) (*command, error) {
+	m.mu.Lock()
+	if err := m.mayExec(); err != nil {
+		m.mu.Unlock()
+		return nil, err
+	}
+	x := &command{id: newExecID(), life: m.life}
+	x.life.execs.Add(1)
+	x.life.execIDs = append(x.life.execIDs, x.id)
+	m.mu.Unlock()
+	line := events.Action(": " + strings.Join(r.Cmd, " "))
+	m.event(events.ActionExecCreate+line, map[string]string{"execID": x.id})
+	var err error
+	if x.process, x.streams, err = m.startExec(x.life, r, detach); err != nil {
+		m.endExec(x)
+		return nil, err
+	}
+	m.event(events.ActionExecStart+line, map[string]string{"execID": x.id})
+	return x, nil
+}
+
+// mayExec refuses a command where no process runs. The caller holds mu.
+func (m *Monitor) mayExec() error {
+	switch {
+	case m.phase == restarting:
+		return m.errRestarting()
+	case m.phase != running:
+		return m.errNotRunning()
+	case m.state.Status == api.StatePaused:
+		return fmt.Errorf("Container %s is paused, unpause the container before exec", m.record().Name)
+	}
+	return nil
+}
+
+// awaitExec gives the command's exit status.
+func (m *Monitor) awaitExec(x *command) int {
+	code := x.process.Wait()
+	m.event(events.ActionExecDie, map[string]string{"execID": x.id, "exitCode": strconv.Itoa(code)})
+	return code
+}
+
+func (m *Monitor) endExec(x *command) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.execIDs = slices.DeleteFunc(m.execIDs, func(other string) bool { return other == id })
-	if runs {
-		m.execIDs = append(m.execIDs, id)
-	}
+	x.life.execIDs = slices.DeleteFunc(x.life.execIDs, func(other string) bool { return other == x.id })
+	x.life.execs.Done()
 }
 
 func newExecID() string {
@@ -95,8 +127,8 @@ func newExecID() string {
 }
 
 // startExec makes and starts the process, and gives the streams it has.
-func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Process, streams, error) {
-	description, err := m.describeExec(r)
+func (m *Monitor) startExec(l *life, r api.ExecCreateRequest, detach bool) (*runtime.Process, streams, error) {
+	description, err := m.describeExec(l, r)
 	if err != nil {
 		return nil, streams{}, err
 	}
@@ -106,11 +138,11 @@ func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Proc
 			return nil, s, fmt.Errorf("make the standard streams: %w", err)
 		}
 	}
-	process, err := runtime.Exec(m.spec, m.process, description, m.group, runtime.Options{Stdio: s.theirs})
+	process, err := runtime.Exec(l.spec, l.process, description, m.group, runtime.Options{Stdio: s.theirs})
 	s.closeTheirs()
 	if err != nil {
 		s.close()
-		return nil, streams{}, m.execFailed(err)
+		return nil, streams{}, m.execFailed(l, err)
 	}
 	if terminal := process.Terminal; terminal != nil {
 		s = streams{stdin: terminal, output: []stream{{file: terminal, kind: attach.Stdout}}}
@@ -119,39 +151,39 @@ func (m *Monitor) startExec(r api.ExecCreateRequest, detach bool) (*runtime.Proc
 }
 
 // describeExec completes the request from the container's specification.
-func (m *Monitor) describeExec(r api.ExecCreateRequest) (*specs.Process, error) {
+func (m *Monitor) describeExec(l *life, r api.ExecCreateRequest) (*specs.Process, error) {
 	available, err := security.AvailableCapabilities()
 	if err != nil {
 		return nil, err
 	}
-	root, err := m.process.Root()
+	root, err := l.process.Root()
 	if err != nil {
 		return nil, m.errNotRunning()
 	}
 	defer root.Close()
 	who := r.User
 	if who == "" {
-		who = m.record.Config.User
+		who = m.record().Config.User
 	}
-	user, home, err := resolveUser(root, who, m.record.HostConfig.GroupAdd)
+	user, home, err := resolveUser(root, who, m.record().HostConfig.GroupAdd)
 	if err != nil {
 		return nil, &attach.Error{Message: err.Error(), Code: 126}
 	}
 	if r.WorkingDir != "" && !filepath.IsAbs(r.WorkingDir) {
 		return nil, &attach.Error{Message: "Cwd must be an absolute path", Code: 126}
 	}
-	return spec.Exec(m.spec, m.record.Config, r, user, home, available)
+	return spec.Exec(l.spec, m.record().Config, r, user, home, available)
 }
 
 // execFailed keeps the exit code that an error carries; others are Docker's 126.
-func (m *Monitor) execFailed(err error) error {
+func (m *Monitor) execFailed(l *life, err error) error {
 	var known *runtime.Error
 	if errors.As(err, &known) {
 		return err
 	}
 	// A process that is ending has no namespaces to join (EINVAL), a dead init's
 	// PID namespace takes nobody (ENOMEM), and a reaped one is ESRCH.
-	if m.process.DoneWithin(200) {
+	if l.process.DoneWithin(200) {
 		return m.errNotRunning()
 	}
 	return &attach.Error{Message: fmt.Sprintf("exec: %v", err), Code: 126}

@@ -21,7 +21,7 @@ import (
 // facts looks up what the specification depends on: on the host, in the image
 // whose root is given, and writes the files the container sees in /etc.
 func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
-	config, host := m.record.Config, m.record.HostConfig
+	config, host := m.record().Config, m.record().HostConfig
 	hierarchies, err := cgroup.Host()
 	if err != nil {
 		return spec.Facts{}, err
@@ -29,7 +29,7 @@ func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
 	f := spec.Facts{
 		ID:         m.id(),
 		Rootfs:     rootPath,
-		CgroupPath: m.record.CgroupPath(m.instance),
+		CgroupPath: m.record().CgroupPath(m.instance),
 		CgroupV2:   hierarchies.Version == 2,
 	}
 	if f.Hostname, err = os.Hostname(); err != nil {
@@ -95,7 +95,7 @@ func openOptional(root *os.File, path string) (io.ReadCloser, error) {
 // mounts are the container's mounts with their sources. A source that -v made
 // at create may have gone since: it is made again, as Docker does.
 func (m *Monitor) mounts() ([]mount.Mount, error) {
-	all, err := spec.Mounts(&api.Config{}, m.record.HostConfig)
+	all, err := spec.Mounts(&api.Config{}, m.record().HostConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (m *Monitor) writeFiles(f *spec.Facts) error {
 	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	if m.record.HostConfig.NetworkMode.IsHost() {
+	if m.record().HostConfig.NetworkMode.IsHost() {
 		content, err := os.ReadFile("/etc/hosts")
 		if err != nil && !os.IsNotExist(err) {
 			return err
@@ -150,14 +150,14 @@ ff02::2	ip6-allrouters
 `
 
 func (m *Monitor) hostname(f *spec.Facts) string {
-	name := m.record.Config.Hostname
+	name := m.record().Config.Hostname
 	switch {
-	case name == "" && (m.record.HostConfig.NetworkMode.IsHost() || m.record.HostConfig.UTSMode.IsHost()):
+	case name == "" && (m.record().HostConfig.NetworkMode.IsHost() || m.record().HostConfig.UTSMode.IsHost()):
 		name = f.Hostname
 	case name == "":
 		name = container.ShortID(m.id())
 	}
-	if domain := m.record.Config.Domainname; domain != "" {
+	if domain := m.record().Config.Domainname; domain != "" {
 		name += "." + domain
 	}
 	return name

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"minidocker/mydocker/attach"
@@ -45,12 +46,19 @@ const (
 	TraceFD
 )
 
-// phase is where the one run of the container stands that a monitor lives for.
+// phase is where the container stands.
+//
+//	created ──start──▶ running ──────exit─────▶ ended
+//	   │                 ▲ │ exit, and the policy or the verb restart wants it again
+//	   │                 │ ▼
+//	   │              restarting ──stop, kill──▶ ended
+//	   └──nobody is interested──────────────────▶ ended
 type phase int
 
 const (
 	created phase = iota
-	running
+	running       // paused, too
+	restarting
 	ended
 )
 
@@ -60,26 +68,43 @@ type Monitor struct {
 
 	store    *container.Store
 	journal  *journal.Journal
-	record   *container.Record
+	settled  atomic.Pointer[container.Record] // see record
 	lock     *disk.Lock
 	listener *net.UnixListener
 	group    cgroup.Group
-	log      *logfile.Writer // nil: not logged
+	left     chan struct{} // closed when the monitor has given up the lock
+	handlers sync.WaitGroup
 
 	mu       sync.Mutex
 	phase    phase
 	clients  int
 	state    *container.State
-	process  *runtime.Process
-	spec     *specs.Spec // what it was made of, for exec
+	life     *life         // the one that goes on, or the next
+	delay    time.Duration // before the policy's next restart
+	shutdown bool          // the machine goes down: no restart now
+}
+
+// life is one run of the container. A restart policy may give it several.
+type life struct {
+	process  *runtime.Process // nil until it has begun
+	spec     *specs.Spec      // what it was made of, for exec
 	streams  streams
+	log      *logfile.Writer // nil: not logged
 	outboxes []*attach.Outbox
-	stopping bool          // by the verb stop
-	started  chan struct{} // closed when the container runs, or never will
-	over     chan struct{} // closed when its end has been recorded
-	execs    sync.WaitGroup
-	execIDs  []string
-	handlers sync.WaitGroup
+	stopping bool       // by the verb stop
+	again    chan error // the verb restart wants to know how the next life began; nil: nobody does
+	exitCode *int       // nil: it has none to tell
+
+	execs   sync.WaitGroup
+	execIDs []string
+	probing chan struct{} // closed to end the health check; nil: there is none
+
+	started chan struct{} // closed when it has begun
+	over    chan struct{} // closed when its end has been recorded
+}
+
+func newLife() *life {
+	return &life{started: make(chan struct{}), over: make(chan struct{})}
 }
 
 // Run is the monitor: main calls it when the first argument is "monitor". args
@@ -93,6 +118,7 @@ func Run(args []string) int {
 		return 1
 	}
 	m.obeySignals()
+	m.resume()
 	m.serve()
 	return 0
 }
@@ -102,7 +128,7 @@ func open(args []string) (*Monitor, error) {
 		return nil, fmt.Errorf("started by hand; it is the engine's business to start it")
 	}
 	m := &Monitor{root: args[0], runRoot: args[1], instance: args[2],
-		lock: disk.Inherit(os.NewFile(LockFD, "lock")), started: make(chan struct{}), over: make(chan struct{})}
+		lock: disk.Inherit(os.NewFile(LockFD, "lock")), life: newLife(), left: make(chan struct{})}
 	id := args[3]
 	listener, err := net.FileListener(os.NewFile(ListenerFD, "listener"))
 	if err != nil {
@@ -112,19 +138,35 @@ func open(args []string) (*Monitor, error) {
 	m.listener.SetUnlinkOnClose(false)
 	m.store = container.Open(m.root, m.runRoot)
 	m.journal = journal.Open(filepath.Join(m.runRoot, "events"))
-	if m.record, err = m.store.Record(id); err != nil {
+	record, err := m.store.Record(id)
+	if err != nil {
 		return nil, err
 	}
+	m.settled.Store(record)
 	if m.state, err = m.store.State(id); err != nil {
 		return nil, err
 	}
-	m.group, err = cgroup.Open(m.record.CgroupPath(m.instance))
+	m.group, err = cgroup.Open(record.CgroupPath(m.instance))
 	return m, err
 }
 
-func (m *Monitor) id() string { return m.record.ID }
+// record is what was settled about the container. A change, by rename or update,
+// replaces it whole.
+func (m *Monitor) record() *container.Record { return m.settled.Load() }
 
-// serve answers clients until the container has ended, or if it is never
+func (m *Monitor) id() string { return m.record().ID }
+
+// resume goes on where another monitor was lost: the policy wanted a restart.
+func (m *Monitor) resume() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.state.Status == api.StateRestarting {
+		m.phase = restarting
+		m.restartLater(0)
+	}
+}
+
+// serve answers clients until the container has ended for good, or if it is never
 // started, until nobody is interested any more.
 func (m *Monitor) serve() {
 	idle := time.AfterFunc(10*time.Second, m.leaveIfIdle) // its starter may have died
@@ -149,7 +191,7 @@ func (m *Monitor) serve() {
 		}()
 	}
 	idle.Stop()
-	<-m.over
+	<-m.left
 	m.handlers.Wait() // a slow reader may still be taking output; nobody waits for it
 }
 
@@ -178,12 +220,13 @@ func (m *Monitor) leave() {
 	m.phase = ended
 	m.lock.Release()
 	m.listener.Close()
-	close(m.over)
+	close(m.life.over)
+	close(m.left)
 }
 
 // event records what happened to the container.
 func (m *Monitor) event(action events.Action, more map[string]string) {
-	m.journal.Append(m.record.Event(action, more)) // an event that cannot be recorded stops nothing
+	m.journal.Append(m.record().Event(action, more)) // an event that cannot be recorded stops nothing
 }
 
 // saveState writes the state. The caller holds mu.
@@ -219,7 +262,7 @@ func (m *Monitor) handle(conn *net.UnixConn) {
 		m.exec(conn, request)
 	case attach.Execs:
 		m.mu.Lock()
-		ids := slices.Clone(m.execIDs)
+		ids := slices.Clone(m.life.execIDs)
 		m.mu.Unlock()
 		attach.Send(conn, attach.Response{ExecIDs: ids})
 	default:
@@ -231,11 +274,19 @@ func (m *Monitor) handle(conn *net.UnixConn) {
 func (m *Monitor) do(request attach.Request) error {
 	switch request.Verb {
 	case attach.Start:
-		return m.start()
+		return m.start(false)
 	case attach.Stop:
-		return m.stop(request.Signal, request.Timeout)
+		return m.stop(nil, request.Signal, request.Timeout)
 	case attach.Kill:
 		return m.kill(request.Signal)
+	case attach.Restart:
+		return m.restart(request.Signal, request.Timeout)
+	case attach.Pause:
+		return m.pause()
+	case attach.Unpause:
+		return m.unpause()
+	case attach.Rename:
+		return m.rename(request.Name)
 	case attach.Resize:
 		return m.resize(request.Height, request.Width)
 	case attach.Release:
@@ -249,7 +300,7 @@ func (m *Monitor) release() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch m.phase {
-	case running:
+	case running, restarting:
 		return fmt.Errorf("container is running: stop the container before removing or force remove")
 	case created:
 		m.leaveCreated()
@@ -258,23 +309,33 @@ func (m *Monitor) release() error {
 }
 
 // wait answers when the condition holds. A container that was never started
-// does not run: only the two other conditions wait for it.
+// does not run: only the two other conditions wait for it. Between two lives it
+// runs, as far as a client is concerned.
 func (m *Monitor) wait(conn *net.UnixConn, condition api.WaitCondition) {
 	m.mu.Lock()
-	idle := m.phase == created
+	life, idle := m.life, m.phase == created
 	m.mu.Unlock()
+	over := life.over
+	if condition == api.WaitConditionRemoved {
+		over = m.left
+	}
 	if !idle || condition != api.WaitConditionNotRunning {
-		gone := hangup(conn)
 		select {
-		case <-m.over:
-		case <-gone:
+		case <-over:
+		case <-hangup(conn):
 			return
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if idle && m.process == nil && condition != api.WaitConditionNotRunning {
-		return // never started: nothing to tell
+	code := life.exitCode
+	switch {
+	case condition == api.WaitConditionRemoved:
+		code = m.life.exitCode
+	case idle && condition == api.WaitConditionNotRunning:
+		code = &m.state.ExitCode
 	}
-	attach.Send(conn, attach.Response{ExitCode: m.state.ExitCode})
+	if code != nil { // else it was never started: there is nothing to tell
+		attach.Send(conn, attach.Response{ExitCode: *code})
+	}
 }

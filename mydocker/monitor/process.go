@@ -54,11 +54,15 @@ func (m *Monitor) obeySignals() {
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 	go func() {
 		<-signals
-		if m.signal(m.stopSignal(), false) != nil {
-			return
+		m.mu.Lock()
+		m.shutdown = true
+		if m.phase == restarting {
+			m.giveUp()
 		}
-		if m.awaitOver(m.stopTimeout()) != nil {
-			m.signal(unix.SIGKILL, false)
+		m.mu.Unlock()
+		l, err := m.signal(nil, m.stopSignal(), false)
+		if err == nil && m.awaitOver(l, m.stopTimeout()) != nil {
+			m.signal(l, unix.SIGKILL, false)
 		}
 	}()
 }
@@ -66,7 +70,7 @@ func (m *Monitor) obeySignals() {
 // stopTimeout is how long the container gets to end by itself; negative: for ever.
 func (m *Monitor) stopTimeout() time.Duration {
 	seconds := defaultStopTimeout
-	if configured := m.record.Config.StopTimeout; configured != nil {
+	if configured := m.record().Config.StopTimeout; configured != nil {
 		seconds = *configured
 	}
 	return time.Duration(seconds) * time.Second

@@ -21,17 +21,26 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// start acquires what the container needs, runs it and records that it runs. It
-// is a success if it runs already.
-func (m *Monitor) start() error {
+// start starts the container by hand. It is a success if it runs already or, unless
+// it is wanted now, is about to by its policy.
+func (m *Monitor) start(now bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch m.phase {
-	case running:
+	switch {
+	case m.state.Status == api.StatePaused:
+		return errors.New("cannot start a paused container, try unpause instead")
+	case m.phase == running || m.phase == restarting && !now:
 		return nil
-	case ended:
+	case m.phase == ended:
 		return attach.ErrLeaving
 	}
+	m.state.RestartCount = 0
+	return m.begin()
+}
+
+// begin acquires what the container needs, runs it and records that it runs. The
+// caller holds mu.
+func (m *Monitor) begin() error {
 	err := m.run()
 	if err == nil {
 		return nil
@@ -43,6 +52,7 @@ func (m *Monitor) start() error {
 // run is the way from a record to a running process. What is acquired before an
 // error, failed releases.
 func (m *Monitor) run() error {
+	record, l := m.record(), m.life
 	bundle := filepath.Join(m.store.RunDir(m.id()), "bundle")
 	if err := os.MkdirAll(filepath.Join(bundle, "rootfs"), 0o700); err != nil {
 		return err
@@ -50,9 +60,9 @@ func (m *Monitor) run() error {
 	layers := overlay.Mount{
 		Upper:    filepath.Join(m.store.Dir(m.id()), "rw", "upper"),
 		Work:     filepath.Join(m.store.Dir(m.id()), "rw", "work"),
-		Volatile: m.record.HostConfig.AutoRemove,
+		Volatile: record.HostConfig.AutoRemove,
 	}
-	for _, layer := range m.record.Layers {
+	for _, layer := range record.Layers {
 		layers.Lower = append(layers.Lower, filepath.Join(m.root, layer))
 	}
 	if err := layers.Prepare(0, 0); err != nil {
@@ -68,7 +78,7 @@ func (m *Monitor) run() error {
 	if err != nil {
 		return err
 	}
-	s, err := spec.Build(m.record.Config, m.record.HostConfig, facts)
+	s, err := spec.Build(record.Config, record.HostConfig, facts)
 	if err != nil {
 		return err
 	}
@@ -82,72 +92,76 @@ func (m *Monitor) run() error {
 		return err
 	}
 	if !s.Process.Terminal {
-		if m.streams, err = openPipes(m.record.Config.OpenStdin, s.Process.User); err != nil {
+		if l.streams, err = openPipes(record.Config.OpenStdin, s.Process.User); err != nil {
 			return fmt.Errorf("make the standard streams: %w", err)
 		}
 	}
-	m.process, err = runtime.Create(s, m.store.RunDir(m.id()), m.group,
-		runtime.Options{Stdio: m.streams.theirs, Root: root, DieWithParent: true})
-	m.streams.closeTheirs()
+	l.process, err = runtime.Create(s, m.store.RunDir(m.id()), m.group,
+		runtime.Options{Stdio: l.streams.theirs, Root: root, DieWithParent: true})
+	l.streams.closeTheirs()
 	if err != nil {
 		return err
 	}
-	return m.launch(s)
+	return m.launch(l, s)
 }
 
 // launch lets the created process go. Its state is recorded before: had the
 // monitor died between the two, nobody would look for the process.
-func (m *Monitor) launch(s *specs.Spec) error {
-	if terminal := m.process.Terminal; terminal != nil {
-		m.streams = streams{stdin: terminal, output: []stream{{terminal, attach.Stdout, "stdout"}}}
+func (m *Monitor) launch(l *life, s *specs.Spec) error {
+	if terminal := l.process.Terminal; terminal != nil {
+		l.streams = streams{stdin: terminal, output: []stream{{terminal, attach.Stdout, "stdout"}}}
 	}
-	m.openLog()
+	m.openLog(l)
 	bootID, err := container.BootID()
 	if err != nil {
 		return err
 	}
 	before := *m.state
-	*m.state = container.State{Status: api.StateRunning, Pid: m.process.Pid, BootID: bootID,
-		StartedAt: time.Now().UTC(), FinishedAt: before.FinishedAt, RestartCount: before.RestartCount}
+	*m.state = container.State{Status: api.StateRunning, Pid: l.process.Pid, BootID: bootID,
+		StartedAt: time.Now().UTC(), FinishedAt: before.FinishedAt, RestartCount: before.RestartCount, Health: m.initialHealth()}
 	if err := m.saveState(); err != nil {
 		return err
 	}
-	if err := m.process.Start(); err != nil {
+	if err := l.process.Start(); err != nil {
 		*m.state = before
 		return err
 	}
 	linux := *s.Linux
 	linux.Seccomp = nil // compiled, and with the process
-	s.Linux, m.spec = &linux, s
+	s.Linux, l.spec = &linux, s
 	m.phase = running
-	close(m.started)
-	m.pump()
+	close(l.started)
+	m.pump(l)
 	m.event(events.ActionStart, nil)
-	go m.awaitEnd()
+	m.startProbing()
+	go m.awaitEnd(l)
 	return nil
 }
 
 // openLog opens the log as the container's log configuration wants it.
-func (m *Monitor) openLog() {
-	config := m.record.HostConfig.LogConfig
+func (m *Monitor) openLog(l *life) {
+	config := m.record().HostConfig.LogConfig
 	if config.Type == "none" {
 		return
 	}
 	options := logfile.Options{}
 	options.MaxSize, _ = strconv.ParseInt(config.Config["max-size"], 10, 64)
 	options.MaxFiles, _ = strconv.Atoi(config.Config["max-file"])
-	m.log = logfile.New(m.store.LogPath(m.id()), options)
+	l.log = logfile.New(m.store.LogPath(m.id()), options)
 }
 
 // failed releases what a start that did not succeed acquired. The container
 // keeps the reason; the monitor has nothing more to do. The caller holds mu.
 func (m *Monitor) failed(err error) {
-	if m.process != nil {
-		m.process.Abandon()
-		m.process = nil
+	if l := m.life; l.process != nil {
+		l.process.Abandon()
+		l.process = nil
 	}
-	m.streams.close()
+	m.life.streams.close()
 	m.state.Error, m.state.ExitCode, m.state.Pid = err.Error(), exitCode(err), 0
+	if m.state.Status == api.StateRestarting { // as Docker, which gives up then
+		m.state.Status = api.StateExited
+	}
 	m.finish(errors.Join(m.group.Kill(), m.group.Delete(), m.saveState()))
 }
 

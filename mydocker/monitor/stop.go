@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"minidocker/mydocker/attach"
 	"minidocker/mydocker/container"
 
+	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
 	"golang.org/x/sys/unix"
 )
@@ -26,26 +28,43 @@ func (m *Monitor) errNotRunning() error {
 	return &attach.Error{Message: fmt.Sprintf("container %s is not running", m.id()), NotRunning: true}
 }
 
-// signal sends one to the container's first process. That the end was asked for
-// is recorded before: a monitor killed right after must not let the container
-// be started again.
-func (m *Monitor) signal(signal unix.Signal, ends bool) error {
+// errRestarting answers a verb that needs a process, in the pause before the next one.
+func (m *Monitor) errRestarting() error {
+	return fmt.Errorf("Container %s is restarting, wait until the container is running", m.id())
+}
+
+// signal sends one to the first process of the life, nil for the one that goes on,
+// and tells which that is. That the end was asked for is recorded before: a monitor
+// killed right after must not let the container be started again. Between two lives
+// there is nobody to send it to, and an end asked for is one.
+func (m *Monitor) signal(l *life, signal unix.Signal, ends bool) (*life, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.phase != running {
-		return m.errNotRunning()
+	l = cmp.Or(l, m.life)
+	switch {
+	case l != m.life: // it has ended
+		return l, nil
+	case m.phase == restarting && ends:
+		return l, m.cancelRestart()
+	case m.phase == restarting:
+		return l, m.errRestarting()
+	case m.phase != running:
+		return l, m.errNotRunning()
 	}
 	if ends && !m.state.StopRequested {
 		m.state.StopRequested = true
 		if err := m.saveState(); err != nil {
-			return err
+			return l, err
 		}
 	}
 	m.event(events.ActionKill, map[string]string{"signal": strconv.Itoa(int(signal))})
-	if err := m.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("send signal %d to container %s: %w", signal, m.id(), err)
+	if err := l.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return l, fmt.Errorf("send signal %d to container %s: %w", signal, m.id(), err)
 	}
-	return nil
+	if ends && m.state.Status == api.StatePaused {
+		return l, m.thaw()
+	}
+	return l, nil
 }
 
 // kill sends a signal; with SIGKILL it returns when the container has ended.
@@ -54,18 +73,16 @@ func (m *Monitor) kill(signal int) error {
 		signal = int(unix.SIGKILL)
 	}
 	end := unix.Signal(signal) == unix.SIGKILL || unix.Signal(signal) == m.stopSignal()
-	if err := m.signal(unix.Signal(signal), end); err != nil {
+	l, err := m.signal(nil, unix.Signal(signal), end)
+	if err != nil || unix.Signal(signal) != unix.SIGKILL {
 		return err
 	}
-	if unix.Signal(signal) != unix.SIGKILL {
-		return nil
-	}
-	return m.awaitOver(killTime)
+	return m.awaitOver(l, killTime)
 }
 
 // stop sends the stop signal, and SIGKILL after the timeout. It returns when the
-// container has ended.
-func (m *Monitor) stop(signal int, timeout *int) error {
+// life, nil for the one that goes on, has ended.
+func (m *Monitor) stop(l *life, signal int, timeout *int) error {
 	first := unix.Signal(signal)
 	if signal == 0 {
 		first = m.stopSignal()
@@ -75,31 +92,32 @@ func (m *Monitor) stop(signal int, timeout *int) error {
 		patience = time.Duration(*timeout) * time.Second
 	}
 	m.mu.Lock()
-	m.stopping = true
+	m.life.stopping = true
 	m.mu.Unlock()
-	if err := m.signal(first, true); err != nil {
+	l, err := m.signal(l, first, true)
+	if err != nil {
 		return err
 	}
-	if m.awaitOver(patience) != nil {
-		if err := m.signal(unix.SIGKILL, true); err != nil {
-			var gone *attach.Error
-			if !errors.As(err, &gone) { // it may have ended meanwhile
-				return err
-			}
-		}
-		return m.awaitOver(killTime)
+	if m.awaitOver(l, patience) == nil {
+		return nil
 	}
-	return nil
+	if _, err := m.signal(l, unix.SIGKILL, true); err != nil {
+		var gone *attach.Error
+		if !errors.As(err, &gone) { // it may have ended meanwhile
+			return err
+		}
+	}
+	return m.awaitOver(l, killTime)
 }
 
-// awaitOver waits for the container's end, with a negative timeout for ever.
-func (m *Monitor) awaitOver(timeout time.Duration) error {
+// awaitOver waits for the end of a life, with a negative timeout for ever.
+func (m *Monitor) awaitOver(l *life, timeout time.Duration) error {
 	var late <-chan time.Time
 	if timeout >= 0 {
 		late = time.After(timeout)
 	}
 	select {
-	case <-m.over:
+	case <-l.over:
 		return nil
 	case <-late:
 		return fmt.Errorf("container %s did not end within %v of the signal", m.id(), timeout)
@@ -108,7 +126,7 @@ func (m *Monitor) awaitOver(timeout time.Duration) error {
 
 // stopSignal is the signal that asks the container to end.
 func (m *Monitor) stopSignal() unix.Signal {
-	signal, err := container.ParseSignal(m.record.Config.StopSignal)
+	signal, err := container.ParseSignal(m.record().Config.StopSignal)
 	if err != nil {
 		return unix.SIGTERM // create has refused anything else
 	}

@@ -1,0 +1,68 @@
+package monitor
+
+import (
+	"fmt"
+
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+)
+
+// pause stops all processes of the container where they are. Its health is not
+// looked at meanwhile.
+func (m *Monitor) pause() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.phase == restarting:
+		return m.errRestarting()
+	case m.phase != running:
+		return m.errNotRunning()
+	case m.state.Status == api.StatePaused:
+		return fmt.Errorf("Container %s is already paused", m.id())
+	}
+	if err := m.group.Freeze(); err != nil {
+		return fmt.Errorf("pause container %s: %w", m.id(), err)
+	}
+	m.stopProbing(m.life)
+	m.state.Status = api.StatePaused
+	m.event(events.ActionPause, nil)
+	return m.saveState()
+}
+
+// unpause lets them go on.
+func (m *Monitor) unpause() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.phase != running || m.state.Status != api.StatePaused {
+		return fmt.Errorf("Container %s is not paused", m.id())
+	}
+	return m.thaw()
+}
+
+// thaw ends a pause. The caller holds mu.
+func (m *Monitor) thaw() error {
+	if err := m.group.Thaw(); err != nil {
+		return fmt.Errorf("unpause container %s: %w", m.id(), err)
+	}
+	m.state.Status = api.StateRunning
+	m.startProbing()
+	m.event(events.ActionUnPause, nil)
+	return m.saveState()
+}
+
+// rename gives the container another name.
+func (m *Monitor) rename(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.phase == ended {
+		return m.errNotRunning()
+	}
+	before := m.record()
+	renamed, err := m.store.Rename(before, name)
+	if err != nil {
+		return err
+	}
+	m.settled.Store(renamed)
+	m.event(events.ActionRename, map[string]string{"oldName": "/" + before.Name})
+	return nil
+}
