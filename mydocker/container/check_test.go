@@ -144,7 +144,7 @@ func TestLivingAreLeftAlone(t *testing.T) {
 	}
 }
 
-// TestKilled kills creating and removing processes at random moments.
+// TestKilled kills creating, renaming and removing processes at random moments.
 func TestKilled(t *testing.T) {
 	if root := os.Getenv("CONTAINER_TEST_ROOT"); root != "" {
 		s := Open(root, filepath.Join(root, "run"))
@@ -157,6 +157,10 @@ func TestKilled(t *testing.T) {
 			}
 			os.MkdirAll(s.RunDir(r.ID), 0o700)
 			if _, err := s.TryLock(r.ID); err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
+			if _, err := s.Rename(r, "site"); err != nil {
 				fmt.Println(err)
 				os.Exit(1)
 			}
@@ -186,15 +190,17 @@ func TestKilled(t *testing.T) {
 		}
 		cmd.Wait()
 		// The next command: it sees a whole container or none, and takes the name.
-		if id, err := s.Resolve("web"); err == nil {
-			if _, err := s.Record(id); err != nil {
-				t.Error(err)
-			}
-			remove(t, s, id)
-		}
-		remove(t, s, create(t, s, "web").ID)
 		if err := s.Sweep(); err != nil {
 			t.Error(err)
+		}
+		for _, name := range []string{"web", "site"} {
+			if id, err := s.Resolve(name); err == nil {
+				if r, err := s.Record(id); err != nil || r.Name != name {
+					t.Errorf("%s is %+v, %v", name, r, err)
+				}
+				remove(t, s, id)
+			}
+			remove(t, s, create(t, s, name).ID)
 		}
 		if found, err := s.Check(false); err != nil || len(found) > 0 {
 			t.Fatalf("round %d: %v %v", i, found, err)

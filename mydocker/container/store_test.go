@@ -212,6 +212,32 @@ func TestNameInUse(t *testing.T) {
 	create(t, s, "web")
 }
 
+func TestRename(t *testing.T) {
+	s := newStore(t)
+	web, db := create(t, s, "web"), create(t, s, "db")
+	for name, want := range map[string]string{
+		"web":  "Renaming a container with the same name as its current name",
+		"/web": "Renaming a container with the same name as its current name",
+		"a b":  "Error when allocating new name: Invalid container name (a b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+		"db":   "Error when allocating new name: " + (&NameInUseError{"db", db.ID}).Error(),
+	} {
+		if _, err := s.Rename(web, name); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+	}
+	site, err := s.Rename(web, "/site")
+	if err != nil || site.Name != "site" || web.Name != "web" {
+		t.Errorf("%v %v %v", site, web, err)
+	}
+	if id, _ := s.Resolve("site"); id != web.ID {
+		t.Errorf("site is %s", id)
+	}
+	if r, err := s.Record(web.ID); err != nil || r.Name != "site" {
+		t.Errorf("%+v %v", r, err)
+	}
+	create(t, s, "web") // free again
+}
+
 func TestFailedCreateLeavesNothing(t *testing.T) {
 	s := newStore(t)
 	r := record("web")

@@ -116,7 +116,7 @@ func (e *Engine) removeDead(id string, force bool) error {
 	case err != nil:
 		return err
 	case state.Status == api.StateRestarting && !force: // its monitor was lost
-		return &RunningError{id, state.Status}
+		return e.errRunning(id, state.Status)
 	}
 	// A damaged record does not keep a container from being removed.
 	record, recordErr := e.containers.Record(id)
@@ -139,7 +139,7 @@ func (e *Engine) endMonitor(id string, force bool) error {
 	request := attach.Request{Verb: attach.Release}
 	if running(state) {
 		if !force {
-			return &RunningError{id, state.Status}
+			return e.errRunning(id, state.Status)
 		}
 		request = attach.Request{Verb: attach.Kill}
 	}
@@ -149,7 +149,7 @@ func (e *Engine) endMonitor(id string, force bool) error {
 	case isDead(err), errors.Is(err, attach.ErrLost):
 		return nil
 	case errors.As(err, &refused) && request.Verb == attach.Release && !force:
-		return &RunningError{id, api.StateRunning}
+		return e.errRunning(id, api.StateRunning)
 	case errors.As(err, &refused) && request.Verb == attach.Release:
 		return nil // it has started meanwhile: once more, by force
 	}
@@ -158,15 +158,22 @@ func (e *Engine) endMonitor(id string, force bool) error {
 
 // RunningError refuses to remove a container that runs, is paused or restarting.
 type RunningError struct {
-	ID     string
+	Name   string
 	Status api.ContainerState
 }
 
 func (e *RunningError) Error() string {
-	advice := map[api.ContainerState]string{
-		api.StateRunning:    "stop the container before removing or force remove",
-		api.StatePaused:     "unpause and then stop the container before removing or force remove",
-		api.StateRestarting: "stop the container before removing or force remove",
+	what := fmt.Sprintf("cannot remove container \"/%s\": container is %s", e.Name, e.Status)
+	if e.Status == api.StatePaused {
+		return what + " and must be unpaused first"
 	}
-	return fmt.Sprintf("cannot remove container %q: container is %s: %s", e.ID, e.Status, advice[e.Status])
+	return what + ": stop the container before removing or force remove"
+}
+
+func (e *Engine) errRunning(id string, status api.ContainerState) error {
+	record, err := e.containers.Record(id)
+	if err != nil {
+		return err
+	}
+	return &RunningError{record.Name, status}
 }

@@ -80,7 +80,7 @@ func (m *Monitor) probeRegularly(l *life, stop <-chan struct{}, command []string
 		}
 		result := m.probe(stop, command)
 		m.mu.Lock()
-		stopped := l.probing != stop
+		stopped := l.probing != stop || l.process.Done() // the end of all killed the probe, too
 		if !stopped {
 			m.judge(result)
 		}

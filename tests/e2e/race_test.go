@@ -137,7 +137,7 @@ func TestRaceStarts(t *testing.T) {
 			}
 		}
 		h.findProcess(word)
-		equal(t, "log", h.ok("logs", id), "started")
+		h.eventually("it has written once: "+h.ok("logs", id), func() bool { return h.ok("logs", id) == "started" })
 		equal(t, "state", h.inspect(id, "{{.State.Status}}"), "running")
 		h.ok("rm", "-f", id)
 	}
