@@ -11,6 +11,7 @@ import (
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/image"
 
+	api "github.com/moby/moby/api/types/container"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,7 +54,8 @@ func (c *check) dead() error {
 			if err != nil {
 				return nil // it is gone, or damaged: that is for records to tell
 			}
-			if _, err := os.Lstat(c.containers.RunDir(id)); err == nil || running(state) {
+			// One that waits for its next life waits for the next command.
+			if _, err := os.Lstat(c.containers.RunDir(id)); err == nil || running(state) && state.Status != api.StateRestarting {
 				c.report("container", id, fmt.Sprintf("nobody recorded its end (state %s) or removed its run directory", state.Status),
 					func() error {
 						_, err := c.reconcile(id)
