@@ -50,7 +50,7 @@ func (m *Monitor) awaitEnd(l *life) {
 	m.state.ExitCode, m.state.OOMKilled = code, kills > 0
 	m.state.FinishedAt = time.Now().UTC()
 	again := cleanErr == nil && (l.again != nil || m.wantsRestart())
-	if again {
+	if again && l.again == nil {
 		m.state.Status = api.StateRestarting
 	}
 	if err := m.saveState(); cleanErr == nil {

@@ -88,7 +88,7 @@ func (k *killer) container() []string {
 	return []string{"-l", "word=" + word, "busybox", "sh", "-c", fmt.Sprintf(`trap 'exit 5' TERM; sleep %s & echo up; wait`, word)}
 }
 
-var killVerbs = []string{"run", "run --rm", "run -d", "create", "start", "exec", "exec -d", "stop", "rm", "rm -f"}
+var killVerbs = []string{"run", "run --rm", "run -d", "create", "start", "exec", "exec -d", "stop", "rm", "rm -f", "restart", "pause", "rename"}
 
 // prepare makes what a verb needs, and gives its command line and the container
 // it is about, if there is one.
@@ -114,6 +114,9 @@ func (k *killer) prepare(verb string) (args []string, id string) {
 		id = k.ok(append([]string{"run", "-d"}, k.container()...)...)
 	}
 	args = append(args, id)
+	if args[0] == "rename" {
+		args = append(args, "name"+nonce())
+	}
 	if args[0] == "exec" {
 		args = append(args, "sh", "-c", "sleep 0.01; echo said")
 	}
@@ -283,7 +286,7 @@ func (k *killer) truth() []sight {
 		var lies []string
 		settled := true
 		for _, c := range list {
-			says, is := c.state == "running", after[c.word]
+			says, is := c.state == "running" || c.state == "paused", after[c.word]
 			delete(after, c.word)
 			if says == is {
 				continue
@@ -321,7 +324,7 @@ func (k *killer) details(list []sight) bool {
 			return false
 		}
 		list[i].pid, list[i].code = f[2], f[3]
-		running := c.state == "running"
+		running := c.state == "running" || c.state == "paused"
 		line, _ := os.ReadFile("/proc/" + f[2] + "/cmdline")
 		switch {
 		case f[1] != strconv.FormatBool(running),
@@ -357,8 +360,10 @@ func (k *killer) believe(verb string, r result, id string, list []sight) {
 	i := slices.IndexFunc(list, func(c sight) bool { return c.id == id })
 	fine := true
 	switch verb {
-	case "run -d", "start":
+	case "run -d", "start", "restart":
 		fine = i >= 0 && (list[i].state == "running" || !undisturbed && list[i].state == "exited")
+	case "pause":
+		fine = i >= 0 && (list[i].state == "paused" || !undisturbed && list[i].state == "exited")
 	case "create":
 		fine = i >= 0 && list[i].state == "created"
 	case "run --rm":
