@@ -56,6 +56,9 @@ func (m *Monitor) restartLater(lived time.Duration) {
 // cancelRestart ends a container between two lives. The caller holds mu.
 func (m *Monitor) cancelRestart() error {
 	m.state.StopRequested = true
+	if m.life.stopping {
+		m.event(events.ActionStop, nil)
+	}
 	return m.giveUp()
 }
 
