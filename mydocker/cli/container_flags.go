@@ -27,22 +27,29 @@ type containerOptions struct {
 	name     string
 	attached bool // -a was given
 	envFiles []string
+
+	restart, pull        string
+	swappiness           int64
+	health               api.HealthConfig
+	healthCommand        string
+	noHealthcheck, quiet bool
+	labelFiles           []string
+	platform             string
 }
 
 // unsupportedContainerFlags are Docker's further flags of run and create.
-const unsupportedContainerFlags = `p,publish P,publish-all q,quiet add-host annotation blkio-weight blkio-weight-device cgroup-parent cgroupns cpu-count
-cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpuset-mems device device-cgroup-rule device-read-bps
-device-read-iops device-write-bps device-write-iops disable-content-trust dns dns-opt dns-option dns-search domainname
-expose gpus health-cmd health-interval health-retries health-start-interval health-start-period health-timeout init
-io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory label-file link link-local-ip log-driver log-opt
-mac-address memory-reservation memory-swappiness net-alias network-alias no-healthcheck oom-kill-disable oom-score-adj
-pid platform pull restart runtime storage-opt use-api-socket userns uts volume-driver volumes-from`
+const unsupportedContainerFlags = `p,publish P,publish-all add-host blkio-weight blkio-weight-device cgroup-parent cgroupns cpu-count
+cpu-percent cpu-rt-period cpu-rt-runtime device device-cgroup-rule device-read-bps
+device-read-iops device-write-bps device-write-iops disable-content-trust dns dns-opt dns-option dns-search
+expose gpus init io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory link-local-ip
+mac-address net-alias network-alias oom-kill-disable oom-score-adj
+pid runtime storage-opt use-api-socket userns uts volume-driver`
 
 func (o *containerOptions) flags(more ...*option) []cli.Flag {
 	c, h := &o.config, &o.host
-	h.NetworkMode, h.RestartPolicy.Name = "none", api.RestartPolicyDisabled
+	h.NetworkMode = "none"
 	h.DNS, h.DNSOptions, h.DNSSearch = []netip.Addr{}, []string{}, []string{}
-	return flags(unsupportedContainerFlags, append(more,
+	return flags(unsupportedContainerFlags, append(append(more, o.policyFlags()...),
 		parsed("list", "a,attach", "Attach to STDIN, STDOUT or STDERR", o.attach),
 		parsed("list", "cap-add", "Add Linux capabilities", capability(&h.CapAdd)),
 		parsed("list", "cap-drop", "Drop Linux capabilities", capability(&h.CapDrop)),
@@ -61,7 +68,7 @@ func (o *containerOptions) flags(more ...*option) []cli.Flag {
 		boolean(&c.OpenStdin, "i,interactive", "Keep STDIN open even if not attached"),
 		pairs(&c.Labels, "=", "l,label", "Set meta data on a container"),
 		byteSize(&h.Memory, "m,memory", "Memory limit"),
-		byteSize(&h.MemorySwap, "memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
+		swapSize(&h.MemorySwap),
 		parsed("mount", "mount", "Attach a filesystem mount to the container", o.addMount),
 		text(&o.name, "name", "Assign a name to the container"),
 		parsed("network", "net", "", o.setNetwork),
@@ -95,14 +102,25 @@ func capability(to *[]string) func(string) error {
 	}
 }
 
-// byteSize is a size such as 64m, in powers of 1024, or -1: no limit.
+// byteSize is a size such as 64m, in powers of 1024.
 func byteSize(to *int64, names, usage string) *option {
 	return parsed("bytes", names, usage, func(v string) (err error) {
-		if *to = -1; v != "-1" {
-			*to, err = units.RAMInBytes(v)
-		}
+		*to, err = units.RAMInBytes(v)
 		return err
 	})
+}
+
+// swapSize is --memory-swap, where -1 is no limit.
+func swapSize(to *int64) *option {
+	o := byteSize(to, "memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap")
+	sized := o.assign
+	o.assign = func(v string) error {
+		if *to = -1; v == "-1" {
+			return nil
+		}
+		return sized(v)
+	}
+	return o
 }
 
 // setCPUs computes with rationals: 0.1 is not a binary fraction.

@@ -91,11 +91,19 @@ func TestCreateRefuses(t *testing.T) {
 		"-l =x busybox": "empty name",
 		"--mount type=bind,src=/a,dst=/b,bind-recursive=x busybox": "invalid value for bind-recursive: x",
 		"--network bridge busybox":                                 "networks none and host only",
-		"--restart always busybox":                                 "flag --restart is not supported",
+		"--restart on-failure:x busybox":                           "maximum retry count must be an integer",
+		"--restart :3 busybox":                                     "no policy provided before colon",
+		"--rm --restart always busybox":                            "cannot specify both --restart and --rm",
+		"--pull always busybox":                                    "cannot pull",
+		"--pull sometimes busybox":                                 "invalid pull option: 'sometimes'",
+		"--memory-swappiness 101 busybox":                          "Valid memory swappiness range is 0-100",
+		"--log-driver none --log-opt max-size=1m busybox":          "invalid logging opts for driver none",
+		"--link db busybox":                                        "see --network",
+		"--health-timeout -1s busybox":                             "--health-timeout cannot be negative",
+		"--no-healthcheck --health-retries 2 busybox":              "--no-healthcheck conflicts with --health-* options",
 		"-p 80:80 busybox":                                         "flag -p, --publish is not supported",
 		"-P busybox":                                               "flag -P, --publish-all is not supported",
 		"--gpus all busybox":                                       "flag --gpus is not supported",
-		"--health-cmd true busybox":                                "flag --health-cmd is not supported",
 		"--init busybox":                                           "flag --init is not supported",
 		"--security-opt seccomp=testdata/env.list busybox":         "compacting json",
 		"--mount type=bind,src=/a,dst=/b,volume-nocopy=1 busybox":  "unexpected key 'volume-nocopy'",
@@ -108,7 +116,7 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 func TestUsageErrorStatus(t *testing.T) {
-	for _, args := range []string{"--foo x", "-m x y", "-m", "--restart no x"} {
+	for _, args := range []string{"--foo x", "-m x y", "-m", "--runtime x y"} {
 		_, _, err := parseCreate(strings.Fields(args))
 		var own *exitError
 		if !errors.As(err, &own) || own.code != 125 {

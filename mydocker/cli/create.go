@@ -43,6 +43,9 @@ func (o *containerOptions) request(words []string) (err error) {
 	if !o.attached {
 		c.AttachStdout, c.AttachStderr = true, true
 	}
+	if err := o.checkPolicies(); err != nil {
+		return err
+	}
 	if c.Env, err = withFiles(o.envFiles, c.Env); err != nil {
 		return err
 	}
@@ -112,8 +115,8 @@ func (o *containerOptions) create(e *engine.Engine) (id string, err error) {
 		defer func() { closeIDFile(file, id) }()
 	}
 	o.host.ConsoleSize = windowSize()
-	response, err := e.Create(engine.CreateRequest{Name: o.name, Config: &o.config, HostConfig: &o.host})
-	if isNoImage(err) {
+	response, err := e.Create(engine.CreateRequest{Name: o.name, Config: &o.config, HostConfig: &o.host, Platform: o.platform})
+	if isNoImage(err) && !o.quiet && o.pull != "never" {
 		fmt.Fprintf(os.Stderr, "Unable to find image '%s' locally\n", strings.TrimPrefix(err.Error(), "No such image: "))
 	}
 	for _, warning := range response.Warnings {

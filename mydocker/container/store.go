@@ -33,6 +33,7 @@ import (
 	"time"
 
 	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"golang.org/x/sys/unix"
 
 	"minidocker/mydocker/disk"
@@ -52,6 +53,7 @@ type Record struct {
 	Config     *api.Config
 	HostConfig *api.HostConfig
 	Mounts     []api.MountPoint `json:",omitempty"` // resolved: absolute sources and destinations
+	Inherited  []mount.Mount    `json:",omitempty"` // from other containers, --volumes-from
 	Platform   string           // linux
 	Driver     string           // overlay2, as inspect names it
 }

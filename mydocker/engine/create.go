@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/image"
+	"minidocker/mydocker/logfile"
 	"minidocker/mydocker/security"
 	"minidocker/mydocker/spec"
 
@@ -25,6 +27,7 @@ type CreateRequest struct {
 	Name       string // "": one is invented
 	Config     *api.Config
 	HostConfig *api.HostConfig
+	Platform   string // os[/arch[/variant]] the image must be for; "": any
 }
 
 // Create makes a container and does not start it.
@@ -43,6 +46,9 @@ func (e *Engine) Create(r CreateRequest) (api.CreateResponse, error) {
 	defer lock.Release()
 	img, err := e.images.Resolve(r.Config.Image)
 	if err != nil {
+		return response, err
+	}
+	if err := img.CheckPlatform(r.Platform, r.Config.Image); err != nil {
 		return response, err
 	}
 	record, warnings, err := e.describe(r, img)
@@ -92,8 +98,18 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	if _, err := container.ParseSignal(config.StopSignal); err != nil {
 		return nil, nil, err
 	}
-	mounts, err := prepareMounts(config, host)
+	inherited, err := e.inheritedMounts(host)
 	if err != nil {
+		return nil, nil, err
+	}
+	mounts, err := prepareMounts(host, inherited)
+	if err != nil {
+		return nil, nil, err
+	}
+	if host.LogConfig.Type != "json-file" && host.LogConfig.Type != "none" {
+		return nil, nil, fmt.Errorf("logger: no log driver named '%s' is registered", host.LogConfig.Type)
+	}
+	if _, err := logfile.ParseOptions(host.LogConfig.Config); err != nil {
 		return nil, nil, err
 	}
 	command, err := spec.Command(config)
@@ -110,7 +126,7 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	}
 	return &container.Record{
 		ID: id, Created: time.Now().UTC(), Image: img.ID.String(), Layers: layers,
-		Path: command[0], Args: command[1:], Config: config, HostConfig: host, Mounts: mounts,
+		Path: command[0], Args: command[1:], Config: config, HostConfig: host, Mounts: mounts, Inherited: inherited,
 		Platform: "linux", Driver: "overlay2",
 	}, warnings, nil
 }
@@ -125,17 +141,22 @@ func hostFacts() (spec.Facts, error) {
 	if err != nil {
 		return spec.Facts{}, err
 	}
-	return spec.Facts{Capabilities: capabilities, CPUs: strings.TrimSpace(string(online))}, nil
+	nodes, err := os.ReadFile("/sys/devices/system/node/online")
+	if err != nil && !os.IsNotExist(err) { // a kernel without NUMA has no nodes to choose from
+		return spec.Facts{}, err
+	}
+	return spec.Facts{Capabilities: capabilities, CPUs: strings.TrimSpace(string(online)), MemoryNodes: strings.TrimSpace(string(nodes))}, nil
 }
 
 // prepareMounts makes the sources that -v wants made, and gives the mounts as
 // inspect shows them. What the image declares as volumes is part of the
 // container's own layer.
-func prepareMounts(config *api.Config, host *api.HostConfig) ([]api.MountPoint, error) {
+func prepareMounts(host *api.HostConfig, inherited []mount.Mount) ([]api.MountPoint, error) {
 	all, err := spec.Mounts(&api.Config{}, host)
 	if err != nil {
 		return nil, err
 	}
+	all = append(all, inherited...)
 	var points []api.MountPoint
 	for _, m := range all {
 		switch m.Type {
@@ -156,6 +177,45 @@ func prepareMounts(config *api.Config, host *api.HostConfig) ([]api.MountPoint, 
 		points = append(points, point)
 	}
 	return points, nil
+}
+
+// inheritedMounts are those of the containers of --volumes-from that the container's
+// own do not replace.
+func (e *Engine) inheritedMounts(host *api.HostConfig) ([]mount.Mount, error) {
+	own, err := spec.Mounts(&api.Config{}, host)
+	if err != nil {
+		return nil, err
+	}
+	var all []mount.Mount
+	for _, from := range host.VolumesFrom {
+		ref, mode, _ := strings.Cut(from, ":")
+		if ref == "" {
+			return nil, fmt.Errorf("malformed volumes-from specification: %q", from)
+		}
+		if !slices.Contains([]string{"", "ro", "rw"}, mode) {
+			return nil, fmt.Errorf("invalid mode: %s", mode)
+		}
+		id, err := e.containers.Resolve(ref)
+		if err != nil {
+			return nil, err
+		}
+		donor, err := e.containers.Record(id)
+		if err != nil {
+			return nil, err
+		}
+		mounts, err := spec.Mounts(&api.Config{}, donor.HostConfig)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range append(mounts, donor.Inherited...) {
+			m.ReadOnly = m.ReadOnly || mode == "ro"
+			taken := func(other mount.Mount) bool { return other.Target == m.Target }
+			if !slices.ContainsFunc(own, taken) {
+				all = append(slices.DeleteFunc(all, taken), m)
+			}
+		}
+	}
+	return all, nil
 }
 
 // bindMode is what -v says behind the target, as it was given.

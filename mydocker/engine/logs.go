@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"minidocker/mydocker/container"
 	"minidocker/mydocker/logfile"
 
 	api "github.com/moby/moby/api/types/container"
@@ -49,7 +50,9 @@ func (e *Engine) Logs(ctx context.Context, ref string, o LogsOptions, stdout, st
 	}
 	prefix := ""
 	if o.Details {
-		prefix = details(record.HostConfig.LogConfig, record.Config) + " "
+		if prefix, err = details(record); err != nil {
+			return err
+		}
 	}
 	return logfile.Read(ctx, e.containers.LogPath(id), read, func(entry logfile.Entry) error {
 		w := stdout
@@ -88,20 +91,13 @@ func (e *Engine) ended(id string) (<-chan struct{}, error) {
 	return done, nil
 }
 
-// details are the attributes that the log options "labels" and "env" name.
-func details(log api.LogConfig, config *api.Config) string {
+// details are the attributes that the log's options name, before each line.
+func details(record *container.Record) (string, error) {
+	attributes, err := record.LogAttributes()
 	var list []string
-	for _, label := range strings.Split(log.Config["labels"], ",") {
-		if value, ok := config.Labels[label]; ok && label != "" {
-			list = append(list, label+"="+value)
-		}
-	}
-	wanted := strings.Split(log.Config["env"], ",")
-	for _, variable := range config.Env {
-		if name, _, _ := strings.Cut(variable, "="); slices.Contains(wanted, name) {
-			list = append(list, variable)
-		}
+	for name, value := range attributes {
+		list = append(list, name+"="+value)
 	}
 	slices.Sort(list)
-	return strings.Join(list, ",")
+	return strings.Join(list, ",") + " ", err
 }

@@ -7,8 +7,8 @@ import (
 
 // ending is what stands in an entry after the text: all entries of a chunk share
 // it, so the time is formatted once a chunk and not once a line.
-func ending(stream string) string {
-	return `","stream":"` + stream + `","time":"` + time.Now().UTC().Format(time.RFC3339Nano) + "\"}\n"
+func ending(stream, attributes string) string {
+	return `","stream":"` + stream + `"` + attributes + `,"time":"` + time.Now().UTC().Format(time.RFC3339Nano) + "\"}\n"
 }
 
 func appendEntry(out, text []byte, ending string) []byte {

@@ -123,7 +123,7 @@ func TestReadErrors(t *testing.T) {
 // TestDamagedEntry: what is around it is read.
 func TestDamagedEntry(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	entry := func(text string) string { return string(appendEntry(nil, []byte(text), ending("stdout"))) }
+	entry := func(text string) string { return string(appendEntry(nil, []byte(text), ending("stdout", ""))) }
 	data := entry("a\n") + "\n" + `{"log":"tor` + "\n" + "\x00\x00\x00" + entry("b\n") + strings.Repeat("x", 300<<10) + "\n" + entry("c\n") + `{"log":"half`
 	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
 		t.Fatal(err)
@@ -256,7 +256,7 @@ func TestFollowRemoval(t *testing.T) {
 // follower saw before the writer cut it off.
 func TestFollowTruncation(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	entry := func(text string) []byte { return appendEntry(nil, []byte(text), ending("stdout")) }
+	entry := func(text string) []byte { return appendEntry(nil, []byte(text), ending("stdout", "")) }
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)

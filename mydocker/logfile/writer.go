@@ -32,6 +32,8 @@ const (
 type Options struct {
 	MaxSize  int64 // bytes after which a file is rotated; 0: 10 MB, negative: no limit
 	MaxFiles int   // how many files are kept, the current one included; 0: 3
+	// Attributes are written with each entry, as "attrs"; none: not at all.
+	Attributes map[string]string
 }
 
 // Writer writes one container's log. Its methods may be called from several
@@ -41,6 +43,7 @@ type Options struct {
 type Writer struct {
 	path    string
 	options Options
+	attrs   string // of each entry, see attributes
 
 	mu      sync.Mutex
 	file    *os.File // nil: not opened yet, or that did not succeed
@@ -68,7 +71,7 @@ func New(path string, o Options) *Writer {
 	if o.MaxFiles == 0 {
 		o.MaxFiles = 3
 	}
-	return &Writer{path: path, options: o, pending: map[string]pending{}}
+	return &Writer{path: path, options: o, attrs: attributes(o.Attributes), pending: map[string]pending{}}
 }
 
 // Write records p, written by the container to stream ("stdout" or "stderr"). Whole lines
@@ -87,7 +90,7 @@ func (w *Writer) Write(stream string, p []byte) {
 		b.in = append(append(b.in[:0], line.text...), p...)
 		p = b.in
 	}
-	now, out := ending(stream), b.out[:0]
+	now, out := ending(stream, w.attrs), b.out[:0]
 	for n := entryLen(p); n > 0; n = entryLen(p) {
 		if line.ending == "" {
 			line.ending = now
@@ -132,7 +135,7 @@ func (w *Writer) Flush() {
 	for _, stream := range []string{"stdout", "stderr"} {
 		line := w.pending[stream]
 		if line.ending == "" {
-			line.ending = ending(stream)
+			line.ending = ending(stream, w.attrs)
 		}
 		if len(line.text) > 0 {
 			w.flush(appendEntry(nil, line.text, line.ending))
@@ -169,7 +172,7 @@ func (w *Writer) flush(entries []byte) {
 	err := w.ready()
 	if err == nil && w.lost > 0 {
 		note := fmt.Appendf(nil, "mydocker: %d log entries lost here: %v\n", w.lost, w.cause)
-		if _, err = w.append(appendEntry(nil, note, ending("stderr"))); err == nil {
+		if _, err = w.append(appendEntry(nil, note, ending("stderr", w.attrs))); err == nil {
 			w.lost = 0
 		}
 	}

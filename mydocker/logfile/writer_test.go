@@ -213,7 +213,7 @@ func TestRotation(t *testing.T) {
 // TestRotationCrash: a kill between two steps of a rotation.
 func TestRotationCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	line := func(text string) []byte { return appendEntry(nil, []byte(text+"\n"), ending("stdout")) }
+	line := func(text string) []byte { return appendEntry(nil, []byte(text+"\n"), ending("stdout", "")) }
 	for name, files := range map[string]map[int]string{
 		"the older one moved": {0: "c", 2: "b"},
 		"both moved":          {1: "c", 2: "b"},

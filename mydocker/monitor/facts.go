@@ -99,6 +99,7 @@ func (m *Monitor) mounts() ([]mount.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
+	all = append(all, m.record().Inherited...)
 	for _, one := range all {
 		if one.Type != mount.TypeBind {
 			continue

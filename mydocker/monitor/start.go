@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"minidocker/mydocker/attach"
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
-	"minidocker/mydocker/logfile"
 	"minidocker/mydocker/overlay"
 	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/spec"
@@ -111,7 +109,9 @@ func (m *Monitor) launch(l *life, s *specs.Spec) error {
 	if terminal := l.process.Terminal; terminal != nil {
 		l.streams = streams{stdin: terminal, output: []stream{{terminal, attach.Stdout, "stdout"}}}
 	}
-	m.openLog(l)
+	if err := m.openLog(l); err != nil {
+		return err
+	}
 	bootID, err := container.BootID()
 	if err != nil {
 		return err
@@ -136,18 +136,6 @@ func (m *Monitor) launch(l *life, s *specs.Spec) error {
 	m.startProbing()
 	go m.awaitEnd(l)
 	return nil
-}
-
-// openLog opens the log as the container's log configuration wants it.
-func (m *Monitor) openLog(l *life) {
-	config := m.record().HostConfig.LogConfig
-	if config.Type == "none" {
-		return
-	}
-	options := logfile.Options{}
-	options.MaxSize, _ = strconv.ParseInt(config.Config["max-size"], 10, 64)
-	options.MaxFiles, _ = strconv.Atoi(config.Config["max-file"])
-	l.log = logfile.New(m.store.LogPath(m.id()), options)
 }
 
 // failed releases what a start that did not succeed acquired. The container

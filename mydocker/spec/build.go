@@ -42,6 +42,7 @@ type Facts struct {
 
 	Capabilities []string // what the host can give: security.AvailableCapabilities
 	CPUs         string   // CPUs online, as "0-3,8"; "": not checked
+	MemoryNodes  string   // and memory nodes (NUMA)
 
 	Devices     map[string][]specs.LinuxDevice // DevicesAt for the paths in HostConfig.Devices and Blkio*
 	HostDevices []specs.LinuxDevice            // for a privileged container only

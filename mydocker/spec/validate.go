@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	api "github.com/moby/moby/api/types/container"
 
@@ -53,7 +54,7 @@ func Validate(config *api.Config, host *api.HostConfig, facts Facts) error {
 	_, _, securityErr := securityOptions(host.SecurityOpt)
 	_, mountErr := Mounts(config, host)
 	err := cmp.Or(capabilityErr, securityErr, mountErr, checkSysctls(host), api.ValidateRestartPolicy(host.RestartPolicy),
-		checkSettings(config, host), checkCPUs(host, facts.CPUs))
+		checkSettings(config, host), checkHealth(config.Healthcheck), checkCPUs(host, facts))
 	for _, text := range host.DeviceCgroupRules {
 		_, ruleErr := parseDeviceRule(text)
 		err = cmp.Or(err, ruleErr)
@@ -103,19 +104,45 @@ func checkSettings(config *api.Config, host *api.HostConfig) error {
 	return nil
 }
 
-func checkCPUs(host *api.HostConfig, available string) error {
-	wanted, err := parseCPUs(host.CpusetCpus)
-	if err != nil {
-		return fmt.Errorf("Invalid value %s for cpuset cpus: %w", host.CpusetCpus, err)
+func checkHealth(check *api.HealthConfig) error {
+	if check == nil {
+		return nil
 	}
-	online, err := parseCPUs(available)
+	for _, one := range [...]struct {
+		name  string
+		value time.Duration
+	}{{"Interval", check.Interval}, {"Timeout", check.Timeout}, {"StartPeriod", check.StartPeriod}, {"StartInterval", check.StartInterval}} {
+		if one.value != 0 && one.value < api.MinimumDuration {
+			return fmt.Errorf("%s in Healthcheck cannot be less than %v", one.name, api.MinimumDuration)
+		}
+	}
+	if check.Retries < 0 {
+		return errors.New("Retries in Healthcheck cannot be negative")
+	}
+	return nil
+}
+
+func checkCPUs(host *api.HostConfig, facts Facts) error {
+	for _, set := range [...]struct{ kind, file, wanted, available string }{
+		{"CPUs", "cpus", host.CpusetCpus, facts.CPUs}, {"memory nodes", "mems", host.CpusetMems, facts.MemoryNodes},
+	} {
+		wanted, err := parseCPUs(set.wanted)
+		if err != nil {
+			return fmt.Errorf("Invalid value %s for cpuset %s: %w", set.wanted, set.file, err)
+		}
+		online, err := parseCPUs(set.available)
+		if err != nil {
+			return err
+		}
+		for n := range wanted {
+			if !online[n] && set.available != "" {
+				return fmt.Errorf("Requested %s are not available - requested %s, available: %s", set.kind, set.wanted, set.available)
+			}
+		}
+	}
+	online, err := parseCPUs(facts.CPUs)
 	if err != nil || len(online) == 0 {
 		return err
-	}
-	for cpu := range wanted {
-		if !online[cpu] {
-			return fmt.Errorf("Requested CPUs are not available - requested %s, available: %s", host.CpusetCpus, available)
-		}
 	}
 	if host.NanoCPUs < 0 || host.NanoCPUs > int64(len(online))*1e9 {
 		return fmt.Errorf("range of CPUs is from 0.01 to %[1]d.00, as there are only %[1]d CPUs available", len(online))
@@ -123,7 +150,7 @@ func checkCPUs(host *api.HostConfig, available string) error {
 	return nil
 }
 
-// parseCPUs reads a list of CPUs as "0-3,8" (cpuset(7), "List format").
+// parseCPUs reads a list of CPUs or memory nodes as "0-3,8" (cpuset(7), "List format").
 func parseCPUs(list string) (map[uint64]bool, error) {
 	cpus := map[uint64]bool{}
 	if list == "" {
