@@ -2,7 +2,9 @@ package cgroup
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -34,10 +36,37 @@ func weightOfShares(shares uint64) uint64 {
 	return 1 + (shares-2)*9999/262142
 }
 
-func (g Group) cpuStats(s *Stats) error {
-	err := g.read(&s.CPUUsage, "cpuacct.usage", "cpu.stat usage_usec")
-	if g.host.Version == 2 {
-		s.CPUUsage *= uint64(time.Microsecond)
+// withPeriod completes a period without quota, or a quota without period, by what is in
+// force: version 2 has both in one file, cpu.max, and the missing one would be lost.
+func (g Group) withPeriod(res specs.LinuxResources) specs.LinuxResources {
+	cpu := value(res.CPU)
+	if g.host.Version != 2 || (value(cpu.Quota) == 0) == (value(cpu.Period) == 0) {
+		return res
 	}
-	return err
+	now, err := readFields(g.Paths()[""], "cpu.max")
+	if err != nil || len(now) != 2 {
+		return res
+	}
+	if quota, err := strconv.ParseInt(now[0], 10, 64); err == nil && cpu.Quota == nil {
+		cpu.Quota = &quota
+	}
+	if period, err := strconv.ParseUint(now[1], 10, 64); err == nil && cpu.Period == nil {
+		cpu.Period = &period
+	}
+	res.CPU = &cpu
+	return res
+}
+
+func (g Group) cpuStats(s *Stats) (err error) {
+	if s.Throttled, err = g.table("cpu.stat"); err != nil {
+		return err
+	}
+	if g.host.Version == 2 {
+		const unit = uint64(time.Microsecond)
+		s.CPUUsage, s.CPUUser, s.CPUKernel = s.Throttled["usage_usec"]*unit, s.Throttled["user_usec"]*unit, s.Throttled["system_usec"]*unit
+		return nil
+	}
+	ticks, err := g.table("cpuacct.stat") // of USER_HZ, which is 100 on every architecture
+	s.CPUUser, s.CPUKernel = ticks["user"]*1e7, ticks["system"]*1e7
+	return errors.Join(err, g.read(&s.CPUUsage, "cpuacct.usage", ""))
 }

@@ -27,10 +27,43 @@ type setting struct {
 // entry is a value for one file of a group; an empty value is not written.
 type entry struct{ file, value string }
 
-// Set changes the limits of a live group: those that res names. A period without its
-// quota lifts it, as version 2 has both in one file.
-func (g Group) Set(res *specs.LinuxResources) error {
+// Update is Set for a live group: what is refused changes nothing, and undo gives all
+// files back what they held. (Limits of single devices are added to a file, and stay.)
+func (g Group) Update(res *specs.LinuxResources) (undo func(), err error) {
 	list, err := settings(value(res))
+	if err != nil {
+		return nil, err
+	}
+	before := map[string]string{}
+	remember := func(e entry) {
+		if file, err := g.file(e.file); err == nil && e.value != "" {
+			if old, err := os.ReadFile(file); err == nil {
+				before[file] = string(old)
+			}
+		}
+	}
+	for _, s := range list {
+		remember(s.of(g.host.Version))
+		if s.or != nil {
+			remember(s.or.of(g.host.Version))
+		}
+	}
+	undo = func() {
+		for range 2 { // version 1's limits of memory: see Set
+			for file, old := range before {
+				write(file, old)
+			}
+		}
+	}
+	if err = g.Set(res); err != nil {
+		undo()
+	}
+	return undo, err
+}
+
+// Set changes the limits of a group: those that res names.
+func (g Group) Set(res *specs.LinuxResources) error {
+	list, err := settings(g.withPeriod(value(res)))
 	if err != nil {
 		return err
 	}
@@ -60,11 +93,15 @@ func settings(res specs.LinuxResources) ([]setting, error) {
 		ioSettings(value(res.BlockIO)), pidsSettings(value(res.Pids))), err
 }
 
-func (g Group) write(s setting) error {
-	e := s.v1
-	if g.host.Version == 2 {
-		e = s.v2
+func (s setting) of(version int) entry {
+	if version == 2 {
+		return s.v2
 	}
+	return s.v1
+}
+
+func (g Group) write(s setting) error {
+	e := s.of(g.host.Version)
 	if e.value == "" {
 		return nil
 	}
@@ -86,10 +123,15 @@ type Stats struct {
 	MemoryUsage uint64 // bytes, without the inactive page cache, as `docker stats` has it
 	MemoryLimit uint64 // bytes; 0: none
 	CPUUsage    uint64 // nanoseconds of CPU time since the group was made
+	CPUUser     uint64 // of these, in user mode; version 1 counts ticks of 10 ms
+	CPUKernel   uint64 // and in the kernel
 	IORead      uint64 // bytes read from block devices
 	IOWrite     uint64 // bytes written to block devices
 	Pids        uint64 // processes and threads
 	PidsLimit   uint64 // 0: none
+
+	Memory    map[string]uint64 // memory.stat, with the kernel's keys for the version
+	Throttled map[string]uint64 // cpu.stat: nr_periods, nr_throttled, and throttled_time (ns) or _usec
 }
 
 // Stats reads what the group uses now.
@@ -155,6 +197,23 @@ func (g Group) read(sum *uint64, v1, v2 string) error {
 		return nil
 	}
 	return err
+}
+
+// table reads a file of lines "key number"; a missing one is empty.
+func (g Group) table(name string) (map[string]uint64, error) {
+	file, err := g.file(name)
+	if err != nil {
+		return nil, nil
+	}
+	fields, err := readFields(filepath.Split(file))
+	if gone(err) {
+		return nil, nil
+	}
+	all := make(map[string]uint64, len(fields)/2)
+	for i := 0; i+1 < len(fields); i += 2 {
+		all[fields[i]], _ = strconv.ParseUint(fields[i+1], 10, 64)
+	}
+	return all, err
 }
 
 // readFields returns the words of a file, those on either side of a "=" too.

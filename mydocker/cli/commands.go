@@ -49,8 +49,11 @@ func entries() []entry {
 		{"rm", []string{"container rm", "container remove"}, rmCommand},
 		{"rmi", []string{"image rm", "image remove", "image rmi"}, rmiCommand},
 		{"start", []string{"container start"}, startCommand},
+		{"stats", []string{"container stats"}, statsCommand},
 		{"stop", []string{"container stop"}, stopCommand},
+		{"top", []string{"container top"}, topCommand},
 		{"unpause", []string{"container unpause"}, unpauseCommand},
+		{"update", []string{"container update"}, updateCommand},
 		{"wait", []string{"container wait"}, waitCommand},
 	}
 }

@@ -84,7 +84,7 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 		host.LogConfig.Type = "json-file"
 	}
 	if host.Memory > 0 && !hierarchies.LimitsSwap() {
-		warnings = append(warnings, "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.")
+		warnings = append(warnings, noSwapLimit)
 		host.MemorySwap = -1
 	}
 	spec.Default(host, hierarchies.Version == 2)
@@ -130,6 +130,8 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 		Platform: "linux", Driver: "overlay2",
 	}, warnings, nil
 }
+
+const noSwapLimit = "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap."
 
 // hostFacts are what a configuration is checked against.
 func hostFacts() (spec.Facts, error) {

@@ -31,8 +31,6 @@ func (e *Engine) Info() (system.Info, error) {
 	}
 	node, release, machine := uname()
 	forward, _ := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
-	var memory unix.Sysinfo_t
-	unix.Sysinfo(&memory)
 	info := system.Info{
 		ID: engineID(e.config.Root), Name: node, ServerVersion: Version, SystemTime: time.Now().Format(time.RFC3339Nano),
 		Containers: len(containers), Images: len(images), DockerRootDir: e.config.Root,
@@ -45,7 +43,7 @@ func (e *Engine) Info() (system.Info, error) {
 		Swarm:           swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}, Labels: []string{},
 		OperatingSystem: osRelease("PRETTY_NAME", "Linux"), OSVersion: osRelease("VERSION_ID", ""), OSType: goruntime.GOOS,
 		KernelVersion: release, Architecture: machine, NCPU: goruntime.NumCPU(), NGoroutines: goruntime.NumGoroutine(),
-		MemTotal: int64(uint64(memory.Totalram) * uint64(memory.Unit)), IPv4Forwarding: string(forward) == "1\n",
+		MemTotal: int64(hostMemory()), IPv4Forwarding: string(forward) == "1\n",
 	}
 	for _, c := range containers {
 		switch c.State.Status {

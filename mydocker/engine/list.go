@@ -79,7 +79,13 @@ func (e *Engine) snapshot() ([]known, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []known
+	all, err := e.read(ids)
+	slices.SortFunc(all, func(a, b known) int { return b.Created.Compare(a.Created) })
+	return all, err
+}
+
+// read finds containers as they are now. One that goes meanwhile is left out.
+func (e *Engine) read(ids []string) (all []known, err error) {
 	for _, id := range ids {
 		state, err := e.current(id)
 		var record *container.Record
@@ -95,7 +101,6 @@ func (e *Engine) snapshot() ([]known, error) {
 		}
 		all = append(all, known{record, state})
 	}
-	slices.SortFunc(all, func(a, b known) int { return b.Created.Compare(a.Created) })
 	return all, nil
 }
 

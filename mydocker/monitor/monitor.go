@@ -287,6 +287,8 @@ func (m *Monitor) do(request attach.Request) error {
 		return m.unpause()
 	case attach.Rename:
 		return m.rename(request.Name)
+	case attach.Update:
+		return m.update(request.Update)
 	case attach.Resize:
 		return m.resize(request.Height, request.Width)
 	case attach.Release:
