@@ -20,8 +20,8 @@ const (
 	loadImage = "mydocker-bench-debian:latest"
 )
 
-// writeLines writes what the measure of stdout prints, in lines of 80 bytes.
-func writeLines(path string) error {
+// writeLines writes a file of that size, in lines of 80 bytes.
+func writeLines(path string, size int) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
@@ -31,7 +31,7 @@ func writeLines(path string) error {
 	}
 	w := bufio.NewWriterSize(file, 1<<20)
 	line := append(bytes.Repeat([]byte("abcdefgh"), 10)[:79], '\n')
-	for range bigSize / len(line) {
+	for range size / len(line) {
 		w.Write(line)
 	}
 	return errors.Join(w.Flush(), file.Close())

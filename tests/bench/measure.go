@@ -23,6 +23,7 @@ type measure struct {
 	skip    func(*engine) bool // nil: measured with every engine
 	setup   func(*engine) error
 	sample  func(*engine) (float64, error)
+	done    func(*engine) error // takes away what setup made for this measure alone
 }
 
 // budget is the most that mydocker may take: factor times the engine's median,
@@ -109,6 +110,11 @@ func (m measure) measure(ctx context.Context, engines []*engine, rounds int) (re
 		}
 	}
 	for i, e := range engines {
+		if m.done != nil {
+			if err := m.done(e); err != nil {
+				return r, err
+			}
+		}
 		slices.Sort(taken[i])
 		r.Engines = append(r.Engines, sample{e.name, taken[i][len(taken[i])/2], taken[i]})
 	}
@@ -121,18 +127,24 @@ func timed(f func() error) (float64, error) {
 	return time.Since(start).Seconds(), err
 }
 
-func noImages(e *engine) bool { return e.bundle != "" }
+func noProcess(e *engine) bool { return e.still }
+func noImages(e *engine) bool  { return e.bundle != "" }
+func noService(e *engine) bool { return noImages(e) || noProcess(e) }
 
-// measures are those of the issue. The order matters: ps makes many containers.
+// measures are all there are. The order matters: ps makes many containers.
 func measures(dir string, containers int) []measure {
+	return slices.Concat(basicMeasures(dir), lifeMeasures(100), fileMeasures(dir), []measure{listMeasure(containers)})
+}
+
+func basicMeasures(dir string) []measure {
 	archive, big := dir+"/debian-image.tar", dir+"/big"
 	return []measure{
 		{
-			name:    "run",
+			name: "run", skip: noProcess,
 			budgets: []budget{{"docker", 1. / 10}, {"runc", 1}},
 			sample:  func(e *engine) (float64, error) { return timed(func() error { return e.do(e.runArgs("true")...) }) },
 		}, {
-			name: "run -d, rm -f",
+			name: "run -d, rm -f", skip: noProcess,
 			sample: func(e *engine) (float64, error) {
 				remove := []string{"rm", "-f", "mydocker-bench-detached"}
 				if e.bundle != "" {
@@ -146,15 +158,15 @@ func measures(dir string, containers int) []measure {
 				})
 			},
 		}, {
-			name:    "exec",
+			name: "exec", skip: noProcess,
 			budgets: []budget{{"docker", 1. / 10}},
 			sample: func(e *engine) (float64, error) {
 				return timed(func() error { return e.do("exec", e.running, "true") })
 			},
 		}, {
-			name: "stdout, 200 MB", slow: true, skip: noImages,
+			name: "stdout, 200 MB", slow: true, skip: noService,
 			budgets: []budget{{"docker", 1. / 3}},
-			setup:   func(*engine) error { return writeLines(big) },
+			setup:   func(*engine) error { return writeLines(big, bigSize) },
 			sample: func(e *engine) (float64, error) {
 				flags := append(slices.Clone(e.flags), "-v", big+":/big:ro")
 				var n counter
@@ -176,28 +188,33 @@ func measures(dir string, containers int) []measure {
 				return timed(func() error { return e.do("load", "-q", "-i", archive) })
 			},
 		}, {
-			name: "memory of an idle one", bytes: true, once: true, skip: noImages,
+			name: "memory of an idle one", bytes: true, once: true, skip: noService,
 			budgets: []budget{{"mydocker", 3e6}},
 			sample:  idleMemory,
-		}, {
-			name: fmt.Sprintf("ps -a, %d", containers), skip: noImages,
-			budgets: []budget{{"docker", 1}},
-			setup: func(e *engine) error {
-				for i := range containers {
-					if err := e.do(e.createArgs(fmt.Sprint("mydocker-bench-", i))...); err != nil {
-						return err
-					}
+		},
+	}
+}
+
+// listMeasure is of `ps -a` with so many containers.
+func listMeasure(containers int) measure {
+	return measure{
+		name: fmt.Sprintf("ps -a, %d", containers), skip: noImages,
+		budgets: []budget{{"docker", 1}},
+		setup: func(e *engine) error {
+			for i := range containers {
+				if err := e.do(e.createArgs(fmt.Sprint("mydocker-bench-", i))...); err != nil {
+					return err
 				}
-				return nil
-			},
-			sample: func(e *engine) (float64, error) {
-				var out bytes.Buffer
-				seconds, err := timed(func() error { return e.output(&out, "ps", "-a") })
-				if n := strings.Count(out.String(), "\n"); err == nil && n <= containers {
-					err = fmt.Errorf("%s: ps shows %d lines", e.name, n)
-				}
-				return seconds, err
-			},
+			}
+			return nil
+		},
+		sample: func(e *engine) (float64, error) {
+			var out bytes.Buffer
+			seconds, err := timed(func() error { return e.output(&out, "ps", "-a") })
+			if n := strings.Count(out.String(), "\n"); err == nil && n <= containers {
+				err = fmt.Errorf("%s: ps shows %d lines", e.name, n)
+			}
+			return seconds, err
 		},
 	}
 }
