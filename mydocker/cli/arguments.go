@@ -33,25 +33,35 @@ func (s *session) arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	c, rest := s.command(args)
 	if c == nil {
-		return nil, exit(1, "%s: unknown command: %s %s\n%s\n\nRun '%s --help' for more information",
-			name, name, args[0], cli.SuggestCommand(s.commandsIn(""), args[0]), name)
+		return nil, exit(1, "%s: unknown command: %s %s\n%s\nRun '%s --help' for more information",
+			name, name, args[0], nearest(s.commandsIn(""), args[0]), name)
 	}
-	// What follows IMAGE or CONTAINER in run, create, exec and top is another program's.
-	foreign := strings.HasSuffix(c.ArgsUsage, "[ARG...]") || strings.HasSuffix(c.ArgsUsage, "[ps-OPTION...]")
-	if rest, help, err = parse(c, rest, !foreign); err != nil {
+	if rest, help, err = parse(c, rest, interspersed(c)); err != nil {
 		return nil, err
 	}
 	app.Commands = []*cli.Command{c}
 	switch isGroup := c.Subcommands != nil; {
 	case isGroup && !help && len(rest) > 0:
-		return nil, exit(1, "%s: unknown command: %s %s\n%s\n\nUsage:  %s\n\nRun '%s --help' for more information",
-			name, path(c), rest[0], cli.SuggestCommand(c.Subcommands, rest[0]), usageLine(c), path(c))
+		return nil, exit(1, "%s: unknown command: %s %s\n%s\nUsage:  %s\n\nRun '%s --help' for more information",
+			name, path(c), rest[0], nearest(c.Subcommands, rest[0]), usageLine(c), path(c))
 	case isGroup || help:
 		sort.Sort(cli.FlagsByName(c.Flags))
 		c.Action = cli.ShowSubcommandHelp
 		return []string{name, c.Name}, nil
 	}
 	return append([]string{name, c.Name, "--"}, rest...), checkCount(c, len(rest))
+}
+
+// nearest is a line that names the command most like word, if any is.
+func nearest(commands []*command, word string) string {
+	found := cli.SuggestCommand(commands, word) + "\n"
+	return strings.TrimPrefix(found, "Did you mean \"\"?\n")
+}
+
+// interspersed tells whether flags may follow arguments. What follows IMAGE or
+// CONTAINER in run, create, exec and top is another program's.
+func interspersed(c *command) bool {
+	return !strings.HasSuffix(c.ArgsUsage, "[ARG...]") && !strings.HasSuffix(c.ArgsUsage, "[ps-OPTION...]")
 }
 
 // checkCount checks a command's number of arguments by its usage: a word in

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,14 +10,19 @@ import (
 )
 
 func checkCommand(s *session) *command {
-	var repair bool
+	o, repair := &listing{}, false
 	return &command{
 		Usage: "List what a crash left on the host, and remove it", ArgsUsage: "[OPTIONS]",
 		Description: "mydocker system check --repair",
-		Flags:       flags("", boolean(&repair, "repair", "Remove what belongs to no container")),
+		Flags:       flags("", o.formatFlag(), boolean(&repair, "repair", "Remove what belongs to no container")),
 		Action: s.action(func(e *engine.Engine, _ []string) error {
 			leaks, err := e.Check(repair)
-			left := printLeaks(os.Stdout, leaks)
+			var text io.Writer = os.Stdout
+			if o.format != "" {
+				text = io.Discard
+				err = errors.Join(err, writeList(os.Stdout, o, `{{.Kind}}\t{{.Object}}\t{{.Reason}}\t{{.Repaired}}`, titles{"Kind": "KIND", "Object": "OBJECT", "Reason": "REASON", "Repaired": "REPAIRED"}, leaks))
+			}
+			left := printLeaks(text, leaks)
 			if err == nil && left > 0 {
 				err = exit(1, "%s found; %s system check --repair removes what nobody uses", count(left, "leak"), name)
 			}
@@ -33,7 +39,7 @@ func printLeaks(w io.Writer, leaks []engine.Leak) (left int) {
 			done = ""
 			left++
 		}
-		fmt.Fprintf(w, "%s %s: %s%s\n", l.Kind, l.Object, l.Reason, done)
+		fmt.Fprintf(w, "%s %s: %s%s\n", verdict(w, l.Repaired, l.Kind), l.Object, l.Reason, done)
 	}
 	return left
 }

@@ -39,6 +39,10 @@ func Main(args []string) int {
 }
 
 func (s *session) run(args []string) error {
+	if len(args) > 1 && args[0] == "__complete" {
+		s.complete(os.Stdout, args[1:])
+		return nil
+	}
 	app := &cli.App{
 		Name: name, Usage: "A small container engine", Flags: s.flags(), HideHelp: true,
 		CustomAppHelpTemplate: programHelp, Action: s.noCommand,

@@ -34,7 +34,9 @@ func entries() []entry {
 
 		{"attach", []string{"container attach"}, attachCommand},
 		{"", []string{"system check"}, checkCommand},
+		{"completion", nil, completionCommand},
 		{"create", []string{"container create"}, createCommand},
+		{"", []string{"system df"}, new(usageOptions).command},
 		{"events", []string{"system events"}, eventsCommand},
 		{"import", []string{"image import"}, importCommand},
 		{"inspect", nil, inspectCommand("")},
@@ -44,13 +46,17 @@ func entries() []entry {
 		{"load", []string{"image load"}, loadCommand},
 		{"logs", []string{"container logs"}, logsCommand},
 		{"pause", []string{"container pause"}, pauseCommand},
+		{"", []string{"container prune"}, containerPruneCommand},
+		{"", []string{"system prune"}, systemPruneCommand},
 		{"rename", []string{"container rename"}, renameCommand},
 		{"restart", []string{"container restart"}, restartCommand},
 		{"rm", []string{"container rm", "container remove"}, rmCommand},
 		{"rmi", []string{"image rm", "image remove", "image rmi"}, rmiCommand},
 		{"start", []string{"container start"}, startCommand},
 		{"stats", []string{"container stats"}, statsCommand},
+		{"", []string{"system start"}, systemStartCommand},
 		{"stop", []string{"container stop"}, stopCommand},
+		{"tag", []string{"image tag"}, tagCommand},
 		{"top", []string{"container top"}, topCommand},
 		{"unpause", []string{"container unpause"}, unpauseCommand},
 		{"update", []string{"container update"}, updateCommand},
@@ -65,7 +71,7 @@ func group(called, usage string) func(*session) *command {
 	}
 }
 
-// commandsIn builds what help lists: the commands of a group ("image "), or those that stand alone ("").
+// commandsIn builds what help lists: the commands of a group ("image ") by name, or those that stand alone ("").
 func (s *session) commandsIn(group string) (all []*command) {
 	for _, e := range entries() {
 		if group == "" && e.top != "" {
@@ -73,6 +79,9 @@ func (s *session) commandsIn(group string) (all []*command) {
 		} else if group != "" && e.groups != nil && strings.HasPrefix(e.groups[0], group) {
 			all = append(all, s.build(e, e.groups[0][len(group):]))
 		}
+	}
+	if group != "" {
+		slices.SortFunc(all, func(a, b *command) int { return strings.Compare(a.Name, b.Name) })
 	}
 	return all
 }

@@ -36,13 +36,23 @@ func eventsCommand(s *session) *command {
 	}
 }
 
-// event is a message and what makes its line.
+// event is a message with Docker's older fields, and what makes its line.
 type event struct {
+	Status string `json:"status,omitempty"`
+	ID     string `json:"id,omitempty"`
+	From   string `json:"from,omitempty"`
 	events.Message
 	At         string   `json:"-"`
 	Attributes []string `json:"-"`
 }
 
 func printEvent(w io.Writer, format *template.Template, m events.Message) error {
-	return printTemplate(w, format, event{m, time.Unix(0, m.TimeNano).Format("2006-01-02T15:04:05.000000000Z07:00"), assignments(m.Actor.Attributes)})
+	line := event{Message: m, At: time.Unix(0, m.TimeNano).Format("2006-01-02T15:04:05.000000000Z07:00"), Attributes: assignments(m.Actor.Attributes)}
+	if m.Type == events.ContainerEventType || m.Type == events.ImageEventType {
+		line.Status, line.ID = string(m.Action), m.Actor.ID
+	}
+	if m.Type == events.ContainerEventType {
+		line.From = m.Actor.Attributes["image"]
+	}
+	return printTemplate(w, format, line)
 }

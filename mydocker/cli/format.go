@@ -46,10 +46,14 @@ type listing struct {
 func (l *listing) flags(unsupported string, filter *engine.Filters, more ...*option) []cli.Flag {
 	return flags(unsupported, append(more,
 		filters(filter),
-		text(&l.format, "format", "Format output using a custom template: 'table', 'table TEMPLATE', 'json' or a Go TEMPLATE"),
+		l.formatFlag(),
 		boolean(&l.noTrunc, "no-trunc", "Don't truncate output"),
 		boolean(&l.quiet, "q,quiet", "Only display IDs"),
 	)...)
+}
+
+func (l *listing) formatFlag() *option {
+	return text(&l.format, "format", "Format output using a custom template: 'table', 'table TEMPLATE', 'json' or a Go TEMPLATE")
 }
 
 // titles are a table's column titles by the name of the row's field.

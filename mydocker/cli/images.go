@@ -72,6 +72,9 @@ func imageRows(i imageapi.Summary, short bool) (rows []imageRow) {
 		Size:       units.HumanSizeWithPrecision(float64(i.Size), 3),
 		Containers: "N/A", SharedSize: "N/A", UniqueSize: "N/A", // not worked out
 	}
+	if i.SharedSize >= 0 {
+		row.SharedSize, row.UniqueSize = units.HumanSize(float64(i.SharedSize)), units.HumanSize(float64(i.Size-i.SharedSize))
+	}
 	if short {
 		row.ID = shortID(i.ID)
 	}

@@ -113,10 +113,10 @@ func filters(to *engine.Filters) *option {
 	})
 }
 
-// moment is a time as Docker lets the user give it, parseTime.
+// moment is a time as Docker lets the user give it, engine.ParseTime.
 func moment(to *time.Time, names, usage string) *option {
 	return parsed("string", names, usage, func(v string) (err error) {
-		if *to, err = parseTime(v, time.Now()); err != nil {
+		if *to, err = engine.ParseTime(v, time.Now()); err != nil {
 			return exit(1, "invalid value for %q: %w", names, err)
 		}
 		return nil

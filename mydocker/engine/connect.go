@@ -86,7 +86,12 @@ func (e *Engine) change(id string, request attach.Request, dead func() error) er
 		if _, err := e.reconcile(id); err != nil {
 			return err
 		}
-		return dead()
+		// The mark of something unfinished: of a write that is killed the next
+		// command removes what it leaves.
+		if err := os.MkdirAll(e.containers.RunDir(id), 0o700); err != nil {
+			return err
+		}
+		return errors.Join(dead(), disk.RemoveAll(e.containers.RunDir(id)))
 	}
 }
 

@@ -11,6 +11,7 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -93,6 +94,9 @@ func (f Filters) check(known ...string) error {
 		if !slices.Contains(known, name) {
 			return fmt.Errorf("invalid filter '%s'", name)
 		}
+	}
+	if len(f["until"]) > 1 {
+		return errors.New("more than one until filter specified")
 	}
 	return nil
 }

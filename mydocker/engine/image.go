@@ -78,7 +78,7 @@ func (e *Engine) Images(o ImagesOptions) ([]imageapi.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	match, err := e.imageFilter(o.Filters)
+	match, err := matcher(o.Filters, e.imageCondition)
 	if err != nil {
 		return nil, err
 	}
@@ -121,22 +121,6 @@ func matchReference(name string, patterns []string) bool {
 	})
 }
 
-func (e *Engine) imageFilter(f Filters) (func(*image.Image) bool, error) {
-	var conditions []func(*image.Image) bool
-	for name, values := range f {
-		for _, value := range values {
-			one, err := e.imageCondition(name, value)
-			if err != nil {
-				return nil, err
-			}
-			conditions = append(conditions, one)
-		}
-	}
-	return func(i *image.Image) bool {
-		return !slices.ContainsFunc(conditions, func(f func(*image.Image) bool) bool { return !f(i) })
-	}, nil
-}
-
 func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, error) {
 	switch name {
 	case "dangling":
@@ -147,10 +131,12 @@ func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, er
 		return nil, fmt.Errorf("invalid filter 'dangling=%s'", value)
 	case "label":
 		return func(i *image.Image) bool { return matchLabel(i.Config.Config.Labels, value) }, nil
+	case "label!":
+		return func(i *image.Image) bool { return !matchLabel(i.Config.Config.Labels, value) }, nil
 	case "reference":
 		return func(*image.Image) bool { return true }, nil // by name, see Images
 	case "until":
-		limit, err := parseUntil(value)
+		limit, err := ParseTime(value, time.Now())
 		return func(i *image.Image) bool { return i.Created().Before(limit) }, err
 	}
 	other, err := e.images.Resolve(value)
@@ -161,19 +147,6 @@ func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, er
 		return func(i *image.Image) bool { return i.Created().Before(other.Created()) }, nil
 	}
 	return func(i *image.Image) bool { return i.Created().After(other.Created()) }, nil
-}
-
-// parseUntil reads a time or how long ago it was.
-func parseUntil(text string) (time.Time, error) {
-	if age, err := time.ParseDuration(text); err == nil {
-		return time.Now().Add(-age), nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
-		if at, err := time.ParseInLocation(layout, text, time.Local); err == nil {
-			return at, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("invalid filter 'until=%s'", text)
 }
 
 // InspectImage tells all about an image.
@@ -210,6 +183,15 @@ func digests(list []digest.Digest) []string {
 		texts[i] = d.String()
 	}
 	return texts
+}
+
+// Tag gives an image one more name.
+func (e *Engine) Tag(ref, name string) error {
+	id, short, err := e.images.Tag(ref, name)
+	if err == nil {
+		e.imageEvent(events.ActionTag, id.String(), short)
+	}
+	return err
 }
 
 // RemoveImageOptions are the options of RemoveImage.

@@ -49,6 +49,9 @@ func (e *NotPausedError) Error() string { return "Container " + e.ID + " is not 
 
 // Rename gives a container another name.
 func (e *Engine) Rename(ref, name string) error {
+	if ref == "" || name == "" {
+		return errors.New("Neither old nor new names may be empty")
+	}
 	id, err := e.find(ref)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func (e *Engine) List(o ListOptions) ([]api.Summary, error) {
 	if err := o.Filters.check("ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status", "volume"); err != nil {
 		return nil, err
 	}
-	match, err := e.containerFilter(o.Filters)
+	match, err := matcher(o.Filters, e.condition)
 	if err != nil {
 		return nil, err
 	}
@@ -208,30 +208,26 @@ func (e *Engine) size(r *container.Record) (rw, rootFS int64, err error) {
 	return rw, rootFS, nil
 }
 
-// containerFilter makes the filters of a list into one question. Different
-// filters must all hold, of one filter's values one.
-func (e *Engine) containerFilter(f Filters) (func(known) bool, error) {
-	var conditions []func(known) bool
+// matcher makes the filters of a list into one question. Different filters must all
+// hold, of one filter's values one; but all that label, before or since have.
+func matcher[T any](f Filters, condition func(name, value string) (func(T) bool, error)) (func(T) bool, error) {
+	var all []func(T) bool
 	for name, values := range f {
-		var any []func(known) bool
+		var any []func(T) bool
 		for _, value := range values {
-			one, err := e.condition(name, value)
+			one, err := condition(name, value)
 			if err != nil {
 				return nil, err
 			}
 			any = append(any, one)
 		}
-		holds := func(c known) bool { return slices.ContainsFunc(any, func(f func(known) bool) bool { return f(c) }) }
-		if name == "label" { // the one filter all of whose values must hold
-			holds = func(c known) bool {
-				return !slices.ContainsFunc(any, func(f func(known) bool) bool { return !f(c) })
-			}
+		if name == "label" || name == "before" || name == "since" {
+			all = append(all, any...)
+		} else {
+			all = append(all, func(v T) bool { return slices.ContainsFunc(any, func(f func(T) bool) bool { return f(v) }) })
 		}
-		conditions = append(conditions, holds)
 	}
-	return func(c known) bool {
-		return !slices.ContainsFunc(conditions, func(f func(known) bool) bool { return !f(c) })
-	}, nil
+	return func(v T) bool { return !slices.ContainsFunc(all, func(f func(T) bool) bool { return !f(v) }) }, nil
 }
 
 func (e *Engine) condition(name, value string) (func(known) bool, error) {
@@ -246,6 +242,11 @@ func (e *Engine) condition(name, value string) (func(known) bool, error) {
 		return func(c known) bool { return pattern.MatchString(c.Name) || pattern.MatchString("/"+c.Name) }, nil
 	case "label":
 		return func(c known) bool { return matchLabel(c.Config.Labels, value) }, nil
+	case "label!":
+		return func(c known) bool { return !matchLabel(c.Config.Labels, value) }, nil
+	case "until":
+		limit, err := ParseTime(value, time.Now())
+		return func(c known) bool { return !c.Created.After(limit) }, err
 	case "status":
 		if err := api.ValidateContainerState(api.ContainerState(value)); err != nil {
 			return nil, err

@@ -101,3 +101,27 @@ func details(record *container.Record) (string, error) {
 	slices.Sort(list)
 	return strings.Join(list, ",") + " ", err
 }
+
+// ParseTime is a moment as Docker lets the user give it: an age (10m), a date and
+// perhaps a time of day in RFC 3339, in now's zone if without a zone, or
+// seconds since 1970, perhaps with a fraction. "" is the zero Time.
+func ParseTime(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if age, err := time.ParseDuration(s); err == nil && s != "0" {
+		return now.Add(-age), nil
+	}
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15Z07:00", "2006-01-02Z07:00",
+		"2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02T15", "2006-01-02",
+	} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	if seconds, err := time.ParseDuration(s + "s"); err == nil {
+		return time.Unix(0, 0).Add(seconds), nil
+	}
+	return time.Time{}, fmt.Errorf("failed to parse value as time or duration: %q", s)
+}

@@ -112,7 +112,7 @@ func TestConcurrent(t *testing.T) {
 					t.Error(err)
 				}
 				name := fmt.Sprintf("n%d", n)
-				if err := s.Tag("one", name); err != nil && !errors.Is(err, ErrNotFound) {
+				if _, _, err := s.Tag("one", name); err != nil && !errors.Is(err, ErrNotFound) {
 					t.Error(err)
 				}
 				if i, err := s.Resolve(name); err == nil {

@@ -90,11 +90,15 @@ func isIDPrefix(ref string) bool {
 }
 
 // List returns all images, the newest first.
-func (s *Store) List() (images []*Image, err error) {
+func (s *Store) List() ([]*Image, error) {
 	index, err := s.readIndex()
 	if err != nil {
 		return nil, err
 	}
+	return s.images(index)
+}
+
+func (s *Store) images(index *ocispec.Index) (images []*Image, err error) {
 	for _, d := range index.Manifests {
 		if nameOf(d) == "" {
 			i, err := s.open(index, d)
@@ -155,15 +159,17 @@ func (s *Store) LayerDirs(i *Image) (dirs []string, err error) {
 
 // Size is the size of the image's unpacked layers in bytes, as Docker shows it.
 // A layer that is missing counts as 0.
-func (s *Store) Size(i *Image) int64 {
-	sum := int64(0)
+func (s *Store) Size(i *Image) (sum int64) {
 	for _, diffID := range i.Layers() {
-		size := int64(0)
-		data, _ := os.ReadFile(filepath.Join(s.layer(diffID), "size"))
-		fmt.Sscan(string(data), &size)
-		sum += size
+		sum += s.layerSize(diffID)
 	}
 	return sum
+}
+
+func (s *Store) layerSize(diffID digest.Digest) (size int64) {
+	data, _ := os.ReadFile(filepath.Join(s.layer(diffID), "size"))
+	fmt.Sscan(string(data), &size)
+	return size
 }
 
 // nameOf is the name of a descriptor, empty if it has none. It stands where
@@ -222,6 +228,8 @@ func tagName(name string) (string, error) {
 	short, err := normalize(name)
 	if strings.Contains(short, "@") {
 		err = errors.New("refusing to create a tag with a digest reference")
+	} else if strings.HasPrefix(short, "sha256:") {
+		err = errors.New("refusing to create an ambiguous tag using digest algorithm as name")
 	}
 	return short, err
 }

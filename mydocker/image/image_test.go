@@ -435,7 +435,7 @@ func TestResolve(t *testing.T) {
 			if err == nil || errors.Is(err, ErrNotFound) {
 				t.Errorf("%c: %v", c, err)
 			}
-			if err := s.Tag("one", string(c)); err != nil {
+			if _, _, err := s.Tag("one", string(c)); err != nil {
 				t.Fatal(err)
 			}
 			if found, err := s.Resolve(string(c)); err != nil || found.ID != one.id() {

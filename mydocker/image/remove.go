@@ -26,19 +26,21 @@ type RemoveOptions struct {
 	InUse func(imageID string) (containerID string, running bool)
 }
 
-// Tag gives the image that ref means one more name, which another may lose by it.
-func (s *Store) Tag(ref, name string) error {
-	name, err := tagName(name)
-	if err != nil {
-		return err
+// Tag gives the image that ref means one more name, which another may lose by it,
+// and answers with its ID and the name as it is shown.
+func (s *Store) Tag(ref, name string) (id digest.Digest, short string, err error) {
+	if short, err = tagName(name); err != nil {
+		return "", "", err
 	}
-	return s.update(func(index *ocispec.Index) error {
+	err = s.update(func(index *ocispec.Index) error {
 		i, err := s.Resolve(ref)
 		if err == nil {
-			setName(index, i.Descriptor, name)
+			id = i.ID
+			setName(index, i.Descriptor, short)
 		}
 		return err
 	})
+	return id, short, err
 }
 
 // Remove takes a name away, or all if ref is an ID, and with the last the image,
@@ -106,11 +108,9 @@ func (s *Store) drop(index *ocispec.Index, i *Image) (done []api.DeleteResponse)
 	index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == i.Descriptor.Digest })
 	done = append(done, api.DeleteResponse{Deleted: i.ID.String()})
 	var shared []digest.Digest
-	all, _ := s.List()
-	for _, other := range all {
-		if other.ID != i.ID {
-			shared = append(shared, identity.ChainIDs(slices.Clone(other.Layers()))...)
-		}
+	others, _ := s.images(index)
+	for _, other := range others {
+		shared = append(shared, identity.ChainIDs(slices.Clone(other.Layers()))...)
 	}
 	for _, chainID := range slices.Backward(identity.ChainIDs(slices.Clone(i.Layers()))) {
 		if !slices.Contains(shared, chainID) {

@@ -106,7 +106,7 @@ func allNames(t *testing.T, s *Store) []string {
 func TestTag(t *testing.T) {
 	s := store(t)
 	load(t, s, dockerArchive(one, two))
-	if err := s.Tag("two:a", "one"); err != nil {
+	if _, _, err := s.Tag("two:a", "one"); err != nil {
 		t.Fatal(err)
 	}
 	if i, err := s.Resolve("one:latest"); err != nil || i.ID != two.id() || len(i.Names) != 3 {
@@ -115,16 +115,16 @@ func TestTag(t *testing.T) {
 	if i, err := s.Resolve(one.id().String()); err != nil || len(i.Names) != 0 {
 		t.Errorf("the image that lost its name: %v %v", i, err)
 	}
-	if err := s.Tag(one.id().Encoded()[:12], "again"); err != nil {
+	if _, _, err := s.Tag(one.id().Encoded()[:12], "again"); err != nil {
 		t.Fatal(err)
 	}
 	if names := strings.Join(allNames(t, s), " "); names != "two:a two:b one:latest again:latest" {
 		t.Error(names)
 	}
-	if err := s.Tag("none", "x"); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.Tag("none", "x"); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
 	}
-	if err := s.Tag("one", "X"); err == nil {
+	if _, _, err := s.Tag("one", "X"); err == nil {
 		t.Error("bad name accepted")
 	}
 }

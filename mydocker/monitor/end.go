@@ -67,7 +67,7 @@ func (m *Monitor) awaitEnd(l *life) {
 	close(l.over)
 	m.life, m.phase = newLife(), restarting
 	if l.again != nil {
-		m.state.RestartCount = 0
+		m.state.RestartCount, m.delay = 0, 0
 		l.again <- m.begin()
 		return
 	}

@@ -32,7 +32,7 @@ func (m *Monitor) start(now bool) error {
 	case m.phase == ended:
 		return attach.ErrLeaving
 	}
-	m.state.RestartCount = 0
+	m.state.RestartCount, m.delay = 0, 0
 	return m.begin()
 }
 
@@ -44,7 +44,7 @@ func (m *Monitor) begin() error {
 		return nil
 	}
 	m.failed(err)
-	return fmt.Errorf("start container %s: %w", container.ShortID(m.id()), err)
+	return &attach.Error{Message: fmt.Sprintf("start container %s: %v", container.ShortID(m.id()), err), Code: exitCode(err)}
 }
 
 // run is the way from a record to a running process. What is acquired before an
@@ -168,9 +168,11 @@ func respond(err error) attach.Response {
 	if err == nil {
 		return attach.Response{}
 	}
-	var known *attach.Error
-	if errors.As(err, &known) {
-		return attach.Response{Error: known.Message, Code: known.Code, NotRunning: known.NotRunning}
+	response := attach.Response{Error: err.Error()}
+	if known := (*attach.Error)(nil); errors.As(err, &known) {
+		response.Code, response.NotRunning = known.Code, known.NotRunning
+	} else if coded := (*runtime.Error)(nil); errors.As(err, &coded) {
+		response.Code = coded.ExitCode()
 	}
-	return attach.Response{Error: err.Error(), Code: exitCode(err)}
+	return response
 }

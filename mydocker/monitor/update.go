@@ -3,7 +3,6 @@ package monitor
 import (
 	"fmt"
 
-	"minidocker/mydocker/attach"
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/spec"
 
@@ -45,5 +44,5 @@ func (m *Monitor) update(u *api.UpdateConfig) error {
 }
 
 func (m *Monitor) errUpdate(err error) error {
-	return &attach.Error{Message: fmt.Sprintf("Cannot update container %s: %v", m.id(), err), Code: 1}
+	return fmt.Errorf("Cannot update container %s: %w", m.id(), err)
 }

@@ -1,4 +1,4 @@
-package cli
+package engine
 
 import (
 	"testing"
@@ -26,16 +26,16 @@ func TestParseTime(t *testing.T) {
 		"1136073600.000000001":      time.Unix(1136073600, 1),
 		"0":                         time.Unix(0, 0),
 	} {
-		got, err := parseTime(s, now)
+		got, err := ParseTime(s, now)
 		if err != nil || !got.Equal(want) {
 			t.Errorf("%s: %v, %v, want %v", s, got, err, want)
 		}
 	}
-	if got, err := parseTime("", now); err != nil || !got.IsZero() {
+	if got, err := ParseTime("", now); err != nil || !got.IsZero() {
 		t.Errorf("empty: %v, %v", got, err)
 	}
 	for _, s := range []string{"abc", "2026-13-01", "12:00"} {
-		if got, err := parseTime(s, now); err == nil {
+		if got, err := ParseTime(s, now); err == nil {
 			t.Errorf("%s: %v, want an error", s, got)
 		}
 	}

@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"errors"
+	"strconv"
+
+	"minidocker/mydocker/container"
+	"minidocker/mydocker/disk"
+	"minidocker/mydocker/image"
+	"minidocker/mydocker/overlay"
+
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+	imageapi "github.com/moby/moby/api/types/image"
+)
+
+// PruneContainers removes the containers that do not run and that the filters until,
+// label and label! let through.
+func (e *Engine) PruneContainers(f Filters) (report api.PruneReport, err error) {
+	if err := f.check("label", "label!", "until"); err != nil {
+		return report, err
+	}
+	match, err := matcher(f, e.condition)
+	all, err2 := e.snapshot()
+	if err := errors.Join(err, err2); err != nil {
+		return report, err
+	}
+	for _, c := range all {
+		if !match(c) {
+			continue
+		}
+		size, rerr := e.removeIdle(c.ID)
+		switch gone, runs := (*container.NotFoundError)(nil), (*RunningError)(nil); {
+		case rerr == nil:
+			report.ContainersDeleted = append(report.ContainersDeleted, c.ID)
+			report.SpaceReclaimed += uint64(size)
+		case !errors.Is(rerr, disk.ErrLocked) && !errors.As(rerr, &gone) && !errors.As(rerr, &runs):
+			err = errors.Join(err, rerr)
+		}
+	}
+	e.pruneEvent(events.ContainerEventType, report.SpaceReclaimed)
+	return report, err
+}
+
+// removeIdle removes a container unless somebody has it in hand: it runs, is about to,
+// or is just being removed. size is that of its own layer, in bytes.
+func (e *Engine) removeIdle(id string) (size int64, err error) {
+	lock, err := e.containers.TryLock(id)
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Release()
+	if size, err = overlay.Size(e.upper(id)); err == nil {
+		err = e.removeDead(id, false)
+	}
+	return size, err
+}
+
+// PruneImages removes the images that no container uses and that the filters let
+// through: those without a name, with all the others too.
+func (e *Engine) PruneImages(all bool, f Filters) (report imageapi.PruneReport, err error) {
+	if err := f.check("label", "label!", "until"); err != nil {
+		return report, err
+	}
+	lock, err := e.lockStore(disk.Exclusive)
+	if err != nil {
+		return report, err
+	}
+	defer lock.Release()
+	match, err := matcher(f, e.imageCondition)
+	users, err2 := e.imageUsers()
+	if err := errors.Join(err, err2); err != nil {
+		return report, err
+	}
+	var gone []*image.Image
+	deleted, freed, err := e.images.Prune(func(i *image.Image) (keep bool) {
+		if keep = users[i.ID.String()] != nil || !all && i.Names != nil || !match(i); !keep {
+			gone = append(gone, i)
+		}
+		return keep
+	})
+	if err != nil {
+		return report, err
+	}
+	for _, i := range gone {
+		for range i.Names {
+			e.imageEvent(events.ActionUnTag, i.ID.String(), "")
+		}
+		e.imageEvent(events.ActionDelete, i.ID.String(), "")
+	}
+	e.pruneEvent(events.ImageEventType, uint64(freed))
+	return imageapi.PruneReport{ImagesDeleted: deleted, SpaceReclaimed: uint64(freed)}, nil
+}
+
+func (e *Engine) pruneEvent(kind events.Type, reclaimed uint64) {
+	e.journal.Append(events.Message{Type: kind, Action: events.ActionPrune,
+		Actor: events.Actor{Attributes: map[string]string{"reclaimed": strconv.FormatUint(reclaimed, 10)}}})
+}
