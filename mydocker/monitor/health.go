@@ -45,7 +45,7 @@ func (m *Monitor) initialHealth() *api.Health {
 	if probeCommand(m.record().Config) == nil {
 		return nil
 	}
-	health := &api.Health{Status: api.Starting}
+	health := &api.Health{Status: api.Starting, Log: []*api.HealthcheckResult{}}
 	if m.state.Health != nil {
 		health.Log = m.state.Health.Log
 	}

@@ -323,7 +323,16 @@ func killMonitor(h *host, id string) {
 	if monitor < 2 {
 		h.t.Fatalf("no parent in %q", stat)
 	}
-	if err := unix.Kill(monitor, unix.SIGKILL); err != nil {
+	fd, err := unix.PidfdOpen(monitor, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		err = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	}
+	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.eventually("the monitor's end", func() bool { // until then it holds the lock
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10)
+		return n == 1
+	})
 }

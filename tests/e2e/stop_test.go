@@ -173,8 +173,8 @@ func TestWait(t *testing.T) {
 
 func TestRemove(t *testing.T) {
 	h := newHost(t)
-	id := h.up(deaf, "--name", "c1")
-	h.fails(1, []string{id, "running", "top the container before", "force remove"}, "rm", "c1")
+	h.up(deaf, "--name", "c1")
+	h.fails(1, []string{`"/c1"`, "running", "top the container before", "force remove"}, "rm", "c1")
 	equal(t, "state", h.inspect("c1", "{{.State.Status}}"), "running")
 	equal(t, "rm -f", h.ok("rm", "c1", "-f"), "c1")
 	h.fails(1, []string{"No such object: c1"}, "inspect", "c1")
