@@ -4,10 +4,13 @@
 //	init     inside the container, until it becomes the container's command
 //	monitor  beside the container, for its whole life
 //	other    the command line
+//
+// and before that its name: as docker-init it is pid 1 of a container with --init.
 package main
 
 import (
 	"os"
+	"path/filepath"
 
 	"minidocker/mydocker/cli"
 	"minidocker/mydocker/monitor"
@@ -15,6 +18,9 @@ import (
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == "docker-init" {
+		os.Exit(runtime.Supervise(os.Args[1:]))
+	}
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "init":

@@ -126,6 +126,10 @@ func (h *Hierarchies) WeighsIO() bool {
 	return h.hasFile("blkio.bfq.weight", "io.bfq.weight") || h.hasFile("blkio.weight", "io.weight")
 }
 
+// WeighsDevices tells whether there is a weight for a single device too. BFQ's file is
+// there even if no device has that scheduler, and then refuses all (EOPNOTSUPP).
+func (h *Hierarchies) WeighsDevices() bool { return h.hasFile("blkio.weight_device", "io.weight") }
+
 // hasFile looks in the groups below the root, which has itself no limits.
 func (h *Hierarchies) hasFile(v1, v2 string) bool {
 	name := v1

@@ -38,18 +38,15 @@ type containerOptions struct {
 }
 
 // unsupportedContainerFlags are Docker's further flags of run and create.
-const unsupportedContainerFlags = `p,publish P,publish-all add-host blkio-weight blkio-weight-device cgroup-parent cgroupns cpu-count
-cpu-percent cpu-rt-period cpu-rt-runtime device device-cgroup-rule device-read-bps
-device-read-iops device-write-bps device-write-iops disable-content-trust dns dns-opt dns-option dns-search
-expose gpus init io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory link-local-ip
-mac-address net-alias network-alias oom-kill-disable oom-score-adj
-pid runtime storage-opt use-api-socket userns uts volume-driver`
+const unsupportedContainerFlags = `p,publish P,publish-all add-host cpu-count cpu-percent cpu-rt-period cpu-rt-runtime disable-content-trust
+dns dns-opt dns-option dns-search expose gpus io-maxbandwidth io-maxiops ip ip6 isolation kernel-memory
+link-local-ip mac-address net-alias network-alias runtime storage-opt use-api-socket volume-driver`
 
 func (o *containerOptions) flags(more ...*option) []cli.Flag {
 	c, h := &o.config, &o.host
 	h.NetworkMode = "none"
 	h.DNS, h.DNSOptions, h.DNSSearch = []netip.Addr{}, []string{}, []string{}
-	return flags(unsupportedContainerFlags, append(append(more, o.policyFlags()...),
+	return flags(unsupportedContainerFlags, append(slices.Concat(more, o.policyFlags(), o.hostFlags()),
 		parsed("list", "a,attach", "Attach to STDIN, STDOUT or STDERR", o.attach),
 		parsed("list", "cap-add", "Add Linux capabilities", capability(&h.CapAdd)),
 		parsed("list", "cap-drop", "Drop Linux capabilities", capability(&h.CapDrop)),

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -15,7 +14,7 @@ func updateCommand(s *session) *command {
 	o, given := &containerOptions{}, false
 	h := &o.host
 	options := []*option{
-		parsed("uint16", "blkio-weight", "Block IO (relative weight), between 10 and 1000, or 0 to disable", o.setBlkioWeight),
+		integer16(&h.BlkioWeight, "blkio-weight", "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
 		integer(&h.CPUPeriod, "cpu-period", "Limit CPU CFS (Completely Fair Scheduler) period"),
 		integer(&h.CPUQuota, "cpu-quota", "Limit CPU CFS (Completely Fair Scheduler) quota"),
 		integer(&h.CPUShares, "c,cpu-shares", "CPU shares (relative weight)"),
@@ -66,10 +65,4 @@ func updateCommand(s *session) *command {
 			return err
 		}),
 	}
-}
-
-func (o *containerOptions) setBlkioWeight(v string) error {
-	weight, err := strconv.ParseUint(v, 0, 16)
-	o.host.BlkioWeight = uint16(weight)
-	return err
 }

@@ -138,6 +138,9 @@ func (e *Engine) spawn(id string, lock *disk.Lock) error {
 	files := []uintptr{null.Fd(), null.Fd(), complaints.Fd(), listener.Fd(), lock.File().Fd(), program.Fd()}
 	// One processor is enough for one container, and each has its caches.
 	env := []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=1"}
+	if path, err := os.Executable(); err == nil {
+		env = append(env, monitor.ProgramVariable+"="+path)
+	}
 	if output, _ := trace.Output(); output != nil {
 		files = append(files, output.Fd())
 		env = append(env, trace.Variable(monitor.TraceFD))

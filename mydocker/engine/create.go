@@ -87,6 +87,11 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 		warnings = append(warnings, noSwapLimit)
 		host.MemorySwap = -1
 	}
+	more, err := e.settleModes(host, hierarchies)
+	if err != nil {
+		return nil, nil, err
+	}
+	warnings = append(warnings, more...)
 	spec.Default(host, hierarchies.Version == 2)
 	facts, err := hostFacts()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"minidocker/mydocker/cgroup"
@@ -45,11 +46,12 @@ func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
 		return f, err
 	}
 	f.Devices = map[string][]specs.LinuxDevice{}
-	for _, device := range host.Devices {
-		if f.Devices[device.PathOnHost], err = spec.DevicesAt(device.PathOnHost); err != nil {
+	for _, path := range devicePaths(&host.Resources) {
+		if f.Devices[path], err = spec.DevicesAt(path); err != nil {
 			return f, err
 		}
 	}
+	f.InitPath = os.Getenv(ProgramVariable)
 	if host.Privileged {
 		if f.HostDevices, err = spec.HostDevices(); err != nil {
 			return f, err
@@ -59,6 +61,20 @@ func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
 		return f, err
 	}
 	return f, m.writeFiles(&f)
+}
+
+// devicePaths are the paths of the host by which devices are asked for.
+func devicePaths(r *api.Resources) (paths []string) {
+	for _, device := range r.Devices {
+		paths = append(paths, device.PathOnHost)
+	}
+	for _, device := range r.BlkioWeightDevice {
+		paths = append(paths, device.Path)
+	}
+	for _, device := range slices.Concat(r.BlkioDeviceReadBps, r.BlkioDeviceWriteBps, r.BlkioDeviceReadIOps, r.BlkioDeviceWriteIOps) {
+		paths = append(paths, device.Path)
+	}
+	return paths
 }
 
 // resolveUser finds a user in the files of the container's own /etc.

@@ -46,6 +46,10 @@ const (
 	TraceFD
 )
 
+// ProgramVariable is in a monitor's environment: the path of the engine's program,
+// which containers with --init get mounted.
+const ProgramVariable = "MYDOCKER_PROGRAM"
+
 // phase is where the container stands.
 //
 //	created ──start──▶ running ──────exit─────▶ ended

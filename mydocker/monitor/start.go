@@ -76,6 +76,11 @@ func (m *Monitor) run() error {
 	if err != nil {
 		return err
 	}
+	others, err := m.join(&facts)
+	defer others.close()
+	if err != nil {
+		return err
+	}
 	s, err := spec.Build(record.Config, record.HostConfig, facts)
 	if err != nil {
 		return err
@@ -95,7 +100,7 @@ func (m *Monitor) run() error {
 		}
 	}
 	l.process, err = runtime.Create(s, m.store.RunDir(m.id()), m.group,
-		runtime.Options{Stdio: l.streams.theirs, Root: root, DieWithParent: true})
+		runtime.Options{Stdio: l.streams.theirs, Root: root, Shm: others.shm, DieWithParent: true})
 	l.streams.closeTheirs()
 	if err != nil {
 		return err

@@ -17,6 +17,8 @@ import (
 // hierarchy is one cgroup mount of the host.
 type hierarchy struct {
 	point   string   // below /sys/fs/cgroup
+	mount   string   // its mount point on the host
+	own     string   // the caller's cgroup below the mount; "": it is the mount's root, or not below it
 	version int      // 1 or 2
 	options []string // v1: what names the hierarchy, such as memory, or cpu and cpuacct, or name=systemd
 }
@@ -82,7 +84,18 @@ func mountHierarchy(h hierarchy, o options, point *os.File) error {
 		fstype = "cgroup2"
 	}
 	o.data = h.options
-	mount, err := newMount(fstype, fstype, o)
+	var mount *os.File
+	var err error
+	if h.version == 1 && h.own != "" {
+		// The host's cgroup namespace: a new mount would show everybody's groups.
+		var source *Source
+		if source, err = openSource(specs.Mount{Source: h.mount + h.own}, options{}); err == nil {
+			mount = source.mount
+			err = bindAttributes(mount, options{set: o.set | o.setAll})
+		}
+	} else {
+		mount, err = newMount(fstype, fstype, o)
+	}
 	if err != nil {
 		return err
 	}
@@ -97,6 +110,10 @@ func hostHierarchies() ([]hierarchy, error) {
 		return nil, err
 	}
 	defer file.Close()
+	groups, err := os.ReadFile("/proc/self/cgroup") // in a cgroup namespace of one's own "/" everywhere
+	if err != nil {
+		return nil, err
+	}
 	var found []hierarchy
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
@@ -105,11 +122,12 @@ func hostHierarchies() ([]hierarchy, error) {
 			continue
 		}
 		left, right := strings.Fields(mount), strings.Fields(fs)
+		options := hierarchyOptions(right[len(right)-1])
 		switch {
 		case right[0] == "cgroup2":
 			found = append(found, hierarchy{point: filepath.Base(left[4]), version: 2})
 		case right[0] == "cgroup" && filepath.Dir(left[4]) == "/sys/fs/cgroup":
-			found = append(found, hierarchy{filepath.Base(left[4]), 1, hierarchyOptions(right[2])})
+			found = append(found, hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], options), 1, options})
 		}
 	}
 	if len(found) == 0 {
@@ -127,4 +145,17 @@ func hierarchyOptions(superOptions string) []string {
 		}
 		return strings.HasPrefix(option, "release_agent=")
 	})
+}
+
+// ownGroup finds the caller's group in the text of /proc/self/cgroup (cgroups(7)),
+// below the group that a mount shows as its root.
+func ownGroup(groups, root string, options []string) string {
+	for line := range strings.Lines(groups) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) == 3 && f[1] != "" && slices.Contains(options, strings.Split(f[1], ",")[0]) {
+			own, _ := strings.CutPrefix(f[2], strings.TrimSuffix(root, "/"))
+			return strings.TrimSuffix(own, "/")
+		}
+	}
+	return ""
 }

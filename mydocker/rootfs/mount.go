@@ -20,11 +20,16 @@ type Source struct {
 }
 
 // OpenSources opens the sources of the bind mounts among mounts; the others get nil.
-func OpenSources(mounts []specs.Mount) ([]*Source, error) {
+// given are detached mounts that are open already, by the names mounts have for them.
+func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
 	sources := make([]*Source, len(mounts))
 	for i, m := range mounts {
 		o := parseOptions(m.Options)
 		if m.Type != "bind" && !o.bind {
+			continue
+		}
+		if mount := given[m.Source]; mount != nil {
+			sources[i] = &Source{mount: mount, directory: true}
 			continue
 		}
 		source, err := openSource(m, o)

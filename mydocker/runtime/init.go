@@ -90,7 +90,11 @@ func initContainer(sync channel, p *payload) error {
 	if err := rootfs.Isolate(linux.RootfsPropagation); err != nil {
 		return err
 	}
-	sources, err := rootfs.OpenSources(spec.Mounts)
+	given := map[string]*os.File{}
+	if p.HasShm {
+		given[JoinedShm] = os.NewFile(shmFD, "shm")
+	}
+	sources, err := rootfs.OpenSources(spec.Mounts, given)
 	if err != nil {
 		return err
 	}

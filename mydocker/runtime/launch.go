@@ -19,6 +19,7 @@ const (
 	payloadFD
 	fifoFD
 	rootFD
+	shmFD
 	programFD
 	traceFD
 )
@@ -30,6 +31,7 @@ type payload struct {
 	Filter        []byte // the compiled seccomp profile
 	FilterFlags   []specs.LinuxSeccompFlag
 	HasRoot       bool
+	HasShm        bool
 	DieWithParent bool
 }
 
@@ -78,9 +80,9 @@ func (l *launch) close() {
 }
 
 // files are init's descriptors in their order.
-func (l *launch) files(stdio [3]*os.File, fifo, root *os.File) []*os.File {
+func (l *launch) files(stdio [3]*os.File, fifo, root, shm *os.File) []*os.File {
 	traced, _ := trace.Output()
-	files := []*os.File{stdio[0], stdio[1], stdio[2], l.child.file, l.message, fifo, root, l.program, traced}
+	files := []*os.File{stdio[0], stdio[1], stdio[2], l.child.file, l.message, fifo, root, shm, l.program, traced}
 	for i, file := range files {
 		if file == nil {
 			files[i] = l.null

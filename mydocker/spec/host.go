@@ -31,6 +31,10 @@ func DevicesAt(path string) ([]specs.LinuxDevice, error) {
 	if err == nil && len(found) == 0 {
 		err = errors.New("not a device node")
 	}
+	var where *fs.PathError
+	if errors.As(err, &where) {
+		err = where.Err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("error gathering device information while adding custom device %q: %w", path, err)
 	}

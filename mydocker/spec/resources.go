@@ -64,6 +64,13 @@ func blockIO(host api.Resources, facts Facts) *specs.LinuxBlockIO {
 	if host.BlkioWeight != 0 {
 		r.Weight = &host.BlkioWeight
 	}
+	for _, d := range host.BlkioWeightDevice {
+		for _, node := range facts.Devices[d.Path] {
+			w := specs.LinuxWeightDevice{Weight: &d.Weight}
+			w.Major, w.Minor = node.Major, node.Minor
+			r.WeightDevice = append(r.WeightDevice, w)
+		}
+	}
 	for _, list := range []struct {
 		from []*blkiodev.ThrottleDevice
 		to   *[]specs.LinuxThrottleDevice

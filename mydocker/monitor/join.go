@@ -1,0 +1,128 @@
+package monitor
+
+import (
+	"fmt"
+	"os"
+	"slices"
+
+	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/runtime"
+	"minidocker/mydocker/spec"
+
+	api "github.com/moby/moby/api/types/container"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// joined is what a container shares with others, held open until it is in.
+type joined struct {
+	files []*os.File
+	shm   *os.File // a detached copy of the other's /dev/shm
+}
+
+func (j *joined) close() {
+	for _, file := range append(j.files, j.shm) {
+		file.Close() // of a nil file an error, not a panic
+	}
+}
+
+// join opens the namespaces of other containers that this one is to be in. What it
+// returns is to be closed after an error too.
+func (m *Monitor) join(f *spec.Facts) (*joined, error) {
+	j, host := &joined{}, m.record().HostConfig
+	f.Namespaces = map[specs.LinuxNamespaceType]string{}
+	if host.IpcMode.IsContainer() {
+		if err := m.joinIPC(j, f, host.IpcMode.Container()); err != nil {
+			return j, fmt.Errorf("can't join IPC of container %s: %w", host.IpcMode.Container(), err)
+		}
+	}
+	if host.PidMode.IsContainer() {
+		donor, _, err := m.donor(j, host.PidMode.Container())
+		if err == nil {
+			f.Namespaces[specs.PIDNamespace], err = j.open(donor, "ns/pid")
+		}
+		if err != nil {
+			return j, err
+		}
+	}
+	return j, nil
+}
+
+func (m *Monitor) joinIPC(j *joined, f *spec.Facts, id string) error {
+	donor, mode, err := m.donor(j, id)
+	if err != nil {
+		return err
+	}
+	if !mode.IsShareable() {
+		return fmt.Errorf("non-shareable IPC (hint: use IpcMode:shareable for the donor container)")
+	}
+	if f.Namespaces[specs.IPCNamespace], err = j.open(donor, "ns/ipc"); err != nil {
+		return err
+	}
+	mounts, err := j.open(donor, "ns/mnt")
+	if err != nil {
+		return err
+	}
+	// A mount can be copied only by who is in its mount namespace (open_tree(2):
+	// EINVAL). The path is looked up in the other's root, so it cannot lead to the host.
+	f.ShmPath = runtime.JoinedShm
+	return namespace.OnThread(func() error {
+		if err := namespace.Enter([]specs.LinuxNamespace{{Type: specs.MountNamespace, Path: mounts}}); err != nil {
+			return err
+		}
+		fd, err := unix.OpenTree(unix.AT_FDCWD, "/dev/shm", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil {
+			return fmt.Errorf("open_tree /dev/shm: %w", err)
+		}
+		j.shm = os.NewFile(uintptr(fd), "shm")
+		return nil
+	})
+}
+
+// donor opens the /proc directory of a running container's first process. It
+// belongs to that process for good, and is empty once that has ended, whoever gets
+// its number. That it had not ended before is known from the cgroup: a process of
+// that number is in it after the directory was opened.
+func (m *Monitor) donor(j *joined, id string) (*os.File, api.IpcMode, error) {
+	record, err := m.store.Record(id)
+	if err != nil {
+		return nil, "", err
+	}
+	state, err := m.store.State(id)
+	if err != nil {
+		return nil, "", err
+	}
+	if state.Status == api.StateRestarting {
+		return nil, "", fmt.Errorf("container %s is restarting, wait until the container is running", id)
+	}
+	notRunning := fmt.Errorf("container %s is not running", id)
+	if state.Pid == 0 {
+		return nil, "", notRunning
+	}
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d", state.Pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, "", notRunning
+	}
+	dir := os.NewFile(uintptr(fd), "donor")
+	j.files = append(j.files, dir)
+	group, err := cgroup.Open(record.CgroupPath(m.instance))
+	if err != nil {
+		return nil, "", err
+	}
+	pids, _ := group.Pids() // a group that is gone has none
+	if alive, err := m.store.Alive(id); err != nil || !alive || !slices.Contains(pids, state.Pid) {
+		return nil, "", notRunning
+	}
+	return dir, record.HostConfig.IpcMode, nil
+}
+
+// open opens a namespace and gives a path for it that lasts until close.
+func (j *joined) open(donor *os.File, name string) (string, error) {
+	fd, err := unix.Openat(int(donor.Fd()), name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", fmt.Errorf("open %s of the other container: %w", name, err)
+	}
+	j.files = append(j.files, os.NewFile(uintptr(fd), name))
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), nil
+}
