@@ -52,7 +52,7 @@ const (
 	Rename  Verb = "rename"
 	Update  Verb = "update"
 	Resize  Verb = "resize"
-	Root    Verb = "root" // a descriptor of what the container sees as /
+	Root    Verb = "root" // a descriptor of the mount namespace, whose root the container sees as /
 	Exec    Verb = "exec"
 	Execs   Verb = "execs"   // which commands run beside the first process
 	Release Verb = "release" // of a container that was never started: end, give up the lock

@@ -264,6 +264,8 @@ func (m *Monitor) handle(conn *net.UnixConn) {
 		m.wait(conn, request.Condition)
 	case attach.Exec:
 		m.exec(conn, request)
+	case attach.Root:
+		m.sendRoot(conn)
 	case attach.Execs:
 		m.mu.Lock()
 		ids := slices.Clone(m.life.execIDs)

@@ -10,7 +10,6 @@ import (
 	"minidocker/mydocker/attach"
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
-	"minidocker/mydocker/overlay"
 	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/spec"
 
@@ -55,14 +54,8 @@ func (m *Monitor) run() error {
 	if err := os.MkdirAll(filepath.Join(bundle, "rootfs"), 0o700); err != nil {
 		return err
 	}
-	layers := overlay.Mount{
-		Upper:    filepath.Join(m.store.Dir(m.id()), "rw", "upper"),
-		Work:     filepath.Join(m.store.Dir(m.id()), "rw", "work"),
-		Volatile: record.HostConfig.AutoRemove,
-	}
-	for _, layer := range record.Layers {
-		layers.Lower = append(layers.Lower, filepath.Join(m.root, layer))
-	}
+	layers := m.store.Layers(record)
+	layers.Volatile = record.HostConfig.AutoRemove
 	if err := layers.Prepare(0, 0); err != nil {
 		return err
 	}

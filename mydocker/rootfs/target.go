@@ -37,6 +37,15 @@ func resolve(root *os.File, path string, flags, how uint64) (*os.File, error) {
 	}
 }
 
+// Lookup opens a path below root with O_PATH; links on the way cannot leave root.
+// One at its end is opened itself, unless follow is set or a slash comes after it.
+func Lookup(root *os.File, path string, follow bool) (*os.File, error) {
+	if follow {
+		return lookup(root, path, 0)
+	}
+	return lookup(root, path, unix.O_NOFOLLOW)
+}
+
 // OpenIn opens a file below root for reading; links in it cannot leave root.
 // An absent file is an error that matches os.ErrNotExist.
 func OpenIn(root *os.File, path string) (*os.File, error) {

@@ -170,7 +170,7 @@ func splitOptions(list string) []string {
 // mounts are all of the container in the order they are made. One that is asked
 // for replaces ours, and a /dev all of ours below it.
 func mounts(host *api.HostConfig, facts Facts) []specs.Mount {
-	asked := askedMounts(host, facts)
+	asked := AskedMounts(host, facts)
 	all := slices.DeleteFunc(defaultMounts(host, facts), func(m specs.Mount) bool {
 		return mountsOn(asked, m.Destination) || strings.HasPrefix(m.Destination, "/dev/") && mountsOn(asked, "/dev")
 	})
@@ -218,9 +218,9 @@ func tmpfs(target string, options []string) specs.Mount {
 	return specs.Mount{Destination: target, Type: "tmpfs", Source: "tmpfs", Options: options}
 }
 
-// askedMounts are the mounts asked for and the three files of the network, outer
+// AskedMounts are the mounts asked for and the three files of the network, outer
 // before inner. A file that the user mounts himself replaces ours.
-func askedMounts(host *api.HostConfig, facts Facts) (all []specs.Mount) {
+func AskedMounts(host *api.HostConfig, facts Facts) (all []specs.Mount) {
 	for _, m := range facts.Mounts {
 		all = append(all, askedMount(m))
 	}

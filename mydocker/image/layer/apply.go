@@ -1,5 +1,6 @@
 // Package layer unpacks image layers: one tar stream becomes one directory that
-// overlayfs takes as a lower directory.
+// overlayfs takes as a lower directory. The way back is Pack; Walk and Target are
+// the two halves of a copy from directory to directory, without an archive between.
 //
 // On the host it owns nothing but what is below the directory it is given. A
 // crash leaves that directory half filled, which is why the caller builds it
@@ -131,6 +132,9 @@ func (t *tree) place(header *tar.Header, content io.Reader) error {
 		return fmt.Errorf("the root directory cannot be of type %q", header.Typeflag)
 	}
 	base := path.Base(name)
+	if t.plain {
+		return t.put(header, path.Dir(name), base, content)
+	}
 	if base != whiteoutOpaque && (strings.HasPrefix(base, whiteoutMeta) || strings.HasPrefix(name, whiteoutMeta)) {
 		return nil
 	}

@@ -22,6 +22,7 @@ type tree struct {
 	dirs  []*tar.Header // whose times are still to be set
 	size  int64
 	block []byte
+	plain bool // a Target's: no whiteouts, and kinds are kept apart
 }
 
 // open opens the directory at name, resolved as if the tree were the root
@@ -46,7 +47,7 @@ func (t *tree) open(name string, flags uint64) (int, error) {
 // way is made, with mode 0755. The caller closes it.
 func (t *tree) dir(name string) (int, error) {
 	fd, err := t.open(name, 0)
-	if err == unix.ENOENT || err == unix.ENOTDIR { // ENOTDIR: perhaps a whiteout
+	if name != "." && (err == unix.ENOENT || err == unix.ENOTDIR) { // ENOTDIR: perhaps a whiteout
 		parent, perr := t.dir(path.Dir(name))
 		if perr != nil {
 			return -1, perr
@@ -149,13 +150,23 @@ func (t *tree) regular(header *tar.Header, parent int, base string, content io.R
 	}
 	file := os.NewFile(uintptr(fd), base)
 	defer file.Close()
+	source, isFile := content.(*os.File)
+	if isFile && header.Size > blockSize {
+		if err := send(file, source, header.Size); err != nil {
+			unix.Unlinkat(parent, base, 0) // half a file is none
+			return err
+		}
+		return nil
+	}
 	for offset := int64(0); offset < header.Size; {
 		block := t.block[:min(header.Size-offset, blockSize)]
-		if _, err := io.ReadFull(content, block); err != nil {
+		if n, err := io.ReadFull(content, block); err != nil && isFile && n < len(block) {
+			block, header.Size = block[:n], offset+int64(n) // it has become shorter meanwhile
+		} else if err != nil {
 			return fmt.Errorf("read layer: %w", err)
 		}
 		offset += int64(len(block))
-		if isHole := block[0] == 0 && bytes.Equal(block[:len(block)-1], block[1:]); isHole {
+		if isHole := len(block) > 0 && block[0] == 0 && bytes.Equal(block[:len(block)-1], block[1:]); isHole {
 			err = file.Truncate(offset)
 		} else {
 			_, err = file.WriteAt(block, offset-int64(len(block)))
@@ -196,7 +207,7 @@ func setAttributes(header *tar.Header, parent int, base string) error {
 		return fmt.Errorf("chown: %w", err)
 	}
 	if header.Typeflag != tar.TypeSymlink {
-		if err := unix.Fchmodat(parent, base, uint32(header.Mode&0o7777), 0); err != nil {
+		if err := chmod(parent, base, uint32(header.Mode&0o7777)); err != nil {
 			return fmt.Errorf("chmod: %w", err)
 		}
 	}
@@ -215,6 +226,21 @@ func setAttributes(header *tar.Header, parent int, base string) error {
 		}
 	}
 	return setTimes(header, parent, base, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// chmod changes a mode and follows no link, which fchmodat(2) cannot; fchmodat2
+// came with Linux 6.6.
+func chmod(parent int, base string, mode uint32) error {
+	err := unix.Fchmodat(parent, base, mode, unix.AT_SYMLINK_NOFOLLOW)
+	if err != unix.EOPNOTSUPP {
+		return err
+	}
+	fd, err := unix.Openat(parent, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode)
 }
 
 // restoreTimes comes when all is unpacked: each file made in a directory changes

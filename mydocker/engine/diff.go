@@ -1,0 +1,28 @@
+package engine
+
+import (
+	"slices"
+
+	"minidocker/mydocker/overlay"
+)
+
+// Changes lists what a container, running or not, has changed of its image.
+func (e *Engine) Changes(ref string) ([]overlay.Change, error) {
+	id, err := e.find(ref)
+	if err != nil {
+		return nil, err
+	}
+	record, err := e.containers.Record(id)
+	if err != nil {
+		return nil, err
+	}
+	layers := e.containers.Layers(record)
+	return overlay.Changes(layers.Upper, layers.Lower, isMountPoint)
+}
+
+// isMountPoint tells where init makes a mount point that an image may lack. Those
+// that a user's mounts need are changes, as in Docker.
+func isMountPoint(path string) bool {
+	return slices.Contains([]string{"/dev", "/dev/pts", "/dev/shm", "/dev/console", "/proc", "/sys",
+		"/etc", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}, path)
+}
