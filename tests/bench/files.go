@@ -25,61 +25,72 @@ const (
 func fileMeasures(dir string) []measure {
 	one, many := dir+"/gigabyte", dir+"/many"
 	return []measure{
-		copyIn("cp 1 GB in", one, writeGigabyte), copyOut("cp 1 GB out", dir, one, writeGigabyte),
-		copyIn("cp 20,000 files in", many, writeMany), copyOut("cp 20,000 files out", dir, many, writeMany),
+		copyOut("cp 20,000 files out", many, writeMany, true), copyIn("cp 20,000 files in", many, writeMany, true),
+		copyIn("cp 1 GB in", one, writeGigabyte, false), copyOut("cp 1 GB out", one, writeGigabyte, false),
 		exportMeasure(dir),
 	}
 }
 
-// emptyContainer makes the container anew, so that nothing is copied over or beside.
-func (e *engine) emptyContainer() error {
-	e.do("rm", "-f", cpName) // perhaps it is not there
-	return e.do(e.createArgs(cpName)...)
-}
+// Many files are kept until the end of all: ext4 looks at every inode deleted in the
+// last minutes before it makes another, which takes longer than to copy.
 
-func copyIn(name, source string, write func(string) error) measure {
+func copyIn(name, source string, write func(string) error, keep bool) measure {
+	container, taken := cpName, 0
 	return measure{
 		name: name, slow: true, skip: noImages, budgets: half,
 		setup: func(*engine) error { return write(source) },
 		sample: func(e *engine) (float64, error) {
-			if err := e.emptyContainer(); err != nil {
+			if taken++; keep {
+				container = fmt.Sprint(cpName, "-", taken)
+			} else {
+				e.do("rm", "-f", container) // perhaps it is not there
+			}
+			if err := e.do(e.createArgs(container)...); err != nil {
 				return 0, err
 			}
 			unix.Sync() // nobody pays for what another has written
-			seconds, err := timed(func() error { return e.do("cp", source, cpName+":/copy") })
+			seconds, err := timed(func() error { return e.do("cp", source, container+":/copy") })
 			if err != nil {
 				return 0, err
 			}
 			return seconds, complete(source, func(got sums) error {
 				r, w := io.Pipe()
-				go func() { w.CloseWithError(e.output(w, "cp", cpName+":/copy", "-")) }()
+				go func() { w.CloseWithError(e.output(w, "cp", container+":/copy", "-")) }()
 				return got.addTar(r)
 			})
 		},
-		done: func(e *engine) error { return e.do("rm", "-f", cpName) },
+		done: func(e *engine) error {
+			if keep {
+				return nil
+			}
+			return e.do("rm", "-f", container)
+		},
 	}
 }
 
-func copyOut(name, dir, source string, write func(string) error) measure {
+func copyOut(name, source string, write func(string) error, keep bool) measure {
+	container, taken := cpName+"-out-"+filepath.Base(source), 0
 	return measure{
 		name: name, slow: true, skip: noImages, budgets: half,
 		setup: func(e *engine) error {
-			if err := errors.Join(write(source), e.emptyContainer()); err != nil {
+			if err := errors.Join(write(source), e.do(e.createArgs(container)...)); err != nil {
 				return err
 			}
-			return e.do("cp", source, cpName+":/copy")
+			return e.do("cp", source, container+":/copy")
 		},
 		sample: func(e *engine) (float64, error) {
-			target := dir + "/copy"
-			defer os.RemoveAll(target)
+			taken++
+			target := fmt.Sprint(source, "-copy-", taken)
+			if !keep {
+				defer os.RemoveAll(target)
+			}
 			unix.Sync()
-			seconds, err := timed(func() error { return e.do("cp", cpName+":/copy", target) })
+			seconds, err := timed(func() error { return e.do("cp", container+":/copy", target) })
 			if err != nil {
 				return 0, err
 			}
 			return seconds, complete(source, func(got sums) error { return got.addTree(target) })
 		},
-		done: func(e *engine) error { return e.do("rm", "-f", cpName) },
 	}
 }
 
