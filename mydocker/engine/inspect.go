@@ -40,6 +40,9 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 		GraphDriver:     e.graphDriver(record),
 		NetworkSettings: &api.NetworkSettings{Networks: map[string]*network.EndpointSettings{string(record.HostConfig.NetworkMode): {}}},
 	}
+	if record.HostConfig.LogConfig.Type == "none" {
+		response.LogPath = ""
+	}
 	if running(state) {
 		response.ExecIDs = e.execIDs(id)
 	}

@@ -174,8 +174,5 @@ func (m *Monitor) hostname(f *spec.Facts) string {
 	case name == "":
 		name = container.ShortID(m.id())
 	}
-	if domain := m.record().Config.Domainname; domain != "" {
-		name += "." + domain
-	}
 	return name
 }
