@@ -35,10 +35,11 @@ type containerOptions struct {
 	noHealthcheck, quiet bool
 	labelFiles           []string
 	platform             string
+	unverified           bool
 }
 
 // unsupportedContainerFlags are Docker's further flags of run and create.
-const unsupportedContainerFlags = `p,publish P,publish-all add-host cpu-count cpu-percent cpu-rt-period cpu-rt-runtime disable-content-trust
+const unsupportedContainerFlags = `p,publish P,publish-all add-host cpu-count cpu-percent cpu-rt-period cpu-rt-runtime
 dns dns-opt dns-option dns-search expose gpus io-maxbandwidth io-maxiops ip ip6 isolation kernel-memory
 link-local-ip mac-address net-alias network-alias runtime storage-opt use-api-socket volume-driver`
 

@@ -104,7 +104,7 @@ func TestCreateRefuses(t *testing.T) {
 		"-p 80:80 busybox":                                         "flag -p, --publish is not supported",
 		"-P busybox":                                               "flag -P, --publish-all is not supported",
 		"--gpus all busybox":                                       "flag --gpus is not supported",
-		"--init busybox":                                           "flag --init is not supported",
+		"--disable-content-trust=false busybox":                    "cannot be verified",
 		"--security-opt seccomp=testdata/env.list busybox":         "compacting json",
 		"--mount type=bind,src=/a,dst=/b,volume-nocopy=1 busybox":  "unexpected key 'volume-nocopy'",
 	} {

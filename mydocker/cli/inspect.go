@@ -11,6 +11,7 @@ import (
 	"text/template"
 
 	"minidocker/mydocker/engine"
+	"minidocker/mydocker/image"
 )
 
 type inspectOptions struct {
@@ -54,11 +55,11 @@ func (o *inspectOptions) find(e *engine.Engine, ref string) (any, error) {
 			return container, err
 		}
 	}
-	image, err := e.InspectImage(ref)
-	if o.kind == "" && isNoImage(err) {
+	found, err := e.InspectImage(ref)
+	if o.kind == "" && (isNoImage(err) || errors.Is(err, image.ErrInvalid)) {
 		return nil, fmt.Errorf("No such object: %s", ref)
 	}
-	return image, err
+	return found, err
 }
 
 // run prints what can be found and reports the rest.

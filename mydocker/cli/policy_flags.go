@@ -24,6 +24,7 @@ func (o *containerOptions) policyFlags() []*option {
 		text(&h.CpusetMems, "cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
 		text(&c.Domainname, "domainname", "Container NIS domain name"),
 		text(&o.healthCommand, "health-cmd", "Command to run to check health"),
+		boolean(&o.unverified, "disable-content-trust", "Skip image verification").or("true"),
 		duration(&o.health.Interval, "health-interval", "Time between running the check (ms|s|m|h) (default 30s)"),
 		integer(&o.health.Retries, "health-retries", "Consecutive failures needed to report unhealthy (default 3)"),
 		duration(&o.health.StartInterval, "health-start-interval", "Time between running the check during the start period (ms|s|m|h) (default 5s)"),
@@ -61,6 +62,9 @@ func (o *containerOptions) checkPolicies() (err error) {
 	}
 	if o.swappiness >= 0 {
 		h.MemorySwappiness = &o.swappiness
+	}
+	if !o.unverified {
+		return errors.New("--disable-content-trust=false: signatures of images cannot be verified")
 	}
 	if err := checkPull(o.pull); err != nil {
 		return err

@@ -5,7 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"text/template"
+
+	"github.com/docker/cli/templates"
 )
 
 // LogAttributes are the labels, variables and the tag that the log's options name:
@@ -45,7 +46,7 @@ func assignments(env []string) map[string]string {
 }
 
 func (r *Record) logTag(tag string) (string, error) {
-	parsed, err := template.New("tag").Parse(tag)
+	parsed, err := templates.Parse(tag)
 	if err != nil {
 		return "", err
 	}

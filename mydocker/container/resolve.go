@@ -51,7 +51,7 @@ func (s *Store) Resolve(ref string) (string, error) {
 		}
 		candidates = append(candidates, candidate)
 	}
-	return "", fmt.Errorf("multiple containers found with ID prefix %s: %s", ref, strings.Join(candidates, ", "))
+	return "", fmt.Errorf("multiple IDs found with provided prefix: %s: %s", ref, strings.Join(candidates, ", "))
 }
 
 // IDs lists the containers, in no particular order.

@@ -133,7 +133,7 @@ func TestResolve(t *testing.T) {
 		{"cc", "b", ""}, // a name wins over the beginning of an ID
 		{"ccc", "c", ""},
 		{"db.1", "c", ""},
-		{"aa", "", "multiple containers found with ID prefix aa: "},
+		{"aa", "", "multiple IDs found with provided prefix: aa: "},
 		{"we", "", "No such container: we"},
 		{"", "", "No such container: "},
 		{"../names/web", "", "No such container: ../names/web"},

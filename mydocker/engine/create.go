@@ -112,7 +112,7 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 		return nil, nil, err
 	}
 	if host.LogConfig.Type != "json-file" && host.LogConfig.Type != "none" {
-		return nil, nil, fmt.Errorf("logger: no log driver named '%s' is registered", host.LogConfig.Type)
+		return nil, nil, fmt.Errorf("error looking up logging plugin %[1]s: plugin %[1]q not found", host.LogConfig.Type)
 	}
 	if _, err := logfile.ParseOptions(host.LogConfig.Config); err != nil {
 		return nil, nil, err
@@ -196,11 +196,14 @@ func (e *Engine) inheritedMounts(host *api.HostConfig) ([]mount.Mount, error) {
 	var all []mount.Mount
 	for _, from := range host.VolumesFrom {
 		ref, mode, _ := strings.Cut(from, ":")
-		if ref == "" {
-			return nil, fmt.Errorf("malformed volumes-from specification: %q", from)
+		if from == "" {
+			return nil, errors.New("volumes-from specification cannot be an empty string")
 		}
-		if !slices.Contains([]string{"", "ro", "rw"}, mode) {
-			return nil, fmt.Errorf("invalid mode: %s", mode)
+		words := strings.Split(mode, ",")
+		for _, word := range words {
+			if !slices.Contains([]string{"", "ro", "rw", "z", "Z"}, word) { // labels have no meaning here
+				return nil, fmt.Errorf("invalid mode: %s", mode)
+			}
 		}
 		id, err := e.containers.Resolve(ref)
 		if err != nil {
@@ -215,7 +218,7 @@ func (e *Engine) inheritedMounts(host *api.HostConfig) ([]mount.Mount, error) {
 			return nil, err
 		}
 		for _, m := range append(mounts, donor.Inherited...) {
-			m.ReadOnly = m.ReadOnly || mode == "ro"
+			m.ReadOnly = m.ReadOnly || slices.Contains(words, "ro")
 			taken := func(other mount.Mount) bool { return other.Target == m.Target }
 			if !slices.ContainsFunc(own, taken) {
 				all = append(slices.DeleteFunc(all, taken), m)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -91,12 +92,13 @@ func (e *Engine) ended(id string) (<-chan struct{}, error) {
 	return done, nil
 }
 
-// details are the attributes that the log's options name, before each line.
+// details are the attributes that the log's options name, before each line; quoted,
+// as a value may have a comma.
 func details(record *container.Record) (string, error) {
 	attributes, err := record.LogAttributes()
 	var list []string
 	for name, value := range attributes {
-		list = append(list, name+"="+value)
+		list = append(list, url.QueryEscape(name)+"="+url.QueryEscape(value))
 	}
 	slices.Sort(list)
 	return strings.Join(list, ",") + " ", err

@@ -31,6 +31,10 @@ func (e *Engine) settleModes(host *api.HostConfig, h *cgroup.Hierarchies) (warni
 		host.BlkioWeightDevice = nil
 		warnings = append(warnings, "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.")
 	}
+	if host.MemorySwappiness != nil && h.Version == 2 {
+		host.MemorySwappiness = nil
+		warnings = append(warnings, "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.")
+	}
 	if disable := host.OomKillDisable; disable != nil && *disable {
 		if h.Version == 2 {
 			host.OomKillDisable = nil

@@ -57,7 +57,12 @@ func isDead(err error) bool {
 }
 
 // Kill sends a signal, "" for SIGKILL, to the container's first process.
-func (e *Engine) Kill(ref, signal string) error {
+func (e *Engine) Kill(ref, signal string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot kill container: %s: %w", ref, err)
+		}
+	}()
 	id, err := e.find(ref)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func (e *Engine) Top(ref string, options []string) (api.TopResponse, error) {
 		return top, fmt.Errorf("Container %s is restarting, wait until the container is running", id)
 	}
 	if !running(state) {
-		return top, fmt.Errorf("Container %s is not running", id)
+		return top, &NotRunningError{id}
 	}
 	record, err := e.containers.Record(id)
 	var group cgroup.Group

@@ -20,7 +20,8 @@ import (
 // Docker's texts begin with these.
 var (
 	ErrNotFound = errors.New("No such image") // none matches a reference
-	ErrConflict = errors.New("conflict")      // an image is in use, or has several names
+	ErrInvalid  = errors.New("invalid reference format")
+	ErrConflict = errors.New("conflict") // an image is in use, or has several names
 )
 
 // Image is a stored image.
@@ -210,11 +211,11 @@ func normalize(name string) (string, error) {
 		path = "library/" + path
 	}
 	if repository, _, _ := strings.Cut(path, ":"); strings.ToLower(repository) != repository {
-		return "", fmt.Errorf("invalid reference format: repository name (%s) must be lowercase", repository)
+		return "", fmt.Errorf("%w: repository name (%s) must be lowercase", ErrInvalid, repository)
 	}
 	parts := regexp.MustCompile(grammar).FindStringSubmatch(domain + "/" + path)
 	if parts == nil || len(name) == 64 && isIDPrefix(name) { // the digits of an ID are no name
-		return "", errors.New("invalid reference format")
+		return "", ErrInvalid
 	}
 	short := strings.TrimPrefix(parts[1], "docker.io/")
 	if official, ok := strings.CutPrefix(short, "library/"); ok && !strings.Contains(official, "/") {

@@ -1,10 +1,10 @@
 package logfile
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/docker/go-units"
@@ -26,9 +26,19 @@ func ParseOptions(config map[string]string) (o Options, err error) {
 				err = errors.New("max-file cannot be less than 1")
 			}
 		case "labels", "labels-regex", "env", "env-regex", "tag":
-		case "mode", "compress":
-			if !slices.Contains([]string{"blocking", "false"}, value) {
-				err = fmt.Errorf("log opt %s=%s is not supported for json-file log driver", name, value)
+		case "mode":
+			if value != "blocking" && value != "non-blocking" {
+				err = fmt.Errorf("logger: logging mode not supported: %s", value)
+			} else if value == "non-blocking" {
+				err = errors.New("log opt mode=non-blocking is not supported: an entry waits for its place in the log")
+			}
+		case "max-buffer-size":
+			if config["mode"] != "non-blocking" {
+				err = errors.New("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
+			}
+		case "compress":
+			if on, bad := strconv.ParseBool(value); on || bad != nil {
+				err = cmp.Or(bad, errors.New("log opt compress=true is not supported: rotated logs are kept as they are"))
 			}
 		default:
 			err = fmt.Errorf("unknown log opt '%s' for json-file log driver", name)

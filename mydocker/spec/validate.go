@@ -164,7 +164,7 @@ func parseCPUs(list string) (map[uint64]bool, error) {
 		from, err1 := strconv.ParseUint(first, 10, 13) // 8192 is the most a kernel is built for
 		to, err2 := strconv.ParseUint(last, 10, 13)
 		if err1 != nil || err2 != nil || to < from {
-			return nil, fmt.Errorf("%q is no CPU or range of CPUs", part)
+			return nil, fmt.Errorf("invalid format: %s", list)
 		}
 		for cpu := from; cpu <= to; cpu++ {
 			cpus[cpu] = true

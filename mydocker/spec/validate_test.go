@@ -43,7 +43,7 @@ func TestValidate(t *testing.T) {
 		{want: "Conflicting options: Nano CPUs and CPU Quota cannot both be set", host: limits(api.Resources{NanoCPUs: 1, CPUQuota: 1000})},
 		{want: "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available", host: limits(api.Resources{NanoCPUs: 3e9})},
 		{want: "Requested CPUs are not available - requested 1-2, available: 0-1", host: limits(api.Resources{CpusetCpus: "1-2"})},
-		{want: `Invalid value x for cpuset cpus: "x" is no CPU or range of CPUs`, host: limits(api.Resources{CpusetCpus: "x"})},
+		{want: `Invalid value x for cpuset cpus: invalid format: x`, host: limits(api.Resources{CpusetCpus: "x"})},
 		{want: "can't create 'AutoRemove' container with restart policy", host: api.HostConfig{AutoRemove: true, RestartPolicy: api.RestartPolicy{Name: "always"}}},
 	} {
 		err := Validate(&test.config, &test.host, Facts{Capabilities: allCapabilities(), CPUs: "0-1"})

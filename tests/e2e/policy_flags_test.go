@@ -38,7 +38,7 @@ func TestLogOptions(t *testing.T) {
 		"--log-opt", "labels=role", "--log-opt", "env-regex=^ZO", "--log-opt", "tag={{.Name}}/{{.ImageName}}", "busybox", "echo", "hi")
 	line := regexp.MustCompile(`"time":"[^"]*"`).ReplaceAllString(read(t, h.inspect("c1", "{{.LogPath}}")), "T")
 	equal(t, "entry", line, `{"log":"hi\n","stream":"stdout","attrs":{"ZONE":"x","role":"web","tag":"c1/busybox"},T}`+"\n")
-	equal(t, "--details", h.ok("logs", "--details", "c1"), "ZONE=x,role=web,tag=c1/busybox hi")
+	equal(t, "--details", h.ok("logs", "--details", "c1"), "ZONE=x,role=web,tag=c1%2Fbusybox hi")
 
 	h.ok("run", "--name", "c2", "--log-opt", "max-size=10k", "--log-opt", "max-file=2", "busybox", "seq", "2000")
 	files, _ := filepath.Glob(h.inspect("c2", "{{.LogPath}}") + "*")
@@ -59,10 +59,12 @@ func TestLogOptions(t *testing.T) {
 	for opt, words := range map[string]string{
 		"nonsense=1": "unknown log opt 'nonsense' for json-file log driver", "max-file=0": "max-file cannot be less than 1",
 		"max-size=much": "invalid size: 'much'", "compress=true": "compress=true is not supported", "mode=non-blocking": "mode=non-blocking is not supported",
+		"compress=much": "invalid syntax", "mode=fast": "logger: logging mode not supported: fast",
+		"max-buffer-size=1m": "logger: max-buffer-size option is only supported with 'mode=non-blocking'",
 	} {
 		h.fails(1, []string{words}, "create", "--log-opt", opt, "busybox")
 	}
-	h.fails(1, []string{"no log driver named 'syslog'"}, "create", "--log-driver", "syslog", "busybox")
+	h.fails(1, []string{`error looking up logging plugin syslog: plugin "syslog" not found`}, "create", "--log-driver", "syslog", "busybox")
 }
 
 func TestPolicyFlags(t *testing.T) {
