@@ -330,7 +330,8 @@ func (k *killer) details(list []sight) bool {
 		case f[1] != strconv.FormatBool(running),
 			(f[2] != "0") != running,
 			running && !strings.Contains(string(line), c.word),
-			c.state == "exited" && !slices.Contains([]string{"0", "5", "137"}, f[3]):
+			c.state == "exited" && !slices.Contains([]string{"0", "5", "137"}, f[3]) &&
+				!(f[3] == "125" && strings.Contains(k.what, `["restart"`)): // its next life did not come about
 			if k.monitors()[c.id] || k.changed(c) {
 				return false
 			}
