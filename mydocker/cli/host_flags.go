@@ -17,6 +17,7 @@ import (
 // container: namespaces, cgroups, devices, and the small init.
 func (o *containerOptions) hostFlags() []*option {
 	h := &o.host
+	h.Devices, h.BlkioWeightDevice = []api.DeviceMapping{}, []*blkiodev.WeightDevice{} // inspect: [], not null
 	return []*option{
 		integer16(&h.BlkioWeight, "blkio-weight", "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
 		parsed("list", "blkio-weight-device", "Block IO weight (relative device weight)", o.addWeight),
@@ -28,7 +29,7 @@ func (o *containerOptions) hostFlags() []*option {
 		throttle(&h.BlkioDeviceReadIOps, false, "device-read-iops", "Limit read rate (IO per second) from a device"),
 		throttle(&h.BlkioDeviceWriteBps, true, "device-write-bps", "Limit write rate (bytes per second) to a device"),
 		throttle(&h.BlkioDeviceWriteIOps, false, "device-write-iops", "Limit write rate (IO per second) to a device"),
-		parsed("", "init", "Run an init inside the container that forwards signals and reaps processes (of --pids-limit it takes 7)", func(v string) error {
+		parsed("", "init", "Run an init inside the container that forwards signals and reaps processes", func(v string) error {
 			h.Init = new(bool)
 			return boolean(h.Init, "", "").assign(v)
 		}),
@@ -134,6 +135,7 @@ func (o *containerOptions) addWeight(v string) error {
 
 // throttle is a rate for a device, in bytes with a unit or in operations.
 func throttle(to *[]*blkiodev.ThrottleDevice, bytes bool, name, usage string) *option {
+	*to = []*blkiodev.ThrottleDevice{}
 	return parsed("list", name, usage, func(v string) error {
 		device, value, err := perDevice(v)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
 
 	"golang.org/x/sys/unix"
@@ -102,7 +103,8 @@ func (c *check) cgroups() error {
 		return err
 	}
 	for _, name := range names {
-		if name != "monitors" && !c.foreign[name] {
+		// "monitors" is no container's, nor is a group below which --cgroup-parent wants some.
+		if len(name) == len(container.NewID()) && !c.foreign[name] {
 			err = errors.Join(err, c.ifDead(name, func() error { return c.deadGroup(name) }))
 		}
 	}

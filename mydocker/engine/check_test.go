@@ -34,7 +34,7 @@ func TestLeaks(t *testing.T) {
 		want []string // kinds
 	}{
 		{"nothing", func(t *testing.T) {}, nil},
-		{"cgroup of nobody", func(t *testing.T) { sleepIn(t, e, "fake") }, []string{"cgroup"}},
+		{"cgroup of nobody", func(t *testing.T) { sleepIn(t, e, container.NewID()) }, []string{"cgroup"}},
 		{"empty cgroup", func(t *testing.T) { group(t, e, container.NewID()) }, []string{"cgroup"}},
 		{"cgroup of a dead container", func(t *testing.T) { sleepIn(t, e, idle) }, []string{"cgroup"}},
 		{"monitor without container", func(t *testing.T) { idleMonitor(t, e, container.NewID()) }, []string{"process"}},

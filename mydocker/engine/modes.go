@@ -23,14 +23,6 @@ func (e *Engine) settleModes(host *api.HostConfig, h *cgroup.Hierarchies) (warni
 			*mode = "container:" + id
 		}
 	}
-	if host.BlkioWeight > 0 && !h.WeighsIO() {
-		host.BlkioWeight = 0
-		warnings = append(warnings, "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.")
-	}
-	if len(host.BlkioWeightDevice) > 0 && !h.WeighsDevices() {
-		host.BlkioWeightDevice = nil
-		warnings = append(warnings, "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.")
-	}
 	if host.MemorySwappiness != nil && h.Version == 2 {
 		host.MemorySwappiness = nil
 		warnings = append(warnings, "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.")
@@ -42,6 +34,14 @@ func (e *Engine) settleModes(host *api.HostConfig, h *cgroup.Hierarchies) (warni
 		} else if host.Memory == 0 {
 			warnings = append(warnings, "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.")
 		}
+	}
+	if host.BlkioWeight > 0 && !h.WeighsIO() {
+		host.BlkioWeight = 0
+		warnings = append(warnings, "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.")
+	}
+	if len(host.BlkioWeightDevice) > 0 && !h.WeighsDevices() {
+		host.BlkioWeightDevice = host.BlkioWeightDevice[:0]
+		warnings = append(warnings, "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.")
 	}
 	return warnings, nil
 }

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/rootfs"
+	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/security"
 	"minidocker/mydocker/spec"
 
@@ -47,7 +49,11 @@ func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
 	}
 	f.Devices = map[string][]specs.LinuxDevice{}
 	for _, path := range devicePaths(&host.Resources) {
-		if f.Devices[path], err = spec.DevicesAt(path); err != nil {
+		f.Devices[path], err = spec.DevicesAt(path)
+		if errors.Is(err, os.ErrNotExist) {
+			err = &runtime.Error{Message: err.Error(), Code: 127} // as Docker's run
+		}
+		if err != nil {
 			return f, err
 		}
 	}

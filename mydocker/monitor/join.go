@@ -54,7 +54,7 @@ func (m *Monitor) joinIPC(j *joined, f *spec.Facts, id string) error {
 	if err != nil {
 		return err
 	}
-	if !mode.IsShareable() {
+	if mode.IsPrivate() || mode.IsNone() { // what it joined itself, or the host's, it may pass on
 		return fmt.Errorf("non-shareable IPC (hint: use IpcMode:shareable for the donor container)")
 	}
 	if f.Namespaces[specs.IPCNamespace], err = j.open(donor, "ns/ipc"); err != nil {

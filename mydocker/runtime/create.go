@@ -88,8 +88,11 @@ func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 		return nil, err
 	}
 	if err := p.prepare(spec, group, o); err != nil {
+		if p.DoneWithin(20) { // by itself: Abandon kills it
+			err = p.explain(err)
+		}
 		p.Abandon()
-		return nil, p.explain(err)
+		return nil, err
 	}
 	return p, nil
 }

@@ -54,12 +54,16 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 	calls, err := execCalls(process, filter, flags)
 	if err == nil {
 		child := namespace.Child{Files: files, Calls: calls, Enter: group.Enter}
+		score := spec.Process.OOMScoreAdj
+		if score != nil && *score != 0 {
+			child.Hold = func(pid int) error { return adjustOOM(pid, score) }
+		}
 		p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
 		if errors.Is(err, unix.EAGAIN) {
 			// The group is at its pids.max: born outside and moved in, a process
 			// may exceed it, as Docker's may. It is not the usual way because the
 			// move costs milliseconds: the kernel waits for an RCU grace period.
-			child.Enter, child.Hold = nil, group.Add
+			child.Enter, child.Hold = nil, func(pid int) error { return errors.Join(group.Add(pid), adjustOOM(pid, score)) }
 			p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
 		}
 	}

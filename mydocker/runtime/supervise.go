@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"minidocker/mydocker/namespace"
 
@@ -21,6 +23,11 @@ import (
 // the command as a child, forwards signals to it, and reaps. args are what follows
 // the program's name, "--" first. It returns the exit status: the command's, 128 +
 // the signal's number, or 127 or 126 if the command cannot be executed.
+//
+// Its threads count for the container's pids.max, which package spec raises by
+// them. A container at its limit must not kill it by refusing one more (Go: "fatal
+// error: newosproc"): so it has all before the command starts, and then neither
+// collects garbage nor makes a system call that the scheduler knows of.
 func Supervise(args []string) int {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
@@ -29,9 +36,12 @@ func Supervise(args []string) int {
 		fmt.Fprintln(os.Stderr, "docker-init: no command")
 		return 1
 	}
+	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(-1) // there will be no garbage
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
+	unix.Kill(os.Getpid(), unix.SIGURG) // and what it takes to receive one
+	<-signals
 	pid, err := startCommand(args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "docker-init:", err)
@@ -41,19 +51,10 @@ func Supervise(args []string) int {
 		}
 		return 1
 	}
-	go forward(signals, pid)
 	for {
-		var status unix.WaitStatus
-		ended, err := unix.Wait4(-1, &status, 0, nil)
-		switch {
-		case err == unix.EINTR || err == nil && ended != pid:
-		case err != nil:
-			fmt.Fprintln(os.Stderr, "docker-init: wait:", err)
-			return 1
-		case status.Signaled():
-			return 128 + int(status.Signal())
-		default:
-			return status.ExitStatus()
+		forward(<-signals, pid)
+		if status, ended := reap(pid); ended { // always: a SIGCHLD is lost while the channel is full
+			return status
 		}
 	}
 }
@@ -95,14 +96,30 @@ func startCommand(args []string) (int, error) {
 	return pid, err
 }
 
-// forward passes signals on, but those that are about this process: of its child,
+// forward passes a signal on, but those that are about this process: of its child,
 // of its terminal, and SIGURG, which Go's scheduler sends its own threads.
-func forward(signals <-chan os.Signal, pid int) {
-	for s := range signals {
-		switch s {
-		case unix.SIGCHLD, unix.SIGURG, unix.SIGTTIN, unix.SIGTTOU, unix.SIGPIPE:
+func forward(s os.Signal, pid int) {
+	switch s {
+	case unix.SIGCHLD, unix.SIGURG, unix.SIGTTIN, unix.SIGTTOU, unix.SIGPIPE:
+	default:
+		syscall.RawSyscall(unix.SYS_KILL, uintptr(pid), uintptr(s.(unix.Signal)), 0)
+	}
+}
+
+// reap waits for all children that have ended, and gives the command's exit status
+// if it is among them.
+func reap(command int) (exitStatus int, ended bool) {
+	var status unix.WaitStatus
+	for {
+		pid, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)), unix.WNOHANG, 0, 0, 0)
+		switch {
+		case errno != 0 || pid == 0:
+			return exitStatus, ended
+		case int(pid) != command:
+		case status.Signaled():
+			exitStatus, ended = 128+int(status.Signal()), true
 		default:
-			unix.Kill(pid, s.(unix.Signal))
+			exitStatus, ended = status.ExitStatus(), true
 		}
 	}
 }

@@ -111,13 +111,18 @@ func Build(config *api.Config, host *api.HostConfig, facts Facts) (*specs.Spec, 
 	if s.Linux.Seccomp, err = seccompProfile(seccomp, host.Privileged, s); err != nil {
 		return nil, err
 	}
-	// Only in a pid namespace of the container's own can the small init be init.
-	if host.Init != nil && *host.Init && host.PidMode.IsPrivate() {
+	if hasInit(host) {
 		const path = "/sbin/docker-init"
 		s.Process.Args = append([]string{path, "--"}, s.Process.Args...)
 		s.Mounts = append(s.Mounts, specs.Mount{Destination: path, Type: "bind", Source: facts.InitPath, Options: []string{"bind", "ro"}})
 	}
 	return s, nil
+}
+
+// hasInit tells whether the small init is process 1: only in a pid namespace of the
+// container's own can it be.
+func hasInit(host *api.HostConfig) bool {
+	return host.Init != nil && *host.Init && host.PidMode.IsPrivate()
 }
 
 func consoleSize(size *[2]uint) *specs.Box {

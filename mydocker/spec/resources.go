@@ -46,10 +46,16 @@ func resources(host *api.HostConfig, facts Facts) *specs.LinuxResources {
 		r.Pids = &specs.LinuxPids{Limit: positive[int64](*limit)}
 		if r.Pids.Limit == nil {
 			r.Pids.Limit = new(int64(-1)) // no limit
+		} else if hasInit(host) {
+			*r.Pids.Limit += initThreads
 		}
 	}
 	return r
 }
+
+// initThreads is how many threads the small init may have beside one. They are not
+// taken from what the user gives the container.
+const initThreads = 8
 
 // positive is nil where nothing is asked for.
 func positive[T int64 | uint64](n int64) *T {

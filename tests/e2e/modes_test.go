@@ -23,6 +23,9 @@ func TestJoinContainer(t *testing.T) {
 	if got := h.ok("exec", "guest", "ps"); !strings.Contains(got, "sleep 1000") || !strings.Contains(got, "sleep 999") {
 		t.Errorf("processes: %s", got)
 	}
+	// The guest passes on what it has joined.
+	equal(t, "by way of the guest", h.ok("run", "--rm", "--ipc", "container:guest", "--read-only", "-u", "1000", "busybox", "sh", "-c", "cat /dev/shm/f; echo mine >/dev/shm/mine"), "shared")
+	equal(t, "the donor's /dev/shm", h.ok("exec", "donor", "cat", "/dev/shm/mine"), "mine")
 	h.ok("kill", "donor")
 	if got := h.ok("wait", "guest"); got != "137" {
 		t.Errorf("guest exits with %s", got)
@@ -62,8 +65,8 @@ func TestHostNamespaces(t *testing.T) {
 
 func TestCgroupParent(t *testing.T) {
 	h := newHost(t)
-	parent := h.instance + "-parent"
-	t.Cleanup(func() { // it stays, as Docker's does; runs before the harness looks
+	parent := h.instance + "/parent" // among the containers' own groups
+	t.Cleanup(func() {               // it stays, as Docker's does; runs before the harness looks
 		h.ok("rm", "-f", "child")
 		left, _ := filepath.Glob("/sys/fs/cgroup/*/" + parent)
 		v2, _ := filepath.Glob("/sys/fs/cgroup/" + parent)
@@ -78,4 +81,6 @@ func TestCgroupParent(t *testing.T) {
 	if err != nil || !strings.Contains(string(groups), "/"+parent+"/"+id) {
 		t.Errorf("cgroup: %v\n%s", err, groups)
 	}
+	h.ok("system", "check", "--repair") // does not take the parent for a leak, nor the child's life
+	equal(t, "after the check", h.inspect("child", "{{.State.Status}}"), "running")
 }
