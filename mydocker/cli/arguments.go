@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 
@@ -33,8 +34,8 @@ func (s *session) arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	c, rest := s.command(args)
 	if c == nil {
-		return nil, exit(1, "%s: unknown command: %s %s\n%s\nRun '%s --help' for more information",
-			name, name, args[0], nearest(s.commandsIn(""), args[0]), name)
+		return nil, exit(1, "%s: unknown command: %s %s%s\n\nRun '%s --help' for more information",
+			name, name, args[0], nearest(args[0], `"`, namesOf(s.commandsIn(""))), name)
 	}
 	if rest, help, err = parse(c, rest, interspersed(c)); err != nil {
 		return nil, err
@@ -42,8 +43,8 @@ func (s *session) arrange(app *cli.App, args []string) ([]string, error) {
 	app.Commands = []*cli.Command{c}
 	switch isGroup := c.Subcommands != nil; {
 	case isGroup && !help && len(rest) > 0:
-		return nil, exit(1, "%s: unknown command: %s %s\n%s\nUsage:  %s\n\nRun '%s --help' for more information",
-			name, path(c), rest[0], nearest(c.Subcommands, rest[0]), usageLine(c), path(c))
+		return nil, exit(1, "%s: unknown command: %s %s%s\n\nUsage:  %s\n\nRun '%s --help' for more information",
+			name, path(c), rest[0], nearest(rest[0], `"`, namesOf(c.Subcommands)), usageLine(c), path(c))
 	case isGroup || help:
 		sort.Sort(cli.FlagsByName(c.Flags))
 		c.Action = cli.ShowSubcommandHelp
@@ -52,23 +53,61 @@ func (s *session) arrange(app *cli.App, args []string) ([]string, error) {
 	return append([]string{name, c.Name, "--"}, rest...), checkCount(c, len(rest))
 }
 
-// nearest is a line that names the command most like word, if any is.
-func nearest(commands []*command, word string) string {
-	found := cli.SuggestCommand(commands, word) + "\n"
-	return strings.TrimPrefix(found, "Did you mean \"\"?\n")
+// nearest is a further line that names the word most like what was typed, if one is near.
+func nearest(typed, quote string, words []string) string {
+	best, found := 3, ""
+	for _, word := range words {
+		if d := distance(typed, word); d < best && d < len(word) {
+			best, found = d, "\nDid you mean "+quote+word+quote+"?"
+		}
+	}
+	return found
+}
+
+// distance is how many letters must be added or taken away to make b of a: a letter
+// left out is likelier than another in its place.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for i := range row {
+		row[i] = i
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0]++
+		for j := range len(b) {
+			next := min(row[j], row[j+1]) + 1
+			if a[i] == b[j] {
+				next = diagonal
+			}
+			diagonal, row[j+1] = row[j+1], next
+		}
+	}
+	return row[len(b)]
+}
+
+func namesOf(commands []*command) (names []string) {
+	for _, c := range commands {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// arguments are the words for them in a command's usage. A flag among another
+// program's arguments is that program's, but in top's usage that is not to be seen.
+func arguments(c *command) []string {
+	line, _, _ := strings.Cut(strings.TrimPrefix(c.ArgsUsage, "[OPTIONS]"), "\n")
+	return strings.Fields(strings.Replace(line, "[ps OPTIONS]", "[ARG...]", 1))
 }
 
 // interspersed tells whether flags may follow arguments. What follows IMAGE or
 // CONTAINER in run, create, exec and top is another program's.
-func interspersed(c *command) bool {
-	return !strings.HasSuffix(c.ArgsUsage, "[ARG...]") && !strings.HasSuffix(c.ArgsUsage, "[ps-OPTION...]")
-}
+func interspersed(c *command) bool { return !slices.Contains(arguments(c), "[ARG...]") }
 
 // checkCount checks a command's number of arguments by its usage: a word in
 // brackets may be missing, one with dots may be there more than once.
 func checkCount(c *command, n int) error {
 	least, most := 0, 0
-	for word := range strings.FieldsSeq(strings.TrimPrefix(c.ArgsUsage, "[OPTIONS]")) {
+	for _, word := range arguments(c) {
 		most++
 		if word[0] != '[' {
 			least++
@@ -111,12 +150,17 @@ func parse(c *command, args []string, interspersed bool) (rest []string, help bo
 		return nil, true, nil
 	}
 	if own := (*exitError)(nil); errors.As(err, &own) {
+		if own.code == 125 {
+			return nil, false, withHelp(own.err, c.Name)
+		}
 		return nil, false, own
 	}
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
-		if found := cli.SuggestFlag(c.Flags, unknown.GetSpecifiedName(), true); found != "" {
-			err = fmt.Errorf("%w\nDid you mean %s?", err, found)
+		var names []string
+		for _, f := range c.Flags {
+			names = append(names, "--"+f.(*option).name)
 		}
+		err = fmt.Errorf("%w%s", err, nearest("--"+unknown.GetSpecifiedName(), "", names))
 	}
 	if err != nil { // Docker shows the usage and exits with 125
 		err = exit(125, "%w\n\nUsage:  %s\n\nRun '%s --help' for more information", err, usageLine(c), path(c))

@@ -95,9 +95,14 @@ func TestArrange(t *testing.T) {
 // TestUnknown has what Docker prints, and for a flag a line that names the nearest.
 func TestUnknown(t *testing.T) {
 	for args, want := range map[string]string{
-		"pss":           "mydocker: unknown command: mydocker pss\nDid you mean \"ps\"?\n\nRun 'mydocker --help' for more information",
-		"help pss":      "mydocker: unknown command: mydocker pss\nDid you mean \"ps\"?\n\nRun 'mydocker --help' for more information",
-		"container lst": "mydocker: unknown command: mydocker container lst\nDid you mean \"ls\"?\n\nUsage:  mydocker container COMMAND\n\nRun 'mydocker container --help' for more information",
+		"rn":                      "mydocker: unknown command: mydocker rn\nDid you mean \"run\"?\n\nRun 'mydocker --help' for more information",
+		"foo":                     "mydocker: unknown command: mydocker foo\n\nRun 'mydocker --help' for more information",
+		"stop --foo x":            "unknown flag: --foo\n\nUsage:  mydocker stop [OPTIONS] CONTAINER [CONTAINER...]\n\nRun 'mydocker stop --help' for more information",
+		"run --pid x y":           "mydocker: --pid: invalid PID mode\n\nRun 'mydocker run --help' for more information",
+		"create -v /a:/b:/c:/d x": "mydocker: invalid spec: /a:/b:/c:/d: too many colons\n\nRun 'mydocker create --help' for more information",
+		"pss":                     "mydocker: unknown command: mydocker pss\nDid you mean \"ps\"?\n\nRun 'mydocker --help' for more information",
+		"help pss":                "mydocker: unknown command: mydocker pss\nDid you mean \"ps\"?\n\nRun 'mydocker --help' for more information",
+		"container lst":           "mydocker: unknown command: mydocker container lst\nDid you mean \"ls\"?\n\nUsage:  mydocker container COMMAND\n\nRun 'mydocker container --help' for more information",
 		"run --memori 1g x": "unknown flag: --memori\nDid you mean --memory?\n\n" +
 			"Usage:  mydocker run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nRun 'mydocker run --help' for more information",
 		"container run --memori=1g x": "unknown flag: --memori\nDid you mean --memory?\n\n" +
@@ -134,6 +139,8 @@ func TestNumberOfArguments(t *testing.T) {
 		"logs":       "mydocker: 'mydocker logs' requires 1 argument\n\nUsage:  mydocker logs [OPTIONS] CONTAINER\n\nRun 'mydocker logs --help' for more information",
 		"images a b": "mydocker: 'mydocker images' requires at most 1 argument\n\nUsage:  mydocker images [OPTIONS] [REPOSITORY[:TAG]]\n\nRun 'mydocker images --help' for more information",
 		"ps a":       "mydocker: 'mydocker ps' accepts no arguments\n\nUsage:  mydocker ps [OPTIONS]\n\nRun 'mydocker ps --help' for more information",
+		"top":        "mydocker: 'mydocker top' requires at least 1 argument\n\nUsage:  mydocker top CONTAINER [ps OPTIONS]\n\nSee 'mydocker top --help' for more information",
+		"cp a":       "mydocker: 'mydocker cp' requires 2 arguments\n\nUsage:  mydocker cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tmydocker cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH\n\nRun 'mydocker cp --help' for more information",
 		"exec a":     "mydocker: 'mydocker exec' requires at least 2 arguments\n\nUsage:  mydocker exec [OPTIONS] CONTAINER COMMAND [ARG...]\n\nSee 'mydocker exec --help' for more information",
 	} {
 		err := new(session).run(strings.Fields(args))

@@ -1,8 +1,8 @@
 // Package cli is the command line: it alone knows flags, tables and exit codes.
 //
-// A command is one file: its flags, and an action that asks package engine and
-// prints the answer as Docker would. urfave/cli runs it, prints help and suggests
-// the nearest flag; pflag, as in Docker, reads the command line (arguments.go).
+// A command is one function, in a file with those of its kind: its flags, and an action that asks package engine and
+// prints the answer as Docker would. urfave/cli runs it and prints help; pflag, as in
+// Docker, reads the command line (arguments.go).
 //
 // On the host the package owns nothing but the mode of the terminal, which every
 // way out restores (terminal.go), and the file of --cidfile. A client that is

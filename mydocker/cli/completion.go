@@ -122,14 +122,11 @@ func (c *completion) values(prefix, flag, given string) {
 // argument is the one behind args, by the command's usage. A container is named if its
 // state fits the command; without root, nothing is.
 func (c *completion) argument(on *command, words, args []string) {
-	kinds := strings.Fields(strings.TrimPrefix(on.ArgsUsage, "[OPTIONS]"))
+	kinds := arguments(on)
 	if len(args) >= len(kinds) && !strings.HasSuffix(on.ArgsUsage, "...]") {
 		return
 	}
-	kind, group, verb := kinds[min(len(args), len(kinds)-1)], on.Name, on.Name
-	if g, v, ok := strings.Cut(on.Name, " "); ok {
-		group, verb = g, v
-	}
+	kind, verb := kinds[min(len(args), len(kinds)-1)], on.Name[strings.Index(on.Name, " ")+1:]
 	has := func(part string) bool { return strings.Contains(kind, part) }
 	c.files = (has("PATH") || has("file")) && !strings.Contains(c.last, ":")
 	if has("|") && strings.ToLower(kind) == kind { // bash|zsh|fish
@@ -142,7 +139,7 @@ func (c *completion) argument(on *command, words, args []string) {
 	if err != nil {
 		return
 	}
-	if has("CONTAINER") || has("PATH") || has("NAME|ID") && group != "image" {
+	if has("CONTAINER") || has("PATH") || has("NAME|ID") {
 		o, colon := engine.ListOptions{All: true, Filters: engine.Filters{}}, map[bool]string{true: ":"}[has("PATH")]
 		switch verb {
 		case "attach", "exec", "kill", "port", "stats", "stop", "top", "wait":
@@ -159,7 +156,7 @@ func (c *completion) argument(on *command, words, args []string) {
 			c.add(one.Names[0][1:]+colon, one.Image+", "+one.Status)
 		}
 	}
-	if has("IMAGE") || has("REPOSITORY") || has("NAME|ID") && group != "container" {
+	if has("IMAGE") || has("REPOSITORY") || has("NAME|ID") {
 		found, _ := e.Images(engine.ImagesOptions{})
 		for _, image := range found {
 			for _, tag := range image.RepoTags {

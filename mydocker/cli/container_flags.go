@@ -47,14 +47,11 @@ func (o *containerOptions) flags(more ...*option) []cli.Flag {
 	c, h := &o.config, &o.host
 	h.NetworkMode = "none"
 	h.DNS, h.DNSOptions, h.DNSSearch = []netip.Addr{}, []string{}, []string{}
-	return flags(unsupportedContainerFlags, append(slices.Concat(more, o.policyFlags(), o.hostFlags()),
+	return flags(unsupportedContainerFlags, append(slices.Concat(more, o.resourceFlags(), o.policyFlags(), o.hostFlags()),
 		parsed("list", "a,attach", "Attach to STDIN, STDOUT or STDERR", o.attach),
 		parsed("list", "cap-add", "Add Linux capabilities", capability(&h.CapAdd)),
 		parsed("list", "cap-drop", "Drop Linux capabilities", capability(&h.CapDrop)),
 		text(&h.ContainerIDFile, "cidfile", "Write the container ID to the file"),
-		integer(&h.CPUShares, "c,cpu-shares", "CPU shares (relative weight)"),
-		parsed("decimal", "cpus", "Number of CPUs", o.setCPUs),
-		text(&h.CpusetCpus, "cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
 		parsed("string", "entrypoint", "Overwrite the default ENTRYPOINT of the image", func(v string) error {
 			c.Entrypoint = []string{v} // "": none, not even the image's
 			return nil
@@ -65,20 +62,17 @@ func (o *containerOptions) flags(more ...*option) []cli.Flag {
 		text(&c.Hostname, "h,hostname", "Container host name"),
 		boolean(&c.OpenStdin, "i,interactive", "Keep STDIN open even if not attached"),
 		pairs(&c.Labels, "=", "l,label", "Set meta data on a container"),
-		byteSize(&h.Memory, "m,memory", "Memory limit"),
-		swapSize(&h.MemorySwap),
 		parsed("mount", "mount", "Attach a filesystem mount to the container", o.addMount),
 		text(&o.name, "name", "Assign a name to the container"),
 		parsed("network", "net", "", o.setNetwork),
 		parsed("network", "network", "Connect a container to a network: none (default) or host", o.setNetwork),
-		optional(&h.PidsLimit, "pids-limit", "Tune container pids limit (set -1 for unlimited)"),
 		boolean(&h.Privileged, "privileged", "Give extended privileges to this container"),
 		boolean(&h.ReadonlyRootfs, "read-only", "Mount the container's root filesystem as read only"),
 		boolean(&h.AutoRemove, "rm", "Automatically remove the container when it exits"),
 		list(&h.SecurityOpt, "security-opt", "Security options: no-new-privileges, seccomp=FILE|unconfined"),
 		byteSize(&h.ShmSize, "shm-size", "Size of /dev/shm"),
 		text(&c.StopSignal, "stop-signal", "Signal to stop the container"),
-		optional(&c.StopTimeout, "stop-timeout", "Timeout (in seconds) to stop a container"),
+		optional(&c.StopTimeout, integer[int], "stop-timeout", "Timeout (in seconds) to stop a container"),
 		pairs(&h.Sysctls, "=", "sysctl", "Sysctl options"),
 		pairs(&h.Tmpfs, ":", "tmpfs", "Mount a tmpfs directory"),
 		boolean(&c.Tty, "t,tty", "Allocate a pseudo-TTY"),
@@ -87,6 +81,32 @@ func (o *containerOptions) flags(more ...*option) []cli.Flag {
 		parsed("list", "v,volume", "Bind mount a directory or file of the host", o.addVolume),
 		text(&c.WorkingDir, "w,workdir", "Working directory inside the container"),
 	)...)
+}
+
+// resourceFlags are the limits, which update can change later.
+func (o *containerOptions) resourceFlags() []*option {
+	h := &o.host
+	return []*option{
+		value(&h.BlkioWeight, "uint16", "blkio-weight", "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)", func(v string) (uint16, error) {
+			n, err := strconv.ParseUint(v, 0, 16)
+			return uint16(n), err
+		}),
+		integer(&h.CPUPeriod, "cpu-period", "Limit CPU CFS (Completely Fair Scheduler) period, in microseconds"),
+		integer(&h.CPUQuota, "cpu-quota", "Limit CPU CFS (Completely Fair Scheduler) quota, in microseconds"),
+		integer(&h.CPUShares, "c,cpu-shares", "CPU shares (relative weight)"),
+		parsed("decimal", "cpus", "Number of CPUs", o.setCPUs),
+		text(&h.CpusetCpus, "cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
+		text(&h.CpusetMems, "cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
+		byteSize(&h.Memory, "m,memory", "Memory limit"),
+		byteSize(&h.MemoryReservation, "memory-reservation", "Memory soft limit"),
+		value(&h.MemorySwap, "bytes", "memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", func(v string) (int64, error) {
+			if v == "-1" {
+				return -1, nil
+			}
+			return units.RAMInBytes(v)
+		}),
+		optional(&h.PidsLimit, integer[int64], "pids-limit", "Tune container pids limit (set -1 for unlimited)"),
+	}
 }
 
 // capability brings names such as net_admin to CAP_NET_ADMIN.
@@ -98,27 +118,6 @@ func capability(to *[]string) func(string) error {
 		*to = append(*to, v)
 		return nil
 	}
-}
-
-// byteSize is a size such as 64m, in powers of 1024.
-func byteSize(to *int64, names, usage string) *option {
-	return parsed("bytes", names, usage, func(v string) (err error) {
-		*to, err = units.RAMInBytes(v)
-		return err
-	})
-}
-
-// swapSize is --memory-swap, where -1 is no limit.
-func swapSize(to *int64) *option {
-	o := byteSize(to, "memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap")
-	sized := o.assign
-	o.assign = func(v string) error {
-		if *to = -1; v == "-1" {
-			return nil
-		}
-		return sized(v)
-	}
-	return o
 }
 
 // setCPUs computes with rationals: 0.1 is not a binary fraction.
@@ -166,6 +165,9 @@ func (o *containerOptions) addVolume(v string) (err error) {
 	source, rest, ok := strings.Cut(v, ":")
 	if source, err = absolute(source); ok {
 		source += ":" + rest
+	}
+	if strings.Count(v, ":") > 2 {
+		return exit(125, "invalid spec: %s: too many colons", v)
 	}
 	if !slices.Contains(o.host.Binds, source) {
 		o.host.Binds = append(o.host.Binds, source)

@@ -17,8 +17,9 @@ func cpCommand(s *session) *command {
 	var o engine.CopyOptions
 	quiet := !term.IsTerminal(1)
 	return &command{
-		Usage: "Copy files/folders between a container and the local filesystem", ArgsUsage: "[OPTIONS] CONTAINER:SRC_PATH|SRC_PATH|- CONTAINER:DEST_PATH|DEST_PATH|-",
-		Description: "mydocker cp web:/etc/nginx .",
+		Usage:       "Copy files/folders between a container and the local filesystem",
+		ArgsUsage:   "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tmydocker cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+		Description: "mydocker cp web:/etc/nginx .\n  tar c html | mydocker cp - web:/usr/share",
 		Flags: flags("",
 			boolean(&o.Archive, "a,archive", "Archive mode (what is copied in belongs to the container's user)"),
 			boolean(&o.FollowLink, "L,follow-link", "Always follow symbol link in SRC_PATH"),
@@ -77,4 +78,18 @@ func splitPath(arg string) (container, path string) {
 		return "", arg
 	}
 	return container, path
+}
+
+func diffCommand(s *session) *command {
+	return &command{
+		Usage: "Inspect changes to files or directories on a container's filesystem", ArgsUsage: "CONTAINER",
+		Description: "mydocker diff web",
+		Action: s.action(func(e *engine.Engine, args []string) error {
+			changes, err := e.Changes(args[0])
+			for _, change := range changes {
+				fmt.Println(change.Kind, change.Path)
+			}
+			return err
+		}),
+	}
 }

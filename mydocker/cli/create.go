@@ -87,7 +87,10 @@ func withFiles(files, given []string) (all []string, err error) {
 // the engine may be on another machine.
 func withProfile(opt string) (string, error) {
 	file, ok := strings.CutPrefix(opt, "seccomp=")
-	if !ok || file == "unconfined" || file == "builtin" {
+	switch {
+	case !strings.ContainsAny(opt, "=:") && opt != "no-new-privileges":
+		return "", fmt.Errorf("Invalid --security-opt: %q", opt)
+	case !ok || file == "unconfined" || file == "builtin":
 		return opt, nil
 	}
 	profile, err := os.ReadFile(file)

@@ -19,7 +19,6 @@ func (o *containerOptions) hostFlags() []*option {
 	h := &o.host
 	h.Devices, h.BlkioWeightDevice = []api.DeviceMapping{}, []*blkiodev.WeightDevice{} // inspect: [], not null
 	return []*option{
-		integer16(&h.BlkioWeight, "blkio-weight", "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
 		parsed("list", "blkio-weight-device", "Block IO weight (relative device weight)", o.addWeight),
 		text(&h.CgroupParent, "cgroup-parent", "Optional parent cgroup for the container"),
 		mode(&h.CgroupnsMode, "cgroupns", "CGROUP", "Cgroup namespace to use: host or private (default)"),
@@ -29,15 +28,9 @@ func (o *containerOptions) hostFlags() []*option {
 		throttle(&h.BlkioDeviceReadIOps, false, "device-read-iops", "Limit read rate (IO per second) from a device"),
 		throttle(&h.BlkioDeviceWriteBps, true, "device-write-bps", "Limit write rate (bytes per second) to a device"),
 		throttle(&h.BlkioDeviceWriteIOps, false, "device-write-iops", "Limit write rate (IO per second) to a device"),
-		parsed("", "init", "Run an init inside the container that forwards signals and reaps processes", func(v string) error {
-			h.Init = new(bool)
-			return boolean(h.Init, "", "").assign(v)
-		}),
+		optional(&h.Init, boolean, "init", "Run an init inside the container that forwards signals and reaps processes"),
 		text((*string)(&h.IpcMode), "ipc", "IPC mode to use: private (default), shareable, none, host, container:NAME"),
-		parsed("", "oom-kill-disable", "Disable OOM Killer", func(v string) error {
-			h.OomKillDisable = new(bool)
-			return boolean(h.OomKillDisable, "", "").assign(v)
-		}),
+		optional(&h.OomKillDisable, boolean, "oom-kill-disable", "Disable OOM Killer"),
 		integer(&h.OomScoreAdj, "oom-score-adj", "Tune host's OOM preferences (-1000 to 1000)"),
 		mode(&h.PidMode, "pid", "PID", "PID namespace to use: host, container:NAME"),
 		mode(&h.UsernsMode, "userns", "USER", "User namespace to use: host"),
@@ -52,17 +45,9 @@ func mode[T interface {
 }](to *T, flag, kind, usage string) *option {
 	return parsed("string", flag, usage, func(v string) error {
 		if *to = T(v); !(*to).Valid() {
-			return exit(125, name+": --%s: invalid %s mode", flag, kind)
+			return exit(125, "--%s: invalid %s mode", flag, kind)
 		}
 		return nil
-	})
-}
-
-func integer16(to *uint16, names, usage string) *option {
-	return parsed("uint16", names, usage, func(v string) error {
-		n, err := strconv.ParseUint(v, 0, 16)
-		*to = uint16(n)
-		return err
 	})
 }
 
@@ -72,9 +57,9 @@ func (o *containerOptions) addDevice(v string) error {
 	device := api.DeviceMapping{PathOnHost: parts[0], PathInContainer: parts[0], CgroupPermissions: "rwm"}
 	switch {
 	case len(parts) > 3 || parts[0] == "":
-		return exit(125, name+": bad format for path: %s", v)
+		return exit(125, "bad format for path: %s", v)
 	case len(parts) == 3 && !deviceAccess(parts[2]):
-		return exit(125, name+": bad mode specified: %s", parts[2])
+		return exit(125, "bad mode specified: %s", parts[2])
 	case len(parts) == 3:
 		device.PathInContainer, device.CgroupPermissions = parts[1], parts[2]
 	case len(parts) == 2 && deviceAccess(parts[1]):
@@ -84,7 +69,7 @@ func (o *containerOptions) addDevice(v string) error {
 	}
 	for _, path := range []string{device.PathInContainer, device.PathOnHost} {
 		if !filepath.IsAbs(path) {
-			return exit(125, name+": %s is not an absolute path", path)
+			return exit(125, "%s is not an absolute path", path)
 		}
 	}
 	device.PathOnHost, device.PathInContainer = filepath.Clean(device.PathOnHost), filepath.Clean(device.PathInContainer)

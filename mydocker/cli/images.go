@@ -2,6 +2,8 @@ package cli
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -14,6 +16,7 @@ import (
 	imageapi "github.com/moby/moby/api/types/image"
 
 	"minidocker/mydocker/engine"
+	"minidocker/mydocker/image"
 )
 
 type imagesOptions struct {
@@ -47,8 +50,8 @@ func (o *imagesOptions) write(w io.Writer, found []imageapi.Summary) error {
 		id = `{{.Digest}}\t{{.ID}}`
 	}
 	var rows []imageRow
-	for _, image := range found {
-		rows = append(rows, imageRows(image, !o.noTrunc)...)
+	for _, i := range found {
+		rows = append(rows, imageRows(i, !o.noTrunc)...)
 	}
 	return writeList(w, &o.listing, `{{.Repository}}\t{{.Tag}}\t`+id+`\t{{.CreatedSince}}\t{{.Size}}`, titles{
 		"ID": "IMAGE ID", "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST",
@@ -105,4 +108,53 @@ func imageRows(i imageapi.Summary, short bool) (rows []imageRow) {
 		add(none, none, none)
 	}
 	return rows
+}
+
+func tagCommand(s *session) *command {
+	return &command{
+		Usage: "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", ArgsUsage: "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+		Description: "mydocker tag busybox shell:v1",
+		Action: s.action(func(e *engine.Engine, args []string) error {
+			err := e.Tag(args[0], args[1])
+			if errors.Is(err, image.ErrInvalid) {
+				wrong := args[1]
+				if _, err := e.InspectImage(args[0]); errors.Is(err, image.ErrInvalid) {
+					wrong = args[0]
+				}
+				err = exit(1, "Error parsing reference: %q is not a valid repository/tag: %w", wrong, err)
+			}
+			return err
+		}),
+	}
+}
+
+func rmiCommand(s *session) *command {
+	var o engine.RemoveImageOptions
+	return &command{
+		Usage: "Remove one or more images", ArgsUsage: "[OPTIONS] IMAGE [IMAGE...]",
+		Description: "mydocker rmi busybox:latest",
+		Flags: flags("platform",
+			boolean(&o.Force, "f,force", "Force removal of the image"),
+			boolean(&o.NoPrune, "no-prune", "Do not delete untagged parents"),
+		),
+		Action: s.action(func(e *engine.Engine, refs []string) error {
+			var errs []error
+			for _, ref := range refs {
+				removed, err := e.RemoveImage(ref, o)
+				for _, r := range removed {
+					if r.Deleted != "" {
+						fmt.Println("Deleted:", r.Deleted)
+					} else {
+						fmt.Println("Untagged:", r.Untagged)
+					}
+				}
+				if o.Force && isNoImage(err) { // that there is none is what was wanted
+					show(err)
+					err = nil
+				}
+				errs = append(errs, err)
+			}
+			return errors.Join(errs...)
+		}),
+	}
 }

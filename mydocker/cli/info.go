@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/system"
+	"github.com/urfave/cli/v2"
 
 	"minidocker/mydocker/engine"
 )
@@ -70,4 +71,30 @@ func printInfo(w io.Writer, format *template.Template, i system.Info) error {
 		security = append(security, strings.NewReplacer("name=", "", ",profile=", "\n  Profile: ").Replace(option))
 	}
 	return printTemplate(w, format, info{i, units.BytesSize(float64(i.MemTotal)), security})
+}
+
+const versionText = `{{with .Server}}mydocker:
+ Version:           {{.Version}}{{with .APIVersion}}
+ API version:       {{.}}{{end}}
+ Go version:        {{.GoVersion}}{{with .GitCommit}}
+ Git commit:        {{.}}{{end}}{{with .BuildTime}}
+ Built:             {{.}}{{end}}
+ OS/Arch:           {{.Os}}/{{.Arch}}
+ Kernel:            {{.KernelVersion}}{{end}}`
+
+func versionCommand(*session) *command {
+	var format *template.Template
+	return &command{
+		Usage: "Show the version information", ArgsUsage: "[OPTIONS]",
+		Description: "mydocker version --format '{{.Server.Version}}'",
+		Flags:       flags("", object(&format, "f,format", versionText)),
+		Action: func(*cli.Context) error { // not s.action: a user without privileges may ask
+			v, err := new(engine.Engine).Version()
+			if err != nil {
+				return err
+			}
+			// Client and engine are one program; Docker's templates name one of them.
+			return printTemplate(os.Stdout, format, struct{ Client, Server system.VersionResponse }{v, v})
+		},
+	}
 }

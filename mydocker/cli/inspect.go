@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"text/template"
 
 	"minidocker/mydocker/engine"
@@ -38,7 +39,9 @@ func inspectCommand(kind string) func(*session) *command {
 		if kind == "" {
 			c.Usage = "Return low-level information on containers and images"
 		} else {
+			object := strings.ToUpper(kind)
 			c.Flags = c.Flags[:2]
+			c.ArgsUsage = "[OPTIONS] " + object + " [" + object + "...]"
 		}
 		return c
 	}

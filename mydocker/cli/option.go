@@ -10,6 +10,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
 	"minidocker/mydocker/engine"
@@ -48,34 +49,46 @@ func parsed(kind, names, usage string, assign func(string) error) *option {
 	return &option{letter: names[:max(comma, 0)], name: names[comma+1:], kind: kind, usage: usage, assign: assign}
 }
 
-func boolean(to *bool, names, usage string) *option {
-	return parsed("", names, usage, func(v string) (err error) {
-		*to, err = strconv.ParseBool(v)
+// value is a flag with one value, which read makes of its text.
+func value[T any](to *T, kind, names, usage string, read func(string) (T, error)) *option {
+	return parsed(kind, names, usage, func(v string) (err error) {
+		*to, err = read(v)
 		return err
 	})
+}
+
+func boolean(to *bool, names, usage string) *option {
+	return value(to, "", names, usage, strconv.ParseBool)
 }
 
 func text(to *string, names, usage string) *option {
-	return parsed("string", names, usage, func(v string) error {
-		*to = v
-		return nil
-	})
+	return value(to, "string", names, usage, func(v string) (string, error) { return v, nil })
+}
+
+func duration(to *time.Duration, names, usage string) *option {
+	return value(to, "duration", names, usage, time.ParseDuration)
 }
 
 func integer[T int | int64](to *T, names, usage string) *option {
-	return parsed("int", names, usage, func(v string) error {
+	return value(to, "int", names, usage, func(v string) (T, error) {
 		n, err := strconv.ParseInt(v, 0, 64)
-		*to = T(n)
-		return err
+		return T(n), err
 	})
 }
 
-// optional is an integer that is nil unless given.
-func optional[T int | int64](to **T, names, usage string) *option {
-	return parsed("int", names, usage, func(v string) error {
+// byteSize is a size such as 64m, in powers of 1024.
+func byteSize(to *int64, names, usage string) *option {
+	return value(to, "bytes", names, usage, units.RAMInBytes)
+}
+
+// optional is a flag of the kind given whose value is nil unless it is given.
+func optional[T any](to **T, kind func(to *T, names, usage string) *option, names, usage string) *option {
+	o := kind(new(T), names, usage)
+	o.assign = func(v string) error {
 		*to = new(T)
-		return integer(*to, "", "").assign(v)
-	})
+		return kind(*to, names, usage).assign(v)
+	}
+	return o
 }
 
 // list is a flag that may be given several times.
@@ -115,21 +128,19 @@ func filters(to *engine.Filters) *option {
 
 // moment is a time as Docker lets the user give it, engine.ParseTime.
 func moment(to *time.Time, names, usage string) *option {
-	return parsed("string", names, usage, func(v string) (err error) {
-		if *to, err = engine.ParseTime(v, time.Now()); err != nil {
-			return exit(1, "invalid value for %q: %w", names, err)
+	return value(to, "string", names, usage, func(v string) (time.Time, error) {
+		t, err := engine.ParseTime(v, time.Now())
+		if err != nil {
+			err = exit(1, "invalid value for %q: %w", names, err)
 		}
-		return nil
+		return t, err
 	})
 }
 
 // object is --format of a command that prints one object; normal is its own layout.
 func object(to **template.Template, names, normal string) *option {
 	*to, _ = parseTemplate(normal)
-	return parsed("string", names, "Format output using a custom template: 'json' or a Go TEMPLATE", func(v string) (err error) {
-		*to, err = parseTemplate(v)
-		return err
-	})
+	return value(to, "string", names, "Format output using a custom template: 'json' or a Go TEMPLATE", parseTemplate)
 }
 
 // or sets what holds if the command line has no value.

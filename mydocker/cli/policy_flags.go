@@ -7,7 +7,6 @@ import (
 	"maps"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/docker/cli/pkg/kvfile"
 	api "github.com/moby/moby/api/types/container"
@@ -19,9 +18,6 @@ func (o *containerOptions) policyFlags() []*option {
 	c, h := &o.config, &o.host
 	return []*option{
 		pairs(&h.Annotations, "=", "annotation", "Add an annotation to the container (passed through to the OCI runtime)"),
-		integer(&h.CPUPeriod, "cpu-period", "Limit CPU CFS (Completely Fair Scheduler) period, in microseconds"),
-		integer(&h.CPUQuota, "cpu-quota", "Limit CPU CFS (Completely Fair Scheduler) quota, in microseconds"),
-		text(&h.CpusetMems, "cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
 		text(&c.Domainname, "domainname", "Container NIS domain name"),
 		text(&o.healthCommand, "health-cmd", "Command to run to check health"),
 		boolean(&o.unverified, "disable-content-trust", "Skip image verification").or("true"),
@@ -36,7 +32,6 @@ func (o *containerOptions) policyFlags() []*option {
 		}),
 		text(&h.LogConfig.Type, "log-driver", "Logging driver for the container: json-file (default) or none"),
 		pairs(&h.LogConfig.Config, "=", "log-opt", "Log driver options: max-size, max-file, labels, labels-regex, env, env-regex, tag"),
-		byteSize(&h.MemoryReservation, "memory-reservation", "Memory soft limit"),
 		integer(&o.swappiness, "memory-swappiness", "Tune container memory swappiness (0 to 100)").or("-1"),
 		boolean(&o.noHealthcheck, "no-healthcheck", "Disable any container-specified HEALTHCHECK"),
 		text(&o.platform, "platform", "Set platform if server is multi-platform capable"),
@@ -45,13 +40,6 @@ func (o *containerOptions) policyFlags() []*option {
 		text(&o.restart, "restart", "Restart policy to apply when a container exits: no, always, unless-stopped, on-failure[:n]").or("no"),
 		list(&h.VolumesFrom, "volumes-from", "Mount volumes from the specified container(s)"),
 	}
-}
-
-func duration(to *time.Duration, names, usage string) *option {
-	return parsed("duration", names, usage, func(v string) (err error) {
-		*to, err = time.ParseDuration(v)
-		return err
-	})
 }
 
 // checkPolicies completes what the flags above have filled in.

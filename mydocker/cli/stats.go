@@ -31,7 +31,7 @@ func statsCommand(s *session) *command {
 		Description: `mydocker stats --no-stream --format '{{.Name}}: {{.MemUsage}}'`,
 		Flags: flags("",
 			boolean(&o.all, "a,all", "Show all containers (default shows just running)"),
-			text(&o.format, "format", "Format output using a custom template: 'table', 'table TEMPLATE', 'json' or a Go TEMPLATE"),
+			o.formatFlag(),
 			boolean(&o.once, "no-stream", "Disable streaming stats and only pull the first result"),
 			boolean(&o.noTrunc, "no-trunc", "Do not truncate output"),
 		),

@@ -121,10 +121,7 @@ func checkTTY(stdin, tty bool) error {
 // detachKeys is --detach-keys: letters and ctrl-X, separated by commas.
 func detachKeys(to *[]byte) *option {
 	*to = []byte{16, 17} // Ctrl-P Ctrl-Q
-	return parsed("string", "detach-keys", "Override the key sequence for detaching a container", func(v string) (err error) {
-		*to, err = term.ToBytes(v)
-		return err
-	})
+	return value(to, "string", "detach-keys", "Override the key sequence for detaching a container", term.ToBytes)
 }
 
 // windowSize is that of the client's terminal, 0 0 if it has none.

@@ -11,7 +11,7 @@ import (
 
 func topCommand(s *session) *command {
 	return &command{
-		Usage: "Display the running processes of a container", ArgsUsage: "CONTAINER [ps-OPTION...]",
+		Usage: "Display the running processes of a container", ArgsUsage: "CONTAINER [ps OPTIONS]",
 		Description: "mydocker top web -o pid,pcpu,args",
 		Action: s.action(func(e *engine.Engine, args []string) error {
 			top, err := e.Top(args[0], args[1:])

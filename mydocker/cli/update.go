@@ -13,25 +13,14 @@ import (
 func updateCommand(s *session) *command {
 	o, given := &containerOptions{}, false
 	h := &o.host
-	options := []*option{
-		integer16(&h.BlkioWeight, "blkio-weight", "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
-		integer(&h.CPUPeriod, "cpu-period", "Limit CPU CFS (Completely Fair Scheduler) period"),
-		integer(&h.CPUQuota, "cpu-quota", "Limit CPU CFS (Completely Fair Scheduler) quota"),
-		integer(&h.CPUShares, "c,cpu-shares", "CPU shares (relative weight)"),
-		parsed("decimal", "cpus", "Number of CPUs", o.setCPUs),
-		text(&h.CpusetCpus, "cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
-		text(&h.CpusetMems, "cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
-		byteSize(&h.Memory, "m,memory", "Memory limit"),
-		byteSize(&h.MemoryReservation, "memory-reservation", "Memory soft limit"),
-		swapSize(&h.MemorySwap),
-		optional(&h.PidsLimit, "pids-limit", "Tune container pids limit (set -1 for unlimited)"),
-		parsed("string", "restart", "Restart policy to apply when a container exits", func(v string) (err error) {
-			if h.RestartPolicy, err = parseRestart(v); err != nil {
+	options := append(o.resourceFlags(),
+		value(&h.RestartPolicy, "string", "restart", "Restart policy to apply when a container exits", func(v string) (api.RestartPolicy, error) {
+			policy, err := parseRestart(v)
+			if err != nil {
 				err = exit(1, "%w", err)
 			}
-			return err
-		}),
-	}
+			return policy, err
+		}))
 	for _, option := range options {
 		assign := option.assign
 		option.assign = func(v string) error {

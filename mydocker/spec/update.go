@@ -30,7 +30,7 @@ func Update(before *api.HostConfig, u *api.UpdateConfig) (*api.HostConfig, error
 		{u.NanoCPUs > 0 && host.CPUQuota > 0, "Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set"},
 		{u.CPUPeriod > 0 && host.NanoCPUs > 0, "Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set"},
 		{u.CPUQuota > 0 && host.NanoCPUs > 0, "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set"},
-		{u.Memory > host.MemorySwap && u.MemorySwap == 0,
+		{u.Memory != 0 && u.Memory > host.MemorySwap && u.MemorySwap == 0,
 			"Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"},
 		{host.AutoRemove && u.RestartPolicy.Name != "" && !u.RestartPolicy.IsNone(),
 			"Restart policy cannot be updated because AutoRemove is enabled for the container"},
