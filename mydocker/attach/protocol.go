@@ -80,6 +80,7 @@ type Response struct {
 	Error      string `json:",omitempty"`
 	Code       int    `json:",omitempty"` // exit code that goes with Error
 	NotRunning bool   `json:",omitempty"` // Error is that the container does not run
+	Leaving    bool   `json:",omitempty"` // nothing was done: ErrLeaving
 	ExitCode   int    `json:",omitempty"` // wait, exec
 	Terminal   bool   `json:",omitempty"` // attach, exec: the streams are one terminal
 
@@ -250,12 +251,15 @@ func Dial(dir string, request Request) (*net.UnixConn, error) {
 	return conn, nil
 }
 
-// Answer reads a response; one that holds an error is returned as *Error.
+// Answer reads a response; one that holds an error is returned as *Error, or as ErrLeaving.
 func Answer(conn *net.UnixConn) (Response, []*os.File, error) {
 	var response Response
 	files, err := Receive(conn, &response)
 	if err != nil {
 		return response, nil, ErrLost
+	}
+	if response.Leaving {
+		return response, files, ErrLeaving
 	}
 	if response.Error != "" {
 		return response, files, &Error{response.Error, response.Code, response.NotRunning}
@@ -278,4 +282,17 @@ func Accept(conn *net.UnixConn) (request Request, traced *os.File, err error) {
 func Hello(conn *net.UnixConn) error {
 	_, err := conn.Write([]byte{hello})
 	return err
+}
+
+// SetSize sets a terminal's size, in characters.
+func SetSize(terminal *os.File, height, width uint) error {
+	raw, err := terminal.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var ioctlErr error
+	err = raw.Control(func(fd uintptr) {
+		ioctlErr = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(height), Col: uint16(width)})
+	})
+	return errors.Join(err, ioctlErr)
 }

@@ -35,17 +35,13 @@ func (g Group) Update(res *specs.LinuxResources) (undo func(), err error) {
 		return nil, err
 	}
 	before := map[string]string{}
-	remember := func(e entry) {
-		if file, err := g.file(e.file); err == nil && e.value != "" {
-			if old, err := os.ReadFile(file); err == nil {
+	for _, first := range list {
+		for s := &first; s != nil; s = s.or {
+			e := s.of(g.host.Version)
+			file, err := g.file(e.file)
+			if old, err2 := os.ReadFile(file); err == nil && err2 == nil && e.value != "" {
 				before[file] = string(old)
 			}
-		}
-	}
-	for _, s := range list {
-		remember(s.of(g.host.Version))
-		if s.or != nil {
-			remember(s.or.of(g.host.Version))
 		}
 	}
 	undo = func() {

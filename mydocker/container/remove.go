@@ -61,19 +61,13 @@ func (s *Store) discard(entry, id string, names ...string) error {
 // unmounted makes sure that nothing is mounted at or below the directories.
 // disk.RemoveAll would stop there too, but with half of the tree gone.
 func unmounted(dirs ...string) error {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return err
-	}
-	// proc_pid_mountinfo(5): the fifth field is the mount point, space, tab, newline and backslash in octal.
-	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	for line := range strings.Lines(string(mounts)) {
-		point := plain.Replace(strings.Fields(line)[4])
+	points, err := disk.MountPoints()
+	for _, point := range points {
 		for _, dir := range dirs {
 			if point == dir || strings.HasPrefix(point, dir+"/") {
 				return fmt.Errorf("%s: %w", point, disk.ErrMounted)
 			}
 		}
 	}
-	return nil
+	return err
 }

@@ -54,11 +54,7 @@ func (s *Stream) Close() error { return s.conn.Close() }
 
 // Start starts a container; it is a success if it runs already.
 func (e *Engine) Start(ref string) error {
-	id, err := e.find(ref)
-	if err != nil {
-		return err
-	}
-	_, err = e.ask(id, attach.Request{Verb: attach.Start}, true)
+	_, err := e.askRef(ref, attach.Request{Verb: attach.Start}, true)
 	return err
 }
 
@@ -66,11 +62,7 @@ func (e *Engine) Start(ref string) error {
 // was lost it is attach.ErrLost: another one would start the container for a
 // client that hears nothing of it.
 func (e *Engine) StartAttached(ref string) error {
-	id, err := e.find(ref)
-	if err != nil {
-		return err
-	}
-	_, err = e.ask(id, attach.Request{Verb: attach.Start}, false)
+	_, err := e.askRef(ref, attach.Request{Verb: attach.Start}, false)
 	if errors.Is(err, errDead) {
 		return attach.ErrLost
 	}
@@ -79,11 +71,7 @@ func (e *Engine) StartAttached(ref string) error {
 
 // Resize sets the size of the container's terminal, in characters.
 func (e *Engine) Resize(ref string, height, width uint) error {
-	id, err := e.find(ref)
-	if err != nil {
-		return err
-	}
-	_, err = e.ask(id, attach.Request{Verb: attach.Resize, Height: height, Width: width}, false)
+	id, err := e.askRef(ref, attach.Request{Verb: attach.Resize, Height: height, Width: width}, false)
 	return e.notRunning(id, err)
 }
 
@@ -119,8 +107,7 @@ func (e *Engine) Wait(ref string, condition api.WaitCondition) (func() (api.Wait
 		}
 		return func() (api.WaitResponse, error) { return api.WaitResponse{StatusCode: int64(state.ExitCode)}, nil }, nil
 	}
-	var gone *container.NotFoundError
-	if errors.As(err, &gone) {
+	if isGone(err) {
 		return nil, &container.NotFoundError{Ref: ref} // it has just gone
 	}
 	if err != nil {
@@ -145,9 +132,8 @@ func (e *Engine) Wait(ref string, condition api.WaitCondition) (func() (api.Wait
 // lost tells how a container ended whose monitor was lost while a client waited.
 func (e *Engine) lost(id string) (api.WaitResponse, error) {
 	state, err := e.current(id)
-	var gone *container.NotFoundError
 	switch {
-	case errors.As(err, &gone): // --rm: reconciled away
+	case isGone(err): // --rm: reconciled away
 		return api.WaitResponse{StatusCode: exitLost}, nil
 	case err != nil:
 		return api.WaitResponse{}, err

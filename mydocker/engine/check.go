@@ -59,8 +59,7 @@ func (c *check) report(kind, object, reason string, mend func() error) {
 // mounts finds what is mounted below Root and RunRoot, where the engine mounts
 // nothing. Only their direct children may be file systems of their own.
 func (c *check) mounts() error {
-	// Not /proc/self: that is the first thread, which may be in a namespace of its own.
-	mountinfo, err := os.ReadFile("/proc/thread-self/mountinfo")
+	points, err := disk.MountPoints()
 	if err != nil {
 		return err
 	}
@@ -70,21 +69,15 @@ func (c *check) mounts() error {
 			return err
 		}
 	}
-	var points []string
-	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	for line := range strings.Lines(string(mountinfo)) {
-		point := plain.Replace(strings.Fields(line)[4]) // proc_pid_mountinfo(5)
+	for _, point := range slices.Backward(points) { // the inner ones were mounted later
 		if slices.ContainsFunc(roots, func(root string) bool {
 			below, ok := strings.CutPrefix(point, root+"/")
 			return ok && strings.Contains(below, "/")
 		}) {
-			points = append(points, point)
+			c.report("mount", point, "nothing should be mounted there", func() error {
+				return unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+			})
 		}
-	}
-	for _, point := range slices.Backward(points) { // the inner ones were mounted later
-		c.report("mount", point, "nothing should be mounted there", func() error {
-			return unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-		})
 	}
 	return nil
 }

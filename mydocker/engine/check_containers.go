@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/image"
 
@@ -17,8 +16,7 @@ import (
 
 // unlessGone is err, but nil if its object does not exist: that is a success here.
 func unlessGone(err error) error {
-	var gone *container.NotFoundError
-	if errors.As(err, &gone) || errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+	if isGone(err) || errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	return err

@@ -71,7 +71,7 @@ func (e *Engine) dial(id string, request attach.Request, spawn bool) (*net.UnixC
 // holds the lock of a container that is dead.
 func (e *Engine) change(id string, request attach.Request, dead func() error) error {
 	for {
-		_, err := e.ask(id, request, false)
+		err := e.ask(id, request, false)
 		if !errors.Is(err, errDead) {
 			return err
 		}
@@ -95,15 +95,27 @@ func (e *Engine) change(id string, request attach.Request, dead func() error) er
 	}
 }
 
-// ask sends a request and waits for the answer.
-func (e *Engine) ask(id string, request attach.Request, spawn bool) (attach.Response, error) {
-	conn, err := e.dial(id, request, spawn)
-	if err != nil {
-		return attach.Response{}, err
+// askRef is ask about what a user calls a container. With an error of that name id is empty.
+func (e *Engine) askRef(ref string, request attach.Request, spawn bool) (id string, err error) {
+	if id, err = e.find(ref); err == nil {
+		err = e.ask(id, request, spawn)
 	}
-	defer conn.Close()
-	response, _, err := attach.Answer(conn)
-	return response, err
+	return id, err
+}
+
+// ask sends a request and waits for the answer.
+func (e *Engine) ask(id string, request attach.Request, spawn bool) error {
+	for {
+		conn, err := e.dial(id, request, spawn)
+		if err != nil {
+			return err
+		}
+		_, _, err = attach.Answer(conn)
+		conn.Close()
+		if !errors.Is(err, attach.ErrLeaving) { // or else it ended between the two
+			return err
+		}
+	}
 }
 
 // spawn starts the container's monitor and hands it the lock and a listening

@@ -74,7 +74,8 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 		return nil, nil, err
 	}
 	hierarchies, err := cgroup.Host()
-	if err != nil {
+	facts, err2 := hostFacts()
+	if err := errors.Join(err, err2); err != nil {
 		return nil, nil, err
 	}
 	if host.NetworkMode == "" || host.NetworkMode == "default" {
@@ -93,10 +94,6 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	}
 	warnings = append(warnings, more...)
 	spec.Default(host, hierarchies.Version == 2)
-	facts, err := hostFacts()
-	if err != nil {
-		return nil, nil, err
-	}
 	if err := spec.Validate(config, host, facts); err != nil {
 		return nil, nil, err
 	}
@@ -141,18 +138,13 @@ const noSwapLimit = "Your kernel does not support swap limit capabilities or the
 // hostFacts are what a configuration is checked against.
 func hostFacts() (spec.Facts, error) {
 	capabilities, err := security.AvailableCapabilities()
-	if err != nil {
-		return spec.Facts{}, err
+	online, err2 := os.ReadFile("/sys/devices/system/cpu/online")
+	nodes, err3 := os.ReadFile("/sys/devices/system/node/online")
+	if os.IsNotExist(err3) { // a kernel without NUMA has no nodes to choose from
+		err3 = nil
 	}
-	online, err := os.ReadFile("/sys/devices/system/cpu/online")
-	if err != nil {
-		return spec.Facts{}, err
-	}
-	nodes, err := os.ReadFile("/sys/devices/system/node/online")
-	if err != nil && !os.IsNotExist(err) { // a kernel without NUMA has no nodes to choose from
-		return spec.Facts{}, err
-	}
-	return spec.Facts{Capabilities: capabilities, CPUs: strings.TrimSpace(string(online)), MemoryNodes: strings.TrimSpace(string(nodes))}, nil
+	return spec.Facts{Capabilities: capabilities, CPUs: strings.TrimSpace(string(online)), MemoryNodes: strings.TrimSpace(string(nodes))},
+		errors.Join(err, err2, err3)
 }
 
 // prepareMounts makes the sources that -v wants made, and gives the mounts as

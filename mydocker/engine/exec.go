@@ -10,7 +10,6 @@ import (
 	"minidocker/mydocker/attach"
 
 	api "github.com/moby/moby/api/types/container"
-	"golang.org/x/sys/unix"
 )
 
 // Exec is a command running in a container beside its first process.
@@ -76,17 +75,7 @@ func (x *Exec) Wait() (exitCode int, err error) {
 }
 
 // Resize sets the size of the command's terminal, in characters.
-func (x *Exec) Resize(height, width uint) error {
-	raw, err := x.Tty.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var ioctlErr error
-	err = raw.Control(func(fd uintptr) {
-		ioctlErr = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(height), Col: uint16(width)})
-	})
-	return errors.Join(err, ioctlErr)
-}
+func (x *Exec) Resize(height, width uint) error { return attach.SetSize(x.Tty, height, width) }
 
 // Close detaches: a command that has not ended runs on.
 func (x *Exec) Close() error {

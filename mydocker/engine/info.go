@@ -47,11 +47,11 @@ func (e *Engine) Info() (system.Info, error) {
 	}
 	for _, c := range containers {
 		switch c.State.Status {
-		case api.StateRunning, api.StateRestarting:
+		case api.StateRunning:
 			info.ContainersRunning++
 		case api.StatePaused:
 			info.ContainersPaused++
-		default:
+		default: // restarting, too, as Docker counts
 			info.ContainersStopped++
 		}
 	}

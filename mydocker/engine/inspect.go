@@ -8,7 +8,6 @@ import (
 	"minidocker/mydocker/container"
 
 	api "github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/api/types/storage"
 )
 
@@ -22,14 +21,11 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 	if err != nil {
 		return api.InspectResponse{}, err
 	}
-	state, err := e.current(id)
+	c, err := e.look(id)
 	if err != nil {
 		return api.InspectResponse{}, err
 	}
-	record, err := e.containers.Record(id)
-	if err != nil {
-		return api.InspectResponse{}, err
-	}
+	record, state := c.Record, c.State
 	dir := e.containers.Dir(id)
 	response := api.InspectResponse{
 		ID: id, Created: record.Created.Format(time.RFC3339Nano), Path: record.Path, Args: record.Args,
@@ -38,7 +34,7 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 		LogPath: e.containers.LogPath(id), Driver: record.Driver, Platform: record.Platform,
 		HostConfig: record.HostConfig, Config: record.Config, Mounts: record.Mounts,
 		GraphDriver:     e.graphDriver(record),
-		NetworkSettings: &api.NetworkSettings{Networks: map[string]*network.EndpointSettings{string(record.HostConfig.NetworkMode): {}}},
+		NetworkSettings: &api.NetworkSettings{Networks: networks(record)},
 	}
 	if record.HostConfig.LogConfig.Type == "none" {
 		response.LogPath = ""

@@ -5,22 +5,16 @@ import (
 	"slices"
 
 	"minidocker/mydocker/attach"
-	"minidocker/mydocker/container"
 
 	"github.com/moby/moby/api/types/events"
 )
 
 // Restart stops a container that runs, and starts it again.
 func (e *Engine) Restart(ref string, o StopOptions) error {
-	id, err := e.find(ref)
-	if err != nil {
-		return err
-	}
 	request, err := o.request(attach.Restart)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = e.askRef(ref, request, true)
 	}
-	_, err = e.ask(id, request, true)
 	return err
 }
 
@@ -31,11 +25,7 @@ func (e *Engine) Pause(ref string) error { return e.askRunning(ref, attach.Pause
 func (e *Engine) Unpause(ref string) error { return e.askRunning(ref, attach.Unpause) }
 
 func (e *Engine) askRunning(ref string, verb attach.Verb) error {
-	id, err := e.find(ref)
-	if err != nil {
-		return err
-	}
-	_, err = e.ask(id, attach.Request{Verb: verb}, false)
+	id, err := e.askRef(ref, attach.Request{Verb: verb}, false)
 	if errors.Is(err, errDead) && verb == attach.Unpause {
 		return &NotPausedError{id}
 	}
@@ -86,7 +76,7 @@ func (e *Engine) StartByPolicy() (started []string, err error) {
 		var errs []error
 		all = slices.DeleteFunc(all, func(c known) bool {
 			err := e.Start(c.ID)
-			if gone := (*container.NotFoundError)(nil); errors.As(err, &gone) {
+			if isGone(err) {
 				return true
 			}
 			if err != nil {

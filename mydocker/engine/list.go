@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -87,21 +86,26 @@ func (e *Engine) snapshot() ([]known, error) {
 // read finds containers as they are now. One that goes meanwhile is left out.
 func (e *Engine) read(ids []string) (all []known, err error) {
 	for _, id := range ids {
-		state, err := e.current(id)
-		var record *container.Record
-		if err == nil {
-			record, err = e.containers.Record(id)
-		}
-		var gone *container.NotFoundError
-		if errors.As(err, &gone) {
+		c, err := e.look(id)
+		if isGone(err) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, known{record, state})
+		all = append(all, c)
 	}
 	return all, nil
+}
+
+// look finds a container as it is now.
+func (e *Engine) look(id string) (known, error) {
+	state, err := e.current(id)
+	if err != nil {
+		return known{}, err
+	}
+	record, err := e.containers.Record(id)
+	return known{record, state}, err
 }
 
 func running(s *container.State) bool {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strconv"
 
-	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/image"
 	"minidocker/mydocker/overlay"
@@ -30,11 +29,11 @@ func (e *Engine) PruneContainers(f Filters) (report api.PruneReport, err error) 
 			continue
 		}
 		size, rerr := e.removeIdle(c.ID)
-		switch gone, runs := (*container.NotFoundError)(nil), (*RunningError)(nil); {
+		switch runs := (*RunningError)(nil); {
 		case rerr == nil:
 			report.ContainersDeleted = append(report.ContainersDeleted, c.ID)
 			report.SpaceReclaimed += uint64(size)
-		case !errors.Is(rerr, disk.ErrLocked) && !errors.As(rerr, &gone) && !errors.As(rerr, &runs):
+		case !errors.Is(rerr, disk.ErrLocked) && !isGone(rerr) && !errors.As(rerr, &runs):
 			err = errors.Join(err, rerr)
 		}
 	}

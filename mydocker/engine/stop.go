@@ -21,17 +21,17 @@ type StopOptions struct {
 // Stop sends the stop signal, and SIGKILL after the timeout, and returns when
 // the container has ended. It is a success if it does not run.
 func (e *Engine) Stop(ref string, o StopOptions) error {
-	id, err := e.find(ref)
-	if err != nil {
-		return err
-	}
 	request, err := o.request(attach.Stop)
 	if err != nil {
 		return err
 	}
-	_, err = e.ask(id, request, false)
+	id, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	err = e.ask(id, request, false)
 	if errors.Is(err, attach.ErrLost) {
-		_, err = e.ask(id, request, false) // its end is recorded by this
+		err = e.ask(id, request, false) // its end is recorded by this
 	}
 	if isDead(err) {
 		return nil
@@ -49,11 +49,16 @@ func (o StopOptions) request(verb attach.Verb) (attach.Request, error) {
 	return request, err
 }
 
+// isGone tells whether there is no such container, or, with --rm, no longer.
+func isGone(err error) bool {
+	var gone *container.NotFoundError
+	return errors.As(err, &gone)
+}
+
 // isDead tells whether a request was refused because the container does not run.
 func isDead(err error) bool {
 	var refused *attach.Error
-	var gone *container.NotFoundError // by --rm
-	return errors.Is(err, errDead) || errors.As(err, &gone) || errors.As(err, &refused) && refused.NotRunning
+	return errors.Is(err, errDead) || isGone(err) || errors.As(err, &refused) && refused.NotRunning
 }
 
 // Kill sends a signal, "" for SIGKILL, to the container's first process.
@@ -63,19 +68,11 @@ func (e *Engine) Kill(ref, signal string) (err error) {
 			err = fmt.Errorf("cannot kill container: %s: %w", ref, err)
 		}
 	}()
-	id, err := e.find(ref)
+	request, err := StopOptions{Signal: signal}.request(attach.Kill)
 	if err != nil {
 		return err
 	}
-	request := attach.Request{Verb: attach.Kill}
-	if signal != "" {
-		number, err := container.ParseSignal(signal)
-		if err != nil {
-			return err
-		}
-		request.Signal = int(number)
-	}
-	_, err = e.ask(id, request, false)
+	id, err := e.askRef(ref, request, false)
 	return e.notRunning(id, err)
 }
 
@@ -101,8 +98,7 @@ func (e *Engine) Remove(ref string, o RemoveOptions) error {
 			err = e.endMonitor(id, o.Force)
 			killed = killed || o.Force
 		}
-		var gone *container.NotFoundError
-		if killed && errors.As(err, &gone) {
+		if killed && isGone(err) {
 			return nil // by --rm: its monitor has removed it
 		}
 		if err != nil {
@@ -114,9 +110,8 @@ func (e *Engine) Remove(ref string, o RemoveOptions) error {
 // removeDead removes a container whose lock the caller holds.
 func (e *Engine) removeDead(id string, force bool) error {
 	state, err := e.reconcile(id)
-	var gone *container.NotFoundError
 	switch {
-	case errors.As(err, &gone):
+	case isGone(err):
 		return nil
 	case err != nil:
 		return err
@@ -148,7 +143,7 @@ func (e *Engine) endMonitor(id string, force bool) error {
 		}
 		request = attach.Request{Verb: attach.Kill}
 	}
-	_, err = e.ask(id, request, false)
+	err = e.ask(id, request, false)
 	var refused *attach.Error
 	switch {
 	case isDead(err), errors.Is(err, attach.ErrLost):

@@ -22,21 +22,17 @@ func (e *Engine) Top(ref string, options []string) (api.TopResponse, error) {
 	if err != nil {
 		return top, err
 	}
-	state, err := e.current(id)
+	c, err := e.look(id)
 	if err != nil {
 		return top, err
 	}
-	if state.Status == api.StateRestarting {
+	if c.State.Status == api.StateRestarting {
 		return top, fmt.Errorf("Container %s is restarting, wait until the container is running", id)
 	}
-	if !running(state) {
+	if !running(c.State) {
 		return top, &NotRunningError{id}
 	}
-	record, err := e.containers.Record(id)
-	var group cgroup.Group
-	if err == nil {
-		group, err = cgroup.Open(record.CgroupPath(e.config.Instance))
-	}
+	group, err := cgroup.Open(c.CgroupPath(e.config.Instance))
 	if err != nil {
 		return top, err
 	}

@@ -1,10 +1,12 @@
 package monitor
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"minidocker/mydocker/attach"
@@ -84,17 +86,12 @@ func (s *streams) close() {
 // pump copies the container's output to the log and to whoever is attached.
 func (m *Monitor) pump(l *life) {
 	l.streams.copied = make(chan struct{})
-	done := make(chan struct{})
+	var all sync.WaitGroup
 	for _, out := range l.streams.output {
-		go func() {
-			m.copyOutput(l, out)
-			done <- struct{}{}
-		}()
+		all.Go(func() { m.copyOutput(l, out) })
 	}
 	go func() {
-		for range l.streams.output {
-			<-done
-		}
+		all.Wait()
 		close(l.streams.copied)
 	}()
 }
@@ -121,11 +118,7 @@ func (m *Monitor) copyOutput(l *life, out stream) {
 // terminalIdle tells whether an error of a read is no end: a terminal that no
 // process has open reads as EIO, until one opens it again.
 func (l *life) terminalIdle(err error) bool {
-	pathError, ok := err.(*os.PathError)
-	if !ok || pathError.Err != unix.EIO {
-		return false
-	}
-	if l.process.Done() {
+	if !errors.Is(err, unix.EIO) || l.process.Done() {
 		return false
 	}
 	time.Sleep(20 * time.Millisecond)
@@ -233,20 +226,5 @@ func (m *Monitor) resize(height, width uint) error {
 	if m.phase != running || m.life.process.Terminal == nil {
 		return nil // a size before the start or after the end has no terminal to go to
 	}
-	return resize(m.life.process.Terminal, height, width)
-}
-
-func resize(terminal *os.File, height, width uint) error {
-	raw, err := terminal.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var ioctlErr error
-	err = raw.Control(func(fd uintptr) {
-		ioctlErr = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(height), Col: uint16(width)})
-	})
-	if err != nil {
-		return err
-	}
-	return ioctlErr
+	return attach.SetSize(m.life.process.Terminal, height, width)
 }

@@ -21,6 +21,7 @@ import (
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // exec runs a command beside the container's first process. The client gets
@@ -74,7 +75,11 @@ type command struct {
 // beginExec starts a command and notes it for inspect, until endExec.
 func (m *Monitor) beginExec(r api.ExecCreateRequest, detach bool) (*command, error) {
 	m.mu.Lock()
-	if err := m.mayExec(); err != nil {
+	err := m.errNoProcess()
+	if err == nil && m.state.Status == api.StatePaused {
+		err = fmt.Errorf("Container %s is paused, unpause the container before exec", m.record().Name)
+	}
+	if err != nil {
 		m.mu.Unlock()
 		return nil, err
 	}
@@ -84,26 +89,15 @@ func (m *Monitor) beginExec(r api.ExecCreateRequest, detach bool) (*command, err
 	m.mu.Unlock()
 	line := events.Action(": " + strings.Join(r.Cmd, " "))
 	m.event(events.ActionExecCreate+line, map[string]string{"execID": x.id})
-	var err error
 	if x.process, x.streams, err = m.startExec(x.life, r, detach); err != nil {
 		m.endExec(x)
 		return nil, err
 	}
+	if x.life.process.Done() { // awaitEnd may have killed the others already
+		x.process.Signal(unix.SIGKILL)
+	}
 	m.event(events.ActionExecStart+line, map[string]string{"execID": x.id})
 	return x, nil
-}
-
-// mayExec refuses a command where no process runs. The caller holds mu.
-func (m *Monitor) mayExec() error {
-	switch {
-	case m.phase == restarting:
-		return m.errRestarting()
-	case m.phase != running:
-		return m.errNotRunning()
-	case m.state.Status == api.StatePaused:
-		return fmt.Errorf("Container %s is paused, unpause the container before exec", m.record().Name)
-	}
-	return nil
 }
 
 // awaitExec gives the command's exit status.

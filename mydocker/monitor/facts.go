@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -173,12 +174,9 @@ ff02::2	ip6-allrouters
 `
 
 func (m *Monitor) hostname(f *spec.Facts) string {
-	name := m.record().Config.Hostname
-	switch {
-	case name == "" && (m.record().HostConfig.NetworkMode.IsHost() || m.record().HostConfig.UTSMode.IsHost()):
+	name, host := container.ShortID(m.id()), m.record().HostConfig
+	if host.NetworkMode.IsHost() || host.UTSMode.IsHost() {
 		name = f.Hostname
-	case name == "":
-		name = container.ShortID(m.id())
 	}
-	return name
+	return cmp.Or(m.record().Config.Hostname, name)
 }

@@ -55,7 +55,7 @@ func (m *Monitor) initialHealth() *api.Health {
 // startProbing begins to look at the container's health, if it says how. The
 // caller holds mu.
 func (m *Monitor) startProbing() {
-	if command := probeCommand(m.record().Config); command != nil {
+	if command := probeCommand(m.record().Config); command != nil && m.errNoProcess() == nil {
 		m.life.probing = make(chan struct{})
 		go m.probeRegularly(m.life, m.life.probing, command)
 	}
@@ -119,22 +119,18 @@ func (m *Monitor) probe(stop <-chan struct{}, command []string) *api.Healthcheck
 		output.copy(x.streams.output)
 	}()
 	timeout := cmp.Or(m.record().Config.Healthcheck.Timeout, probeTimeout)
-	ended, late := make(chan struct{}), make(chan bool, 1)
-	go func() {
-		select {
-		case <-ended:
-			late <- false
-			return
-		case <-time.After(timeout):
-			late <- true
-		case <-stop:
-			late <- false
-		}
+	ended, late := make(chan int, 1), false
+	go func() { ended <- m.awaitExec(x) }()
+	select {
+	case result.ExitCode = <-ended:
+	case <-time.After(timeout):
+		late = true
 		x.process.Signal(unix.SIGKILL)
-	}()
-	code := m.awaitExec(x)
-	close(ended)
-	tooLate := <-late
+		<-ended
+	case <-stop:
+		x.process.Signal(unix.SIGKILL)
+		<-ended
+	}
 	select {
 	case <-copied:
 	case <-time.After(drainTime): // a child of it has the output open
@@ -142,9 +138,9 @@ func (m *Monitor) probe(stop <-chan struct{}, command []string) *api.Healthcheck
 	x.streams.close()
 	x.process.Close()
 	m.endExec(x)
-	result.End, result.Output, result.ExitCode = time.Now(), output.String(), code
-	if tooLate {
-		result.ExitCode, result.Output = -1, fmt.Sprintf("Health check exceeded timeout (%v)", timeout)
+	result.End, result.Output = time.Now(), output.String()
+	if late {
+		result.Output = fmt.Sprintf("Health check exceeded timeout (%v)", timeout)
 	}
 	return result
 }

@@ -80,6 +80,18 @@ func (m *Monitor) joinIPC(j *joined, f *spec.Facts, id string) error {
 	})
 }
 
+// donorRestarts tells whether another container that this one joins waits for its
+// next life. Both have often ended together.
+func (m *Monitor) donorRestarts() bool {
+	host := m.record().HostConfig
+	for _, id := range []string{host.IpcMode.Container(), host.PidMode.Container()} {
+		if state, err := m.store.State(id); id != "" && err == nil && state.Status == api.StateRestarting {
+			return true
+		}
+	}
+	return false
+}
+
 // donor opens the /proc directory of a running container's first process. It
 // belongs to that process for good, and is empty once that has ended, whoever gets
 // its number. That it had not ended before is known from the cgroup: a process of

@@ -3,6 +3,8 @@ package monitor
 import (
 	"fmt"
 
+	"minidocker/mydocker/attach"
+
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
 )
@@ -12,12 +14,10 @@ import (
 func (m *Monitor) pause() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch {
-	case m.phase == restarting:
-		return m.errRestarting()
-	case m.phase != running:
-		return m.errNotRunning()
-	case m.state.Status == api.StatePaused:
+	if err := m.errNoProcess(); err != nil {
+		return err
+	}
+	if m.state.Status == api.StatePaused {
 		return fmt.Errorf("Container %s is already paused", m.id())
 	}
 	if err := m.group.Freeze(); err != nil {
@@ -33,7 +33,7 @@ func (m *Monitor) pause() error {
 func (m *Monitor) unpause() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.phase != running || m.state.Status != api.StatePaused {
+	if m.errNoProcess() != nil || m.state.Status != api.StatePaused {
 		return fmt.Errorf("Container %s is not paused", m.id())
 	}
 	return m.thaw()
@@ -55,7 +55,7 @@ func (m *Monitor) rename(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.phase == ended {
-		return m.errNotRunning()
+		return attach.ErrLeaving
 	}
 	before := m.record()
 	renamed, err := m.store.Rename(before, name)

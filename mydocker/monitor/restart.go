@@ -46,6 +46,10 @@ func (m *Monitor) restartLater(lived time.Duration) {
 			m.giveUp()
 			return
 		}
+		if m.donorRestarts() {
+			m.restartLater(0)
+			return
+		}
 		m.state.RestartCount++
 		if err := m.begin(); err != nil {
 			fmt.Fprintln(os.Stderr, "monitor:", err)

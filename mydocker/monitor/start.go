@@ -117,10 +117,10 @@ func (m *Monitor) launch(l *life, s *specs.Spec) error {
 	before := *m.state
 	*m.state = container.State{Status: api.StateRunning, Pid: l.process.Pid, BootID: bootID,
 		StartedAt: time.Now().UTC(), FinishedAt: before.FinishedAt, RestartCount: before.RestartCount, Health: m.initialHealth()}
-	if err := m.saveState(); err != nil {
-		return err
+	if err = m.saveState(); err == nil {
+		err = l.process.Start()
 	}
-	if err := l.process.Start(); err != nil {
+	if err != nil {
 		*m.state = before
 		return err
 	}
@@ -166,7 +166,7 @@ func respond(err error) attach.Response {
 	if err == nil {
 		return attach.Response{}
 	}
-	response := attach.Response{Error: err.Error()}
+	response := attach.Response{Error: err.Error(), Leaving: errors.Is(err, attach.ErrLeaving)}
 	if known := (*attach.Error)(nil); errors.As(err, &known) {
 		response.Code, response.NotRunning = known.Code, known.NotRunning
 	} else if coded := (*runtime.Error)(nil); errors.As(err, &coded) {

@@ -33,6 +33,18 @@ func (m *Monitor) errRestarting() error {
 	return fmt.Errorf("Container %s is restarting, wait until the container is running", m.id())
 }
 
+// errNoProcess answers a verb that needs a live process; nil: there is one. A life
+// that has ended gives up its cgroup before its end is recorded. The caller holds mu.
+func (m *Monitor) errNoProcess() error {
+	switch {
+	case m.phase == restarting:
+		return m.errRestarting()
+	case m.phase != running || m.life.process.Done():
+		return m.errNotRunning()
+	}
+	return nil
+}
+
 // signal sends one to the first process of the life, nil for the one that goes on,
 // and tells which that is. That the end was asked for is recorded before: a monitor
 // killed right after must not let the container be started again. Between two lives
@@ -58,10 +70,13 @@ func (m *Monitor) signal(l *life, signal unix.Signal, ends bool) (*life, error) 
 		}
 	}
 	m.event(events.ActionKill, map[string]string{"signal": strconv.Itoa(int(signal))})
-	if err := l.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	err := l.process.Signal(signal)
+	switch {
+	case errors.Is(err, os.ErrProcessDone):
+		return l, nil
+	case err != nil:
 		return l, fmt.Errorf("send signal %d to container %s: %w", signal, m.id(), err)
-	}
-	if ends && m.state.Status == api.StatePaused {
+	case (ends || m.shutdown) && m.state.Status == api.StatePaused:
 		return l, m.thaw()
 	}
 	return l, nil
@@ -92,7 +107,8 @@ func (m *Monitor) stop(l *life, signal int, timeout *int) error {
 		patience = time.Duration(*timeout) * time.Second
 	}
 	m.mu.Lock()
-	m.life.stopping = true
+	l = cmp.Or(l, m.life)
+	l.stopping = true
 	m.mu.Unlock()
 	l, err := m.signal(l, first, true)
 	if err != nil {

@@ -3,6 +3,7 @@ package monitor
 import (
 	"fmt"
 
+	"minidocker/mydocker/attach"
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/spec"
 
@@ -16,7 +17,7 @@ func (m *Monitor) update(u *api.UpdateConfig) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.phase == ended {
-		return m.errNotRunning()
+		return attach.ErrLeaving
 	}
 	updated := *m.record()
 	host, err := spec.Update(updated.HostConfig, u)
@@ -25,7 +26,7 @@ func (m *Monitor) update(u *api.UpdateConfig) error {
 	}
 	updated.HostConfig = host
 	undo := func() {}
-	if m.phase == running {
+	if m.errNoProcess() == nil {
 		hierarchies, err := cgroup.Host()
 		if err != nil {
 			return m.errUpdate(err)

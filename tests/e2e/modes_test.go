@@ -33,6 +33,19 @@ func TestJoinContainer(t *testing.T) {
 	h.fails(1, []string{"container " + donor + " is not running"}, "start", "guest")
 }
 
+// A guest whose restart policy holds waits while its donor waits for its own next life.
+func TestJoinRestart(t *testing.T) {
+	h := newHost(t)
+	h.ok("run", "-d", "--name", "donor", "--restart", "always", "busybox", "sh", "-c",
+		`echo >> /lives; n=$(wc -l < /lives); [ $n = 1 ] || [ $n = 5 ] || exit 1; exec sleep 1000`)
+	h.ok("run", "-d", "--name", "guest", "--restart", "always", "--pid", "container:donor", "busybox", "sleep", "1000")
+	killProcess(h, "donor")
+	h.hasLife("donor", "running 4 0")
+	h.eventually("the guest lives again", func() bool { return h.inspect("guest", "{{.State.Status}}") == "running" })
+	equal(t, "both", h.ok("ps", "--filter", "status=running", "--format", "{{.Names}}"), "guest\ndonor")
+	h.ok("rm", "-f", "guest")
+}
+
 func TestJoinErrors(t *testing.T) {
 	h := newHost(t)
 	h.ok("run", "-d", "--name", "private", "busybox", "sleep", "1000")

@@ -315,7 +315,9 @@ func TestMountDataSurvives(t *testing.T) {
 }
 
 // killMonitor kills the monitor of a container, the parent of its first process.
-func killMonitor(h *host, id string) {
+func killMonitor(h *host, id string) { endMonitor(h, id, unix.SIGKILL) }
+
+func endMonitor(h *host, id string, signal unix.Signal) {
 	h.t.Helper()
 	stat := read(h.t, "/proc/"+h.pid(id)+"/stat")
 	var monitor int
@@ -326,7 +328,7 @@ func killMonitor(h *host, id string) {
 	fd, err := unix.PidfdOpen(monitor, 0)
 	if err == nil {
 		defer unix.Close(fd)
-		err = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		err = unix.PidfdSendSignal(fd, signal, nil, 0)
 	}
 	if err != nil {
 		h.t.Fatal(err)

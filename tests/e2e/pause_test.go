@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestPause(t *testing.T) {
@@ -111,4 +113,13 @@ func TestPauseLost(t *testing.T) {
 		equal(t, "exec", h.ok("exec", "c1", "echo", "fine"), "fine")
 		h.ok("rm", "-f", "c1")
 	}
+}
+
+// A machine that goes down ends the paused containers in order, too.
+func TestPauseShutdown(t *testing.T) {
+	h := newHost(t)
+	id := h.up(patient, "--stop-timeout", "100", "--restart", "always")
+	h.ok("pause", id)
+	endMonitor(h, id, unix.SIGTERM)
+	equal(t, "state", h.inspect(id, "{{.State.Status}} {{.State.ExitCode}} {{.State.Paused}}"), "exited 5 false")
 }

@@ -124,6 +124,36 @@ func TestRaceVerbs(t *testing.T) {
 	}
 }
 
+// Verbs race with the ends of one container's lives. Each finds it running or not,
+// never half gone, and what the last one leaves is whole.
+func TestRaceEnds(t *testing.T) {
+	h := newHost(t)
+	id := h.ok("create", "--restart", "always", "--health-cmd", "true", "--health-interval", "20ms", "busybox", "sleep", "1000")
+	fine := []string{"is not running", "is not paused", "already paused", "is paused", "is restarting", "a paused container"}
+	var all sync.WaitGroup
+	for i, pair := range [][][]string{
+		{{"kill", id}, {"start", id}}, {{"stop", "-t", "0", id}, {"start", id}}, {{"restart", "-t", "0", id}},
+		{{"pause", id}, {"unpause", id}}, {{"exec", id, "true"}}, {{"rename", id, "c1"}, {"rename", id, "c2"}},
+		{{"update", "--pids-limit", "100", id}, {"update", "--pids-limit", "200", id}},
+	} {
+		all.Go(func() {
+			for n := range 40 {
+				r := h.try(pair[n%len(pair)]...)
+				known := slices.ContainsFunc(fine, func(words string) bool { return strings.Contains(r.err, words) })
+				if r.code != 0 && !known && r.code != 137 || r.code != 0 && i > 4 {
+					t.Error(r)
+				}
+			}
+		})
+	}
+	all.Wait()
+	h.try("unpause", id)
+	h.ok("restart", "-t", "0", id)
+	equal(t, "at the end", h.ok("ps", "--format", "{{.Names}} {{.State}}"), "c2 running")
+	equal(t, "at the end", h.inspect(id, "{{.Name}} {{.State.Status}} {{.State.Paused}} {{.HostConfig.PidsLimit}}"), "/c2 running false 200")
+	h.ok("rm", "-f", id)
+}
+
 // Of any number of starts at once all succeed, and the container runs once.
 func TestRaceStarts(t *testing.T) {
 	h := newHost(t)

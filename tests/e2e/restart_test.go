@@ -106,6 +106,7 @@ func TestRestartWaiting(t *testing.T) {
 	id := h.ok("run", "-d", "--name", "c1", "--restart", "always", "busybox", "sh", "-c", "echo life; exit 3")
 	h.resting("c1")
 	equal(t, "state", h.inspect("c1", "{{.State.Running}} {{.State.Restarting}} {{.State.Pid}} {{.State.ExitCode}}"), "true true 0 3")
+	equal(t, "info", h.ok("info", "--format", "{{.ContainersRunning}} {{.ContainersStopped}}"), "0 1")
 	for _, c := range []struct {
 		word string
 		args []string
