@@ -17,8 +17,8 @@
 // is the same file, so it is locked with it. A dead container is edited by whoever
 // takes the lock. Reading needs none: every file is replaced in one step.
 //
-// A kill -9 leaves at most a new-<ID>, a removing-<ID>, a name without container,
-// a .tmp-* file. None of these is a container to any verb, nor blocks its name;
+// A kill -9 leaves at most a new-<ID>, a removing-<ID>, a name without container or
+// a second one of the same, a .tmp-* file. None of these is a container to any verb, nor blocks its name;
 // Sweep and Check remove them.
 package container
 

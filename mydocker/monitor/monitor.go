@@ -1,13 +1,15 @@
 // Package monitor is the process beside a container: it acquires what the
-// container needs, runs it, logs its output, serves its clients, waits for its end
-// and releases everything. Nobody else writes to a live container's files.
+// container needs, runs it, logs its output, serves its clients, looks after its
+// health, waits for its end and releases everything; or begins anew, if the restart
+// policy says so. Nobody else writes to a live container's files.
 //
 // It holds on the host: the container's lock, for life; its socket; the
 // container's cgroup and processes; the upper directory while the overlay is
 // mounted, detached, so that no mount exists on the host. A kill -9 of the monitor
 // takes the container with it (init asked for that), frees lock, socket and
 // mount by the kernel's hand, and leaves the cgroup, the run directory and a
-// state that still says running: what the next command reconciles.
+// state that still says running: what the next command reconciles, and by the policy
+// gives another monitor.
 package monitor
 
 import (
