@@ -1,11 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +19,6 @@ import (
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
-	"github.com/moby/moby/api/types/mount"
 )
 
 // CreateRequest describes a container to be made.
@@ -65,39 +64,11 @@ func (e *Engine) Create(r CreateRequest) (api.CreateResponse, error) {
 	return api.CreateResponse{ID: record.ID, Warnings: warnings}, nil
 }
 
-// describe settles what the container will be: the user's wishes, the image's,
-// the defaults, all checked.
+// describe makes the record of what the container will be.
 func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record, []string, error) {
 	config, host := r.Config, r.HostConfig
-	var warnings []string
-	if err := spec.Merge(config, &img.Config.Config); err != nil {
-		return nil, nil, err
-	}
-	hierarchies, err := cgroup.Host()
-	facts, err2 := hostFacts()
-	if err := errors.Join(err, err2); err != nil {
-		return nil, nil, err
-	}
-	if host.NetworkMode == "" || host.NetworkMode == "default" {
-		host.NetworkMode = "none"
-	}
-	if host.LogConfig.Type == "" {
-		host.LogConfig.Type = "json-file"
-	}
-	if host.Memory > 0 && !hierarchies.LimitsSwap() {
-		warnings = append(warnings, noSwapLimit)
-		host.MemorySwap = -1
-	}
-	more, err := e.settleModes(host, hierarchies)
+	warnings, err := e.settle(config, host, img)
 	if err != nil {
-		return nil, nil, err
-	}
-	warnings = append(warnings, more...)
-	spec.Default(host, hierarchies.Version == 2)
-	if err := spec.Validate(config, host, facts); err != nil {
-		return nil, nil, err
-	}
-	if _, err := container.ParseSignal(config.StopSignal); err != nil {
 		return nil, nil, err
 	}
 	inherited, err := e.inheritedMounts(host)
@@ -106,12 +77,6 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	}
 	mounts, err := prepareMounts(host, inherited)
 	if err != nil {
-		return nil, nil, err
-	}
-	if host.LogConfig.Type != "json-file" && host.LogConfig.Type != "none" {
-		return nil, nil, fmt.Errorf("error looking up logging plugin %[1]s: plugin %[1]q not found", host.LogConfig.Type)
-	}
-	if _, err := logfile.ParseOptions(host.LogConfig.Config); err != nil {
 		return nil, nil, err
 	}
 	command, err := spec.Command(config)
@@ -133,6 +98,43 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	}, warnings, nil
 }
 
+// settle completes the user's wishes by the image's and the defaults, and checks
+// them. It warns of what this host cannot do and was left out.
+func (e *Engine) settle(config *api.Config, host *api.HostConfig, img *image.Image) (warnings []string, err error) {
+	if err := spec.Merge(config, &img.Config.Config); err != nil {
+		return nil, err
+	}
+	hierarchies, err := cgroup.Host()
+	facts, err2 := hostFacts()
+	if err := errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	if host.NetworkMode == "" || host.NetworkMode == "default" {
+		host.NetworkMode = "none"
+	}
+	host.LogConfig.Type = cmp.Or(host.LogConfig.Type, "json-file")
+	if host.Memory > 0 && !hierarchies.LimitsSwap() {
+		warnings = append(warnings, noSwapLimit)
+		host.MemorySwap = -1
+	}
+	more, err := e.settleModes(host, hierarchies)
+	if err != nil {
+		return nil, err
+	}
+	spec.Default(host, hierarchies.Version == 2)
+	if err := spec.Validate(config, host, facts); err != nil {
+		return nil, err
+	}
+	if _, err := container.ParseSignal(config.StopSignal); err != nil {
+		return nil, err
+	}
+	if host.LogConfig.Type != "json-file" && host.LogConfig.Type != "none" {
+		return nil, fmt.Errorf("error looking up logging plugin %[1]s: plugin %[1]q not found", host.LogConfig.Type)
+	}
+	_, err = logfile.ParseOptions(host.LogConfig.Config)
+	return append(warnings, more...), err
+}
+
 const noSwapLimit = "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap."
 
 // hostFacts are what a configuration is checked against.
@@ -145,89 +147,6 @@ func hostFacts() (spec.Facts, error) {
 	}
 	return spec.Facts{Capabilities: capabilities, CPUs: strings.TrimSpace(string(online)), MemoryNodes: strings.TrimSpace(string(nodes))},
 		errors.Join(err, err2, err3)
-}
-
-// prepareMounts makes the sources that -v wants made, and gives the mounts as
-// inspect shows them. What the image declares as volumes is part of the
-// container's own layer.
-func prepareMounts(host *api.HostConfig, inherited []mount.Mount) ([]api.MountPoint, error) {
-	all, err := spec.Mounts(&api.Config{}, host)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, inherited...)
-	var points []api.MountPoint
-	for _, m := range all {
-		switch m.Type {
-		case mount.TypeBind:
-			if err := spec.PrepareSource(m); err != nil {
-				return nil, err
-			}
-		case mount.TypeVolume:
-			return nil, fmt.Errorf("volume %q on %s: volumes are not supported yet; use a directory: -v /path/on/host:%s", m.Source, m.Target, m.Target)
-		}
-		point := api.MountPoint{Mode: bindMode(host.Binds, m.Target), Type: m.Type, Source: m.Source, Destination: m.Target, RW: !m.ReadOnly}
-		if m.BindOptions != nil {
-			point.Propagation = m.BindOptions.Propagation
-		}
-		if m.Type == mount.TypeBind && point.Propagation == "" {
-			point.Propagation = mount.PropagationRPrivate
-		}
-		points = append(points, point)
-	}
-	return points, nil
-}
-
-// inheritedMounts are those of the containers of --volumes-from that the container's
-// own do not replace.
-func (e *Engine) inheritedMounts(host *api.HostConfig) ([]mount.Mount, error) {
-	own, err := spec.Mounts(&api.Config{}, host)
-	if err != nil {
-		return nil, err
-	}
-	var all []mount.Mount
-	for _, from := range host.VolumesFrom {
-		ref, mode, _ := strings.Cut(from, ":")
-		if from == "" {
-			return nil, errors.New("volumes-from specification cannot be an empty string")
-		}
-		words := strings.Split(mode, ",")
-		for _, word := range words {
-			if !slices.Contains([]string{"", "ro", "rw", "z", "Z"}, word) { // labels have no meaning here
-				return nil, fmt.Errorf("invalid mode: %s", mode)
-			}
-		}
-		id, err := e.containers.Resolve(ref)
-		if err != nil {
-			return nil, err
-		}
-		donor, err := e.containers.Record(id)
-		if err != nil {
-			return nil, err
-		}
-		mounts, err := spec.Mounts(&api.Config{}, donor.HostConfig)
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range append(mounts, donor.Inherited...) {
-			m.ReadOnly = m.ReadOnly || slices.Contains(words, "ro")
-			taken := func(other mount.Mount) bool { return other.Target == m.Target }
-			if !slices.ContainsFunc(own, taken) {
-				all = append(slices.DeleteFunc(all, taken), m)
-			}
-		}
-	}
-	return all, nil
-}
-
-// bindMode is what -v says behind the target, as it was given.
-func bindMode(binds []string, target string) string {
-	for _, bind := range binds {
-		if parts := strings.SplitN(bind, ":", 3); len(parts) == 3 && filepath.Clean(parts[1]) == target {
-			return parts[2]
-		}
-	}
-	return ""
 }
 
 // layers are the image's layer directories relative to the root.
