@@ -75,16 +75,18 @@ func TestPolicyFlags(t *testing.T) {
 		"--memory-reservation", "8m", "--memory-swappiness", "7", "--cpu-period", "50000", "--cpu-quota", "25000", "--cpuset-mems", "0",
 		"--domainname", "example.org", "--platform", "linux/"+h.ok("info", "--format", "{{.Architecture}}"), "busybox")
 	for template, want := range map[string]string{
-		"{{json .Config.Labels}}":                                     `{"a":"file","b":"flag"}`,
-		"{{json .HostConfig.Annotations}}":                            `{"k":"v"}`,
-		"{{json .HostConfig.RestartPolicy}}":                          `{"Name":"on-failure","MaximumRetryCount":3}`,
-		"{{json .Config.Healthcheck}}":                                `{"Test":["CMD-SHELL","test -e /ok"],"Interval":2000000000,"Retries":5}`,
-		"{{.HostConfig.MemoryReservation}} {{.Config.Domainname}}":    "8388608 example.org",
-		"{{.HostConfig.CpuPeriod}} {{.HostConfig.CpuQuota}}":          "50000 25000",
-		"{{.HostConfig.CpusetMems}} {{.HostConfig.MemorySwappiness}}": "0 7",
+		"{{json .Config.Labels}}":                                  `{"a":"file","b":"flag"}`,
+		"{{json .HostConfig.Annotations}}":                         `{"k":"v"}`,
+		"{{json .HostConfig.RestartPolicy}}":                       `{"Name":"on-failure","MaximumRetryCount":3}`,
+		"{{json .Config.Healthcheck}}":                             `{"Test":["CMD-SHELL","test -e /ok"],"Interval":2000000000,"Retries":5}`,
+		"{{.HostConfig.MemoryReservation}} {{.Config.Domainname}}": "8388608 example.org",
+		"{{.HostConfig.CpuPeriod}} {{.HostConfig.CpuQuota}}":       "50000 25000",
+		"{{.HostConfig.CpusetMems}}":                               "0",
 	} {
 		equal(t, template, h.inspect("c1", template), want)
 	}
+	swappiness := map[string]string{"1": "7", "2": "null"}[h.ok("info", "--format", "{{.CgroupVersion}}")] // version 2 has none
+	equal(t, "swappiness", h.inspect("c1", "{{json .HostConfig.MemorySwappiness}}"), swappiness)
 	h.fails(1, []string{"does not match the specified platform: wanted linux/s390x, actual: linux/"}, "create", "--platform", "s390x", "busybox")
 	h.fails(1, []string{"Requested memory nodes are not available - requested 4000, available: 0"}, "create", "--cpuset-mems", "4000", "busybox")
 	r := h.fails(125, []string{"No such image: absent:latest"}, "run", "--pull", "never", "absent")
