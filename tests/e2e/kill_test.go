@@ -345,8 +345,10 @@ func (k *killer) details(list []sight) bool {
 func (k *killer) believe(verb string, r result, id string, list []sight) {
 	k.t.Helper()
 	undisturbed := len(k.killed) == 0
+	i := slices.IndexFunc(list, func(c sight) bool { return c.id == id })
 	switch {
 	case r.code <= 0: // a success, or the client was killed
+	case verb == "stop" && !undisturbed && i < 0 && strings.HasSuffix(r.err, "No such container: "+id+"\n"): // by --rm, before stop looked for it
 	case undisturbed, verb == "stop", verb == "rm", verb == "rm -f": // the dead are stopped and easily removed
 		k.t.Errorf("%s\nfails", k.what)
 	case strings.HasPrefix(verb, "run") && r.code != 125 && r.code != 137:
@@ -358,7 +360,7 @@ func (k *killer) believe(verb string, r result, id string, list []sight) {
 	if verb == "run -d" || verb == "create" {
 		id = strings.TrimSpace(r.out)
 	}
-	i := slices.IndexFunc(list, func(c sight) bool { return c.id == id })
+	i = slices.IndexFunc(list, func(c sight) bool { return c.id == id })
 	fine := true
 	switch verb {
 	case "run -d", "start", "restart":
