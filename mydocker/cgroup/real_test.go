@@ -265,7 +265,9 @@ func TestKillForks(t *testing.T) {
 		if attempt == 20 {
 			t.Fatal("the chains end by themselves, again and again")
 		}
-		time.Sleep(200 * time.Millisecond)
+		for s, err := g.Stats(); err == nil && s.Pids > 100; s, err = g.Stats() { // until they are reaped
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
 	if err := g.Kill(); err != nil {
 		t.Fatal(err)
