@@ -34,6 +34,7 @@ import (
 	"minidocker/mydocker/trace"
 
 	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,36 +42,39 @@ import (
 type Verb string
 
 const (
-	Attach  Verb = "attach"
-	Start   Verb = "start"
-	Wait    Verb = "wait"
-	Stop    Verb = "stop"
-	Kill    Verb = "kill"
-	Restart Verb = "restart"
-	Pause   Verb = "pause"
-	Unpause Verb = "unpause"
-	Rename  Verb = "rename"
-	Update  Verb = "update"
-	Resize  Verb = "resize"
-	Root    Verb = "root" // a descriptor of the mount namespace, whose root the container sees as /
-	Exec    Verb = "exec"
-	Execs   Verb = "execs"   // which commands run beside the first process
-	Release Verb = "release" // of a container that was never started: end, give up the lock
+	Attach     Verb = "attach"
+	Start      Verb = "start"
+	Wait       Verb = "wait"
+	Stop       Verb = "stop"
+	Kill       Verb = "kill"
+	Restart    Verb = "restart"
+	Pause      Verb = "pause"
+	Unpause    Verb = "unpause"
+	Rename     Verb = "rename"
+	Update     Verb = "update"
+	Resize     Verb = "resize"
+	Connect    Verb = "connect"    // to a network
+	Disconnect Verb = "disconnect" // from one
+	Root       Verb = "root"       // a descriptor of the mount namespace, whose root the container sees as /
+	Exec       Verb = "exec"
+	Execs      Verb = "execs"   // which commands run beside the first process
+	Release    Verb = "release" // of a container that was never started: end, give up the lock
 )
 
 // Request is what a client asks of a monitor.
 type Request struct {
 	Verb Verb
 
-	Stdin, Stdout, Stderr bool                   `json:",omitempty"` // attach: the streams wanted
-	Condition             api.WaitCondition      `json:",omitempty"` // wait
-	Signal                int                    `json:",omitempty"` // stop, restart (0: the container's own), kill
-	Timeout               *int                   `json:",omitempty"` // stop, restart: seconds; nil: the container's own; negative: for ever
-	Name                  string                 `json:",omitempty"` // rename
-	Update                *api.UpdateConfig      `json:",omitempty"` // update
-	Height, Width         uint                   `json:",omitempty"` // resize
-	Exec                  *api.ExecCreateRequest `json:",omitempty"` // exec
-	Detach                bool                   `json:",omitempty"` // exec: no streams, no second response
+	Stdin, Stdout, Stderr bool                      `json:",omitempty"` // attach: the streams wanted
+	Condition             api.WaitCondition         `json:",omitempty"` // wait
+	Signal                int                       `json:",omitempty"` // stop, restart (0: the container's own), kill
+	Timeout               *int                      `json:",omitempty"` // stop, restart: seconds; nil: the container's own; negative: for ever
+	Name                  string                    `json:",omitempty"` // rename: the new one; connect, disconnect: the network's
+	Endpoint              *network.EndpointSettings `json:",omitempty"` // connect
+	Update                *api.UpdateConfig         `json:",omitempty"` // update
+	Height, Width         uint                      `json:",omitempty"` // resize
+	Exec                  *api.ExecCreateRequest    `json:",omitempty"` // exec
+	Detach                bool                      `json:",omitempty"` // exec: no streams, no second response
 
 	Trace int64 `json:",omitempty"` // when the client's trace began; the descriptor it goes to comes along
 }

@@ -124,6 +124,8 @@ func checkCount(c *command, n int) error {
 		demand = "accepts no arguments"
 	case least == most:
 		demand = "requires " + count(least, "argument")
+	case most < math.MaxInt-1 && least > 0:
+		demand = fmt.Sprintf("requires at least %d and at most %s", least, count(most, "argument"))
 	case n < least:
 		demand, see = "requires at least "+count(least, "argument"), "See"
 	}

@@ -141,6 +141,7 @@ func TestNumberOfArguments(t *testing.T) {
 		"ps a":       "mydocker: 'mydocker ps' accepts no arguments\n\nUsage:  mydocker ps [OPTIONS]\n\nRun 'mydocker ps --help' for more information",
 		"top":        "mydocker: 'mydocker top' requires at least 1 argument\n\nUsage:  mydocker top CONTAINER [ps OPTIONS]\n\nSee 'mydocker top --help' for more information",
 		"cp a":       "mydocker: 'mydocker cp' requires 2 arguments\n\nUsage:  mydocker cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tmydocker cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH\n\nRun 'mydocker cp --help' for more information",
+		"port":       "mydocker: 'mydocker port' requires at least 1 and at most 2 arguments\n\nUsage:  mydocker port CONTAINER [PRIVATE_PORT[/PROTO]]\n\nRun 'mydocker port --help' for more information",
 		"exec a":     "mydocker: 'mydocker exec' requires at least 2 arguments\n\nUsage:  mydocker exec [OPTIONS] CONTAINER COMMAND [ARG...]\n\nSee 'mydocker exec --help' for more information",
 	} {
 		err := new(session).run(strings.Fields(args))

@@ -60,6 +60,7 @@ func (s *session) run(args []string) error {
 
 func (s *session) flags() []cli.Flag {
 	return flags("",
+		text(&s.BridgeAddress, "bip", "Address of the default bridge with its subnet, such as 10.1.0.1/24").or(os.Getenv("MYDOCKER_BIP")),
 		boolean(&s.debug, "D,debug", "Tell each step on standard error").or(os.Getenv("MYDOCKER_DEBUG")),
 		text(&s.Instance, "instance", "").or(os.Getenv("MYDOCKER_INSTANCE")), // names the parent cgroup and the network devices
 		text(&s.Root, "root", "Directory of images and containers").or(os.Getenv("MYDOCKER_ROOT"), "/var/lib/mydocker"),

@@ -38,9 +38,10 @@ func completionCommand(*session) *command {
 // completion collects what may stand in the place of the last word.
 type completion struct {
 	*session
-	last  string
-	words []string // each perhaps with a tab and what it is
-	files bool     // or a file
+	last   string
+	prefix string   // of last, in front of each word: --flag=
+	words  []string // each perhaps with a tab and what it is
+	files  bool     // or a file
 }
 
 // complete answers a script: the words, and in the last line what else the shell is to
@@ -60,7 +61,7 @@ func (s *session) complete(w io.Writer, words []string) {
 	fmt.Fprintf(w, ":%d\n", directive)
 }
 
-func (c *completion) add(word, what string) { c.words = append(c.words, word+"\t"+what) }
+func (c *completion) add(word, what string) { c.words = append(c.words, c.prefix+word+"\t"+what) }
 
 // find reads the words as if to run the command, except that its flags set nothing.
 func (c *completion) find(words []string) {
@@ -82,10 +83,11 @@ func (c *completion) find(words []string) {
 	isFlag := strings.HasPrefix(flag, "-") && !slices.Contains(words, "--") && (len(args) == 0 || interspersed(on))
 	switch lacks := (*pflag.ValueRequiredError)(nil); {
 	case errors.As(err, &lacks):
-		c.values("", lacks.GetFlag().Name, c.last)
+		c.values(lacks.GetFlag().Name, c.last)
 	case err != nil:
 	case isFlag && assigned:
-		c.values(flag+"=", strings.TrimLeft(flag, "-"), value)
+		c.prefix = flag + "="
+		c.values(strings.TrimLeft(flag, "-"), value)
 	case isFlag:
 		for _, f := range on.Flags {
 			if o := f.(*option); o.IsVisible() {
@@ -104,16 +106,23 @@ func (c *completion) find(words []string) {
 }
 
 // values are the known ones of a flag; given is the beginning of one.
-func (c *completion) values(prefix, flag, given string) {
+func (c *completion) values(flag, given string) {
 	for values, flags := range map[string]string{
-		"host none": "net network", "host private": "cgroupns", "host none private shareable": "ipc", "host": "pid uts",
-		"json table": "format", "json-file none": "log-driver", "always missing never": "pull", "container image": "type",
+		"container:": "net network", "host private": "cgroupns", "host none private shareable": "ipc", "host": "pid uts",
+		"json table": "format", "json-file none": "log-driver", "always missing never": "pull", "container image network": "type",
 		"always no on-failure unless-stopped": "restart", "HUP INT KILL QUIT TERM USR1 USR2": "signal stop-signal",
 	} {
 		if slices.Contains(strings.Fields(flags), flag) {
 			for value := range strings.FieldsSeq(values) {
-				c.add(prefix+value, "")
+				c.add(value, "")
 			}
+		}
+	}
+	if flag == "net" || flag == "network" {
+		c.argument(&command{ArgsUsage: "NETWORK"}, nil, nil)
+		if word := "container:"; strings.HasPrefix(given, word) {
+			c.prefix += word
+			c.argument(&command{Name: "exec", ArgsUsage: "CONTAINER"}, nil, nil)
 		}
 	}
 	c.files = strings.Contains(" cidfile device env-file input label-file output root run-root volume ", " "+flag+" ") && !strings.Contains(given, ":")
@@ -150,10 +159,18 @@ func (c *completion) argument(on *command, words, args []string) {
 			if !slices.Contains(words, "-f") && !slices.Contains(words, "--force") {
 				o.Filters["status"] = []string{"created", "exited", "dead"}
 			}
+		case "disconnect":
+			o.Filters["network"] = args
 		}
 		found, _ := e.List(o)
 		for _, one := range found {
 			c.add(one.Names[0][1:]+colon, one.Image+", "+one.Status)
+		}
+	}
+	if has("NETWORK") || has("NAME|ID") {
+		found, _ := e.Networks(nil)
+		for _, one := range found {
+			c.add(one.Name, one.Driver)
 		}
 	}
 	if has("IMAGE") || has("REPOSITORY") || has("NAME|ID") {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/docker/go-units"
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/network"
 	"github.com/urfave/cli/v2"
 )
 
@@ -36,18 +36,20 @@ type containerOptions struct {
 	labelFiles           []string
 	platform             string
 	unverified           bool
+
+	networks           []attachment // --network, in the order given
+	first              attachment   // what other flags wish of the first of them
+	published, exposed []string
+	endpoints          map[string]*network.EndpointSettings // by network
 }
 
 // unsupportedContainerFlags are Docker's further flags of run and create.
-const unsupportedContainerFlags = `p,publish P,publish-all add-host cpu-count cpu-percent cpu-rt-period cpu-rt-runtime
-dns dns-opt dns-option dns-search expose gpus io-maxbandwidth io-maxiops ip ip6 isolation kernel-memory
-link-local-ip mac-address net-alias network-alias runtime storage-opt use-api-socket volume-driver`
+const unsupportedContainerFlags = `cpu-count cpu-percent cpu-rt-period cpu-rt-runtime gpus io-maxbandwidth io-maxiops
+isolation kernel-memory link-local-ip runtime storage-opt use-api-socket volume-driver`
 
 func (o *containerOptions) flags(more ...*option) []cli.Flag {
 	c, h := &o.config, &o.host
-	h.NetworkMode = "none"
-	h.DNS, h.DNSOptions, h.DNSSearch = []netip.Addr{}, []string{}, []string{}
-	return flags(unsupportedContainerFlags, append(slices.Concat(more, o.resourceFlags(), o.policyFlags(), o.hostFlags()),
+	return flags(unsupportedContainerFlags, append(slices.Concat(more, o.resourceFlags(), o.policyFlags(), o.hostFlags(), o.networkFlags()),
 		parsed("list", "a,attach", "Attach to STDIN, STDOUT or STDERR", o.attach),
 		parsed("list", "cap-add", "Add Linux capabilities", capability(&h.CapAdd)),
 		parsed("list", "cap-drop", "Drop Linux capabilities", capability(&h.CapDrop)),
@@ -64,8 +66,6 @@ func (o *containerOptions) flags(more ...*option) []cli.Flag {
 		pairs(&c.Labels, "=", "l,label", "Set meta data on a container"),
 		parsed("mount", "mount", "Attach a filesystem mount to the container", o.addMount),
 		text(&o.name, "name", "Assign a name to the container"),
-		parsed("network", "net", "", o.setNetwork),
-		parsed("network", "network", "Connect a container to a network: none (default) or host", o.setNetwork),
 		boolean(&h.Privileged, "privileged", "Give extended privileges to this container"),
 		boolean(&h.ReadonlyRootfs, "read-only", "Mount the container's root filesystem as read only"),
 		boolean(&h.AutoRemove, "rm", "Automatically remove the container when it exits"),
@@ -140,14 +140,6 @@ func (o *containerOptions) attach(stream string) error {
 		return errors.New("valid streams are STDIN, STDOUT and STDERR")
 	}
 	*to, o.attached = true, true
-	return nil
-}
-
-func (o *containerOptions) setNetwork(v string) error {
-	if v != "none" && v != "host" {
-		return fmt.Errorf("this version of %s has the networks none and host only", name)
-	}
-	o.host.NetworkMode = api.NetworkMode(v)
 	return nil
 }
 

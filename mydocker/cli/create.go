@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/pkg/kvfile"
@@ -54,7 +57,7 @@ func (o *containerOptions) request(words []string) (err error) {
 			return err
 		}
 	}
-	return nil
+	return cmp.Or(o.settlePorts(), o.settleNetworks())
 }
 
 // environment is -e: a variable without a value has that of the client's environment.
@@ -118,7 +121,10 @@ func (o *containerOptions) create(e *engine.Engine) (id string, err error) {
 		defer func() { closeIDFile(file, id) }()
 	}
 	o.host.ConsoleSize = windowSize()
-	response, err := e.Create(engine.CreateRequest{Name: o.name, Config: &o.config, HostConfig: &o.host, Platform: o.platform})
+	if i := slices.IndexFunc(o.host.DNS, netip.Addr.IsLoopback); i >= 0 {
+		fmt.Fprintf(os.Stderr, "WARNING: Localhost DNS (%s) may fail in containers.\n", o.host.DNS[i])
+	}
+	response, err := e.Create(engine.CreateRequest{Name: o.name, Config: &o.config, HostConfig: &o.host, Networks: o.endpoints, Platform: o.platform})
 	if isNoImage(err) && !o.quiet && o.pull != "never" {
 		fmt.Fprintf(os.Stderr, "Unable to find image '%s' locally\n", strings.TrimPrefix(err.Error(), "No such image: "))
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"minidocker/mydocker/container"
+	"minidocker/mydocker/engine"
 	"minidocker/mydocker/image"
 )
 
@@ -71,9 +72,10 @@ func withHelp(err error, command string) error {
 	return exit(exitCode(err, 125), "%s: %w\n\nRun '%s %s --help' for more information", name, err, name, command)
 }
 
-// isNotFound and isNoImage tell whether err says that there is no such container or image.
-func isNotFound(err error) bool { return errors.As(err, new(*container.NotFoundError)) }
-func isNoImage(err error) bool  { return errors.Is(err, image.ErrNotFound) }
+// isNotFound, isNoImage and isNoNetwork tell whether err says that there is no such container, image or network.
+func isNotFound(err error) bool  { return errors.As(err, new(*container.NotFoundError)) }
+func isNoImage(err error) bool   { return errors.Is(err, image.ErrNotFound) }
+func isNoNetwork(err error) bool { return errors.As(err, new(*engine.NetworkNotFoundError)) }
 
 func count(n int, noun string) string {
 	if n == 1 {

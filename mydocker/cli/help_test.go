@@ -14,7 +14,7 @@ import (
 func TestHelp(t *testing.T) {
 	s := &session{}
 	for group, listed := range map[string]string{
-		"": help(t), "container ": help(t, "container"), "image ": help(t, "image"), "system ": help(t, "system"),
+		"": help(t), "container ": help(t, "container"), "image ": help(t, "image"), "network ": help(t, "network"), "system ": help(t, "system"),
 	} {
 		for _, c := range s.commandsIn(group) {
 			if n := strings.Count(listed, "\n  "+c.Name+" "); n != 1 {
@@ -39,9 +39,10 @@ func help(t *testing.T, words ...string) string {
 // TestCommands: what Docker's users type is there, alone and in its group.
 func TestCommands(t *testing.T) {
 	for group, names := range map[string]string{
-		"":          "run create start stop kill wait rm ps logs attach exec inspect events import load images rmi info version doctor",
-		"container": "run create start stop kill wait rm remove ls list ps logs attach exec inspect",
+		"":          "run create start stop kill wait rm ps logs attach exec inspect events import load images rmi info version doctor port",
+		"container": "run create start stop kill wait rm remove ls list ps logs attach exec inspect port",
 		"image":     "ls list rm remove rmi import load inspect",
+		"network":   "create ls list inspect rm remove connect disconnect prune",
 		"system":    "check info events",
 	} {
 		for _, word := range strings.Fields(names) {

@@ -26,7 +26,8 @@ Storage Driver: {{.Driver}}{{range .DriverStatus}}
 Logging Driver: {{.LoggingDriver}}
 Cgroup Driver: {{.CgroupDriver}}
 Cgroup Version: {{.CgroupVersion}}
-Networks: {{join .Plugins.Network " "}}
+Plugins:
+ Network: {{join .Plugins.Network " "}}
 Security Options:{{range .Security}}
  {{.}}{{end}}
 Kernel Version: {{.KernelVersion}}

@@ -16,11 +16,11 @@ import (
 )
 
 type inspectOptions struct {
-	format, kind string // kind is container, image or "": what there is
+	format, kind string // kind is container, image, network or "": what there is
 	size         bool
 }
 
-// inspectCommand is inspect (kind ""), container inspect or image inspect.
+// inspectCommand is inspect (kind ""), container inspect, image inspect or network inspect.
 func inspectCommand(kind string) func(*session) *command {
 	return func(s *session) *command {
 		o := &inspectOptions{kind: kind}
@@ -37,29 +37,39 @@ func inspectCommand(kind string) func(*session) *command {
 			}),
 		}
 		if kind == "" {
-			c.Usage = "Return low-level information on containers and images"
+			c.Usage = "Return low-level information on containers, images and networks"
 		} else {
 			object := strings.ToUpper(kind)
 			c.Flags = c.Flags[:2]
+			if kind == "network" {
+				c.Description = "mydocker network inspect -f '{{json .IPAM.Config}}' bridge"
+				c.Flags[1] = boolean(new(bool), "v,verbose", "Verbose output for diagnostics") // of swarm networks
+			}
 			c.ArgsUsage = "[OPTIONS] " + object + " [" + object + "...]"
 		}
 		return c
 	}
 }
 
-// find looks among the containers first, then among the images.
+// find looks among the containers first, then among the images, then among the networks.
 func (o *inspectOptions) find(e *engine.Engine, ref string) (any, error) {
-	if !slices.Contains([]string{"", "container", "image"}, o.kind) {
-		return nil, exit(1, `unknown type: %q: must be one of "container", "image"`, o.kind)
+	if !slices.Contains([]string{"", "container", "image", "network"}, o.kind) {
+		return nil, exit(1, `unknown type: %q: must be one of "container", "image", "network"`, o.kind)
 	}
-	if o.kind != "image" {
+	if o.kind == "" || o.kind == "container" {
 		container, err := e.Inspect(ref, o.size)
-		if o.kind == "container" || !isNotFound(err) {
+		if o.kind != "" || !isNotFound(err) {
 			return container, err
 		}
 	}
-	found, err := e.InspectImage(ref)
-	if o.kind == "" && (isNoImage(err) || errors.Is(err, image.ErrInvalid)) {
+	if o.kind == "" || o.kind == "image" {
+		found, err := e.InspectImage(ref)
+		if o.kind != "" || !isNoImage(err) && !errors.Is(err, image.ErrInvalid) {
+			return found, err
+		}
+	}
+	found, err := e.NetworkInspect(ref)
+	if o.kind == "" && isNoNetwork(err) {
 		return nil, fmt.Errorf("No such object: %s", ref)
 	}
 	return found, err

@@ -99,6 +99,14 @@ func list(to *[]string, names, usage string) *option {
 	})
 }
 
+// words is a list whose values may stand in one word with commas too.
+func words(to *[]string, names, usage string) *option {
+	return parsed("strings", names, usage, func(v string) error {
+		*to = append(*to, strings.Split(v, ",")...)
+		return nil
+	})
+}
+
 // pairs is a list of keys and values, such as a=b if separator is "=".
 func pairs(to *map[string]string, separator, names, usage string) *option {
 	*to = map[string]string{}

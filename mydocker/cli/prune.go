@@ -13,73 +13,83 @@ import (
 )
 
 type pruneOptions struct {
+	kind       string // of objects: container, network, or system for all kinds
 	all, force bool
 	filters    engine.Filters
 }
 
-func containerPruneCommand(s *session) *command {
-	return new(pruneOptions).command(s, &command{
-		Usage: "Remove all stopped containers", Description: "mydocker container prune --filter until=24h --filter label=job",
-	})
-}
-
-func systemPruneCommand(s *session) *command {
-	o := &pruneOptions{}
-	return o.command(s, &command{
-		Usage: "Remove stopped containers and unused images", Description: "mydocker system prune -af",
-		Flags: flags("volumes", boolean(&o.all, "a,all", "Remove all unused images not just dangling ones")),
-	})
-}
-
-// command completes one that removes containers, and if it has flags of its own images too.
-func (o *pruneOptions) command(s *session, c *command) *command {
-	ofSystem := c.Flags != nil
-	filter := filters(&o.filters)
-	filter.letter, filter.usage = "", `Provide filter values (e.g. "until=24h", "label!=keep")`
-	c.Flags = append(c.Flags, filter, boolean(&o.force, "f,force", "Do not prompt for confirmation"))
-	c.ArgsUsage = "[OPTIONS]"
-	c.Action = s.action(func(e *engine.Engine, _ []string) error {
-		if !o.confirm(ofSystem) {
-			return nil
+// pruneCommand is container prune, network prune, or, for all kinds of objects, system prune.
+func pruneCommand(kind, usage string) func(*session) *command {
+	return func(s *session) *command {
+		o := &pruneOptions{kind: kind}
+		filter := filters(&o.filters)
+		filter.letter, filter.usage = "", `Provide filter values (e.g. "until=24h", "label!=keep")`
+		c := &command{
+			Usage: usage, ArgsUsage: "[OPTIONS]",
+			Description: "mydocker " + kind + " prune --filter until=24h --filter label=job",
+			Flags:       flags("", filter, boolean(&o.force, "f,force", "Do not prompt for confirmation")),
+			Action:      s.action(func(e *engine.Engine, _ []string) error { return o.prune(e) }),
 		}
+		if kind == "system" {
+			c.Flags = append(c.Flags, flags("volumes", boolean(&o.all, "a,all", "Remove all unused images not just dangling ones"))...)
+		}
+		return c
+	}
+}
+
+// prune removes the containers first: they use networks and images.
+func (o *pruneOptions) prune(e *engine.Engine) error {
+	if !o.confirm() {
+		return nil
+	}
+	var reclaimed uint64
+	if o.kind != "network" {
 		r, err := e.PruneContainers(o.filters)
-		printDeleted("Containers", r.ContainersDeleted)
-		if ofSystem && err == nil {
-			images, ierr := e.PruneImages(o.all, o.filters)
-			var lines []string
-			for _, i := range images.ImagesDeleted {
-				if i.Untagged != "" {
-					lines = append(lines, "untagged: "+i.Untagged)
-				} else {
-					lines = append(lines, "deleted: "+i.Deleted)
-				}
+		if printDeleted("Containers", r.ContainersDeleted); err != nil {
+			return err
+		}
+		reclaimed = r.SpaceReclaimed
+	}
+	if o.kind != "container" {
+		r, err := e.PruneNetworks(o.filters)
+		if printDeleted("Networks", r.NetworksDeleted); err != nil || o.kind == "network" {
+			return err
+		}
+		images, err := e.PruneImages(o.all, o.filters)
+		var lines []string
+		for _, i := range images.ImagesDeleted {
+			if i.Untagged != "" {
+				lines = append(lines, "untagged: "+i.Untagged)
+			} else {
+				lines = append(lines, "deleted: "+i.Deleted)
 			}
-			printDeleted("Images", lines)
-			r.SpaceReclaimed, err = r.SpaceReclaimed+images.SpaceReclaimed, ierr
 		}
-		if err == nil {
-			fmt.Println("Total reclaimed space:", units.HumanSize(float64(r.SpaceReclaimed)))
+		if printDeleted("Images", lines); err != nil {
+			return err
 		}
-		return err
-	})
-	return c
+		reclaimed += images.SpaceReclaimed
+	}
+	fmt.Println("Total reclaimed space:", units.HumanSize(float64(reclaimed)))
+	return nil
 }
 
 func printDeleted(what string, lines []string) {
-	if lines != nil {
+	if len(lines) > 0 {
 		fmt.Printf("Deleted %s:\n%s\n\n", what, strings.Join(lines, "\n"))
 	}
 }
 
 // confirm asks in Docker's words, as Docker does also where nobody can answer. A no is no failure.
-func (o *pruneOptions) confirm(ofSystem bool) bool {
+func (o *pruneOptions) confirm() bool {
 	if o.force {
 		return true
 	}
-	warning := " all stopped containers."
-	if ofSystem {
+	warning := map[string]string{
+		"container": " all stopped containers.", "network": " all custom networks not used by at least one container.",
+	}[o.kind]
+	if o.kind == "system" {
 		images := map[bool]string{false: "all dangling images", true: "all images without at least one container associated to them"}[o.all]
-		warning = ":\n  - all stopped containers\n  - " + images + "\n"
+		warning = ":\n  - all stopped containers\n  - all networks not used by at least one container\n  - " + images + "\n"
 	}
 	var given []string
 	for name, values := range o.filters {
@@ -87,7 +97,7 @@ func (o *pruneOptions) confirm(ofSystem bool) bool {
 			given = append(given, name+"="+value)
 		}
 	}
-	if slices.Sort(given); ofSystem && given != nil {
+	if slices.Sort(given); o.kind == "system" && given != nil {
 		warning += "\n  Items to be pruned will be filtered with:\n  - " + strings.Join(given, "\n  - ") + "\n"
 	}
 	fmt.Print("WARNING! This will remove", warning, "\nAre you sure you want to continue? [y/N] ")

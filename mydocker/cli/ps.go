@@ -106,6 +106,7 @@ func newContainerRow(c api.Summary, short bool) containerRow {
 			row.Image = shortID(row.Image)
 		}
 	}
+	row.Ports = shownPorts(c.Ports)
 	if c.SizeRootFs > 0 {
 		row.Size += " (virtual " + units.HumanSizeWithPrecision(float64(c.SizeRootFs), 3) + ")"
 	}

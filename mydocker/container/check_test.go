@@ -147,7 +147,7 @@ func TestLivingAreLeftAlone(t *testing.T) {
 // TestKilled kills creating, renaming and removing processes at random moments.
 func TestKilled(t *testing.T) {
 	if root := os.Getenv("CONTAINER_TEST_ROOT"); root != "" {
-		s := Open(root, filepath.Join(root, "run"))
+		s := open(root, filepath.Join(root, "run"))
 		for fmt.Println("ready"); ; {
 			r := record("web")
 			r.HostConfig.AutoRemove = true
@@ -171,7 +171,7 @@ func TestKilled(t *testing.T) {
 		}
 	}
 	root := t.TempDir()
-	s := Open(root, filepath.Join(root, "run"))
+	s := open(root, filepath.Join(root, "run"))
 	for i := range 60 {
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestKilled$")
 		cmd.Env = append(os.Environ(), "CONTAINER_TEST_ROOT="+root)

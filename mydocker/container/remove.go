@@ -1,6 +1,7 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -41,7 +42,7 @@ func (s *Store) discard(entry, id string, names ...string) error {
 			return err
 		}
 	}
-	if err := disk.RemoveAll(s.RunDir(id)); err != nil {
+	if err := errors.Join(s.networks.Forget(id), disk.RemoveAll(s.RunDir(id))); err != nil {
 		return err
 	}
 	files, err := list(s.Dir(aside))

@@ -34,9 +34,11 @@ import (
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
+	netapi "github.com/moby/moby/api/types/network"
 	"golang.org/x/sys/unix"
 
 	"minidocker/mydocker/disk"
+	"minidocker/mydocker/network"
 )
 
 // Record is what was settled when the container was created.
@@ -54,8 +56,12 @@ type Record struct {
 	HostConfig *api.HostConfig
 	Mounts     []api.MountPoint `json:",omitempty"` // resolved: absolute sources and destinations
 	Inherited  []mount.Mount    `json:",omitempty"` // from other containers, --volumes-from
-	Platform   string           // linux
-	Driver     string           // overlay2, as inspect names it
+	// Networks are those the container is in when it runs, by name, with what was asked
+	// for in each. None: it has a network namespace of its own without a way out, or
+	// shares that of the host or another container, as HostConfig.NetworkMode says.
+	Networks map[string]*netapi.EndpointSettings
+	Platform string // linux
+	Driver   string // overlay2, as inspect names it
 }
 
 // State is what became of the container. Its zero value is not a state: a
@@ -69,9 +75,10 @@ type State struct {
 	Error         string // why the last start did not succeed
 	StartedAt     time.Time
 	FinishedAt    time.Time
-	StopRequested bool        // a verb asked for the end, so no policy starts it again
-	RestartCount  int         // by the restart policy, since it was last started by hand
-	Health        *api.Health `json:",omitempty"` // what its health check found; nil: it has none
+	StopRequested bool           // a verb asked for the end, so no policy starts it again
+	RestartCount  int            // by the restart policy, since it was last started by hand
+	Health        *api.Health    `json:",omitempty"` // what its health check found; nil: it has none
+	Ports         netapi.PortMap `json:",omitempty"` // the host's ports that are published while it runs
 }
 
 // CgroupPath is the container's cgroup below the engine's, or below the one that
@@ -85,10 +92,16 @@ func (r *Record) CgroupPath(instance string) string {
 
 // Store finds the records of one Root. It holds no state: any number of
 // processes may use the same root.
-type Store struct{ root, runRoot string }
+type Store struct {
+	root, runRoot string
+	networks      *network.Store
+}
 
-// Open returns the store of root and runRoot. Directories are made when needed.
-func Open(root, runRoot string) *Store { return &Store{root, runRoot} }
+// Open returns the store of root and runRoot. Directories are made when needed. A
+// container that is removed gives its addresses in networks back.
+func Open(root, runRoot string, networks *network.Store) *Store {
+	return &Store{root, runRoot, networks}
+}
 
 func (s *Store) containers() string          { return filepath.Join(s.root, "containers") }
 func (s *Store) names() string               { return filepath.Join(s.root, "names") }

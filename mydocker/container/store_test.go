@@ -15,11 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"minidocker/mydocker/disk"
+	"minidocker/mydocker/network"
 )
+
+func open(root, runRoot string) *Store {
+	return Open(root, runRoot, network.Open(root, runRoot, "test"))
+}
 
 func newStore(t *testing.T) *Store {
 	t.Helper()
-	s := Open(filepath.Join(t.TempDir(), "a root"), t.TempDir())
+	s := open(filepath.Join(t.TempDir(), "a root"), t.TempDir())
 	t.Cleanup(func() {
 		found, err := s.Check(false)
 		if err != nil || len(found) > 0 {
@@ -155,7 +160,7 @@ func TestResolve(t *testing.T) {
 }
 
 func TestDamagedIsNotAbsent(t *testing.T) {
-	s := Open(t.TempDir(), t.TempDir())
+	s := open(t.TempDir(), t.TempDir())
 	r := create(t, s, "web")
 	other := record("web") // whole, but of another container
 	for name, damage := range map[string]func() error{
@@ -319,7 +324,7 @@ func TestStateOnFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Unmount(root, unix.MNT_DETACH)
-	s := Open(root, t.TempDir())
+	s := open(root, t.TempDir())
 	r := create(t, s, "web")
 	os.WriteFile(filepath.Join(root, "ballast"), make([]byte, 128<<10), 0o600)
 	for _, text := range []string{"a long reason", ""} {
@@ -443,7 +448,7 @@ func TestRemoveRefusesMounts(t *testing.T) {
 func BenchmarkCreateRemove(b *testing.B) {
 	for _, auto := range []bool{true, false} {
 		b.Run(fmt.Sprintf("autoremove=%v", auto), func(b *testing.B) {
-			s := Open(b.TempDir(), b.TempDir())
+			s := open(b.TempDir(), b.TempDir())
 			for b.Loop() {
 				r := record("web")
 				r.HostConfig.AutoRemove = auto
@@ -461,7 +466,7 @@ func BenchmarkCreateRemove(b *testing.B) {
 }
 
 func BenchmarkSweep200(b *testing.B) {
-	s := Open(b.TempDir(), b.TempDir())
+	s := open(b.TempDir(), b.TempDir())
 	for i := range 200 {
 		r := record(fmt.Sprint("web", i))
 		r.HostConfig.AutoRemove = true

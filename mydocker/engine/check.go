@@ -29,7 +29,7 @@ type Leak struct {
 // repair: mounts before directories, monitors before the cgroups they fill.
 func (e *Engine) Check(repair bool) ([]Leak, error) {
 	c := &check{Engine: e, repair: repair}
-	err := errors.Join(c.mounts(), c.processes(), c.cgroups(), c.dead(), c.records(), c.imageStore(), c.doctors())
+	err := errors.Join(c.mounts(), c.processes(), c.cgroups(), c.network(), c.dead(), c.records(), c.imageStore(), c.doctors())
 	if repair {
 		err = errors.Join(err, c.removeParents())
 	}

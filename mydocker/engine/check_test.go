@@ -52,6 +52,19 @@ func TestLeaks(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, []string{"cgroup", "process", "record", "record"}},
+		{"monitor killed in a network", func(t *testing.T) {
+			r := request(false, "sleep", "1000")
+			r.HostConfig.NetworkMode = "bridge"
+			c, err := e.Create(r)
+			if err == nil {
+				err = e.Start(c.ID)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { e.PruneNetworks(nil) })
+			killMonitor(t, e, c.ID)
+		}, []string{"cgroup", "container", "lease"}},
 		{"run directory", func(t *testing.T) { mkdir(t, e.containers.RunDir(container.NewID())) }, []string{"record"}},
 		{"run directory of a dead container", func(t *testing.T) { mkdir(t, e.containers.RunDir(idle)) }, []string{"container"}},
 		{"name", func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
+	netapi "github.com/moby/moby/api/types/network"
 )
 
 // CreateRequest describes a container to be made.
@@ -26,7 +27,10 @@ type CreateRequest struct {
 	Name       string // "": one is invented
 	Config     *api.Config
 	HostConfig *api.HostConfig
-	Platform   string // os[/arch[/variant]] the image must be for; "": any
+	// Networks are what is asked for in each network, by name. That of
+	// HostConfig.NetworkMode may be missing.
+	Networks map[string]*netapi.EndpointSettings
+	Platform string // os[/arch[/variant]] the image must be for; "": any
 }
 
 // Create makes a container and does not start it.
@@ -67,10 +71,15 @@ func (e *Engine) Create(r CreateRequest) (api.CreateResponse, error) {
 // describe makes the record of what the container will be.
 func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record, []string, error) {
 	config, host := r.Config, r.HostConfig
-	warnings, err := e.settle(config, host, img)
+	networks, warnings, err := e.settleNetworks(config, host, r.Networks)
 	if err != nil {
 		return nil, nil, err
 	}
+	more, err := e.settle(config, host, img)
+	if err != nil {
+		return nil, nil, err
+	}
+	warnings = append(warnings, more...)
 	inherited, err := e.inheritedMounts(host)
 	if err != nil {
 		return nil, nil, err
@@ -93,7 +102,7 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	}
 	return &container.Record{
 		ID: id, Created: time.Now().UTC(), Image: img.ID.String(), Layers: layers,
-		Path: command[0], Args: command[1:], Config: config, HostConfig: host, Mounts: mounts, Inherited: inherited,
+		Path: command[0], Args: command[1:], Config: config, HostConfig: host, Mounts: mounts, Inherited: inherited, Networks: networks,
 		Platform: "linux", Driver: "overlay2",
 	}, warnings, nil
 }
@@ -108,9 +117,6 @@ func (e *Engine) settle(config *api.Config, host *api.HostConfig, img *image.Ima
 	facts, err2 := hostFacts()
 	if err := errors.Join(err, err2); err != nil {
 		return nil, err
-	}
-	if host.NetworkMode == "" || host.NetworkMode == "default" {
-		host.NetworkMode = "none"
 	}
 	host.LogConfig.Type = cmp.Or(host.LogConfig.Type, "json-file")
 	if host.Memory > 0 && !hierarchies.LimitsSwap() {

@@ -22,6 +22,7 @@ import (
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/image"
 	"minidocker/mydocker/journal"
+	"minidocker/mydocker/network"
 )
 
 // Version is the engine's version.
@@ -34,6 +35,9 @@ type Config struct {
 	// Instance names the parent cgroup (and bridge, links, tables), so that
 	// engines with different roots do not meet; "" is mydocker.
 	Instance string
+	// BridgeAddress is the address of the default network's bridge, with the length of its subnet,
+	// when it is made; "": one that is free.
+	BridgeAddress string
 }
 
 // Engine works on one root. Its methods may be called from any number of
@@ -41,6 +45,7 @@ type Config struct {
 type Engine struct {
 	config     Config
 	containers *container.Store
+	networks   *network.Store
 	images     *image.Store
 	journal    *journal.Journal
 }
@@ -75,7 +80,9 @@ func Open(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{c, container.Open(c.Root, c.RunRoot), images, journal.Open(filepath.Join(c.RunRoot, "events"))}, nil
+	networks := network.Open(c.Root, c.RunRoot, c.Instance)
+	networks.BridgeAddress = c.BridgeAddress
+	return &Engine{c, container.Open(c.Root, c.RunRoot, networks), networks, images, journal.Open(filepath.Join(c.RunRoot, "events"))}, nil
 }
 
 // lockStore takes the store lock: shared while a container is made of an image,

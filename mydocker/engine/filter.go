@@ -64,7 +64,13 @@ func (e *Engine) condition(name, value string) (func(known) bool, error) {
 	case "ancestor":
 		return e.ancestor(value), nil
 	case "network":
-		return func(c known) bool { return string(c.HostConfig.NetworkMode) == value }, nil
+		name := value
+		if n, err := e.networks.Find(value); err == nil {
+			name = n.Name
+		}
+		return func(c known) bool { return c.Networks[name] != nil || string(c.HostConfig.NetworkMode) == name }, nil
+	case "publish", "expose":
+		return portCondition(name, value)
 	case "volume":
 		return func(c known) bool {
 			return slices.ContainsFunc(c.Mounts, func(m api.MountPoint) bool {

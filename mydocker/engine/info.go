@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/network"
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/swarm"
@@ -38,7 +39,7 @@ func (e *Engine) Info() (system.Info, error) {
 			{"Backing Filesystem", fileSystem(e.config.Root)}, {"Using metacopy", "false"}, {"Native Overlay Diff", "true"}, {"userxattr", "false"},
 		},
 		LoggingDriver: "json-file", CgroupDriver: "cgroupfs", CgroupVersion: strconv.Itoa(host.Version),
-		Plugins:         system.PluginsInfo{Volume: []string{}, Network: []string{"host", "null"}, Log: []string{"json-file"}},
+		Plugins:         system.PluginsInfo{Volume: []string{}, Network: []string{"bridge", "host", "null"}, Log: []string{"json-file"}},
 		SecurityOptions: []string{"name=seccomp,profile=builtin", "name=cgroupns"},
 		Swarm:           swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}, Labels: []string{},
 		OperatingSystem: osRelease("PRETTY_NAME", "Linux"), OSVersion: osRelease("VERSION_ID", ""), OSType: goruntime.GOOS,
@@ -56,6 +57,9 @@ func (e *Engine) Info() (system.Info, error) {
 		}
 	}
 	describeLimits(&info, host)
+	if network.TurnedForwardingOn() {
+		info.Warnings = append(info.Warnings, "WARNING: IPv4 forwarding was off and is on since a network was first used: this host passes packets on between its interfaces")
+	}
 	return info, nil
 }
 

@@ -34,7 +34,10 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 		LogPath: e.containers.LogPath(id), Driver: record.Driver, Platform: record.Platform,
 		HostConfig: record.HostConfig, Config: record.Config, Mounts: record.Mounts,
 		GraphDriver:     e.graphDriver(record),
-		NetworkSettings: &api.NetworkSettings{Networks: networks(record)},
+		NetworkSettings: &api.NetworkSettings{Ports: shownPorts(record, state)},
+	}
+	if response.NetworkSettings.Networks, err = e.shownNetworks(record, state); err != nil {
+		return api.InspectResponse{}, err
 	}
 	if record.HostConfig.LogConfig.Type == "none" {
 		response.LogPath = ""

@@ -11,7 +11,6 @@ import (
 
 	"github.com/docker/go-units"
 	api "github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/api/types/network"
 )
 
 // ListOptions limit a list of containers.
@@ -24,7 +23,7 @@ type ListOptions struct {
 
 // List gives the containers, the newest first.
 func (e *Engine) List(o ListOptions) ([]api.Summary, error) {
-	if err := o.Filters.check("ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status", "volume"); err != nil {
+	if err := o.Filters.check("ancestor", "before", "exited", "expose", "health", "id", "label", "name", "network", "publish", "since", "status", "volume"); err != nil {
 		return nil, err
 	}
 	match, err := matcher(o.Filters, e.condition)
@@ -51,6 +50,9 @@ func (e *Engine) List(o ListOptions) ([]api.Summary, error) {
 			break
 		}
 		summary := summarize(c, names)
+		if summary.NetworkSettings.Networks, err = e.shownNetworks(c.Record, c.State); err != nil {
+			return nil, err
+		}
 		if o.Size {
 			if summary.SizeRw, summary.SizeRootFs, err = e.size(c.Record); err != nil {
 				return nil, err
@@ -115,7 +117,7 @@ func summarize(c known, imageNames map[string][]string) api.Summary {
 		ID: c.ID, Names: []string{"/" + c.Name}, Image: shownImage(c.Record, imageNames), ImageID: c.Image,
 		Command: strings.Join(append([]string{c.Path}, quoted(c.Args)...), " "), Created: c.Created.Unix(),
 		Labels: c.Config.Labels, State: c.State.Status, Status: statusText(c.State),
-		NetworkSettings: &api.NetworkSettingsSummary{Networks: networks(c.Record)}, Mounts: c.Mounts,
+		NetworkSettings: &api.NetworkSettingsSummary{}, Ports: portSummaries(c.Record, c.State), Mounts: c.Mounts,
 	}
 	s.HostConfig.NetworkMode = string(c.HostConfig.NetworkMode)
 	s.Health = &api.HealthSummary{Status: health(c.State)}
@@ -169,10 +171,6 @@ func (e *Engine) imageNames() (map[string][]string, error) {
 		names[i.ID.String()] = append(names[i.ID.String()], i.Names...)
 	}
 	return names, nil
-}
-
-func networks(r *container.Record) map[string]*network.EndpointSettings {
-	return map[string]*network.EndpointSettings{string(r.HostConfig.NetworkMode): {}}
 }
 
 // statusText is the STATUS column.

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(monitor.Run(os.Args[2:]))
 	case "churn":
-		if err := churn(Config{os.Args[2], os.Args[3], os.Args[4]}); err != nil {
+		if err := churn(Config{Root: os.Args[2], RunRoot: os.Args[3], Instance: os.Args[4]}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -108,7 +108,7 @@ func importBusybox(t *testing.T, e *Engine) {
 }
 
 func request(autoRemove bool, command ...string) CreateRequest {
-	return CreateRequest{Config: &api.Config{Image: "busybox", Cmd: command}, HostConfig: &api.HostConfig{AutoRemove: autoRemove}}
+	return CreateRequest{Config: &api.Config{Image: "busybox", Cmd: command}, HostConfig: &api.HostConfig{AutoRemove: autoRemove, NetworkMode: "none"}}
 }
 
 func create(t *testing.T, e *Engine) string {

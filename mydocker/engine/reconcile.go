@@ -52,6 +52,11 @@ func (e *Engine) reconcile(id string) (*container.State, error) {
 	if err := group.Delete(); err != nil {
 		return nil, err
 	}
+	if len(record.Networks) > 0 {
+		if err := errors.Join(e.networks.Leave(id), e.networks.Tidy()); err != nil {
+			return nil, err
+		}
+	}
 	torn, _ := filepath.Glob(filepath.Join(e.containers.Dir(id), ".tmp-*"))
 	for _, file := range torn { // of a write that was killed: we hold the lock
 		os.Remove(file)
@@ -86,7 +91,7 @@ func (e *Engine) recordLoss(record *container.Record, state *container.State) er
 	if rebooted {
 		state.ExitCode, state.Error = exitReboot, "the machine went down"
 	}
-	state.Status, state.Pid, state.FinishedAt = api.StateExited, 0, time.Now().UTC()
+	state.Status, state.Pid, state.FinishedAt, state.Ports = api.StateExited, 0, time.Now().UTC(), nil
 	if state.Health != nil {
 		state.Health.Status = api.Unhealthy
 	}

@@ -124,6 +124,11 @@ func (e *Engine) removeDead(id string, force bool) error {
 		return err
 	}
 	if recordErr == nil {
+		if len(record.Networks) > 0 {
+			if err := e.networks.Tidy(); err != nil {
+				return err
+			}
+		}
 		e.journal.Append(record.Event(events.ActionDestroy, nil))
 	}
 	return nil

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -45,13 +46,17 @@ func (m *Monitor) awaitEnd(l *life) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l.process.Close()
+	m.disconnect(l)
 	l.exitCode = &code
 	m.state.Status, m.state.Pid = api.StateExited, 0
 	m.state.ExitCode, m.state.OOMKilled = code, kills > 0
-	m.state.FinishedAt = time.Now().UTC()
+	m.state.FinishedAt, m.state.Ports = time.Now().UTC(), nil
 	again := cleanErr == nil && (l.again != nil || m.wantsRestart())
 	if again && l.again == nil {
 		m.state.Status = api.StateRestarting
+	}
+	if again || !m.record().HostConfig.AutoRemove { // else the removal does it
+		cleanErr = errors.Join(cleanErr, m.leaveNetworks())
 	}
 	if err := m.saveState(); cleanErr == nil {
 		cleanErr = err

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"strings"
 
 	"minidocker/mydocker/cgroup"
-	"minidocker/mydocker/container"
 	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/security"
@@ -24,7 +22,7 @@ import (
 
 // facts looks up what the specification depends on: on the host, in the image
 // whose root is given, and writes the files the container sees in /etc.
-func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
+func (m *Monitor) facts(l *life, root *os.File, rootPath string) (spec.Facts, error) {
 	config, host := m.record().Config, m.record().HostConfig
 	hierarchies, err := cgroup.Host()
 	if err != nil {
@@ -67,7 +65,7 @@ func (m *Monitor) facts(root *os.File, rootPath string) (spec.Facts, error) {
 	if f.Mounts, err = m.mounts(); err != nil {
 		return f, err
 	}
-	return f, m.writeFiles(&f)
+	return f, m.writeFiles(l, &f)
 }
 
 // devicePaths are the paths of the host by which devices are asked for.
@@ -132,51 +130,4 @@ func (m *Monitor) mounts() ([]mount.Mount, error) {
 		}
 	}
 	return all, nil
-}
-
-// The files that are mounted over their namesakes in /etc, with their contents.
-// They are rewritten in place: a bind mount shows the file, not the name, and a
-// rename would leave a running container with the old one.
-func (m *Monitor) writeFiles(f *spec.Facts) error {
-	dir := m.store.Dir(m.id())
-	f.HostnamePath = filepath.Join(dir, "hostname")
-	f.HostsPath = filepath.Join(dir, "hosts")
-	f.ResolvConfPath = filepath.Join(dir, "resolv.conf")
-	name := m.hostname(f)
-	hosts := loopbackHosts
-	resolv, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	if m.record().HostConfig.NetworkMode.IsHost() {
-		content, err := os.ReadFile("/etc/hosts")
-		if err != nil && !os.IsNotExist(err) {
-			return err
-		}
-		hosts = string(content)
-	}
-	for _, file := range []struct{ path, content string }{
-		{f.HostnamePath, name + "\n"}, {f.HostsPath, hosts}, {f.ResolvConfPath, string(resolv)},
-	} {
-		if err := os.WriteFile(file.path, []byte(file.content), 0o644); err != nil {
-			return fmt.Errorf("write the container's %s: %w", filepath.Base(file.path), err)
-		}
-	}
-	return nil
-}
-
-const loopbackHosts = `127.0.0.1	localhost
-::1	localhost ip6-localhost ip6-loopback
-fe00::	ip6-localnet
-ff00::	ip6-mcastprefix
-ff02::1	ip6-allnodes
-ff02::2	ip6-allrouters
-`
-
-func (m *Monitor) hostname(f *spec.Facts) string {
-	name, host := container.ShortID(m.id()), m.record().HostConfig
-	if host.NetworkMode.IsHost() || host.UTSMode.IsHost() {
-		name = f.Hostname
-	}
-	return cmp.Or(m.record().Config.Hostname, name)
 }

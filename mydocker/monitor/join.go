@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -37,10 +38,22 @@ func (m *Monitor) join(f *spec.Facts) (*joined, error) {
 			return j, fmt.Errorf("can't join IPC of container %s: %w", host.IpcMode.Container(), err)
 		}
 	}
-	if host.PidMode.IsContainer() {
-		donor, _, err := m.donor(j, host.PidMode.Container())
+	for _, other := range []struct {
+		kind     specs.LinuxNamespaceType
+		id, file string
+	}{
+		{specs.PIDNamespace, host.PidMode.Container(), "ns/pid"},
+		{specs.NetworkNamespace, host.NetworkMode.ConnectedContainer(), "ns/net"},
+	} {
+		if other.id == "" {
+			continue
+		}
+		donor, _, err := m.donor(j, other.id)
+		if errors.Is(err, errDonorStopped) && other.kind == specs.NetworkNamespace {
+			return j, fmt.Errorf("cannot join network of a non running container: %s", other.id)
+		}
 		if err == nil {
-			f.Namespaces[specs.PIDNamespace], err = j.open(donor, "ns/pid")
+			f.Namespaces[other.kind], err = j.open(donor, other.file)
 		}
 		if err != nil {
 			return j, err
@@ -84,13 +97,15 @@ func (m *Monitor) joinIPC(j *joined, f *spec.Facts, id string) error {
 // next life. Both have often ended together.
 func (m *Monitor) donorRestarts() bool {
 	host := m.record().HostConfig
-	for _, id := range []string{host.IpcMode.Container(), host.PidMode.Container()} {
+	for _, id := range []string{host.IpcMode.Container(), host.PidMode.Container(), host.NetworkMode.ConnectedContainer()} {
 		if state, err := m.store.State(id); id != "" && err == nil && state.Status == api.StateRestarting {
 			return true
 		}
 	}
 	return false
 }
+
+var errDonorStopped = errors.New("is not running")
 
 // donor opens the /proc directory of a running container's first process. It
 // belongs to that process for good, and is empty once that has ended, whoever gets
@@ -108,7 +123,7 @@ func (m *Monitor) donor(j *joined, id string) (*os.File, api.IpcMode, error) {
 	if state.Status == api.StateRestarting {
 		return nil, "", fmt.Errorf("container %s is restarting, wait until the container is running", id)
 	}
-	notRunning := fmt.Errorf("container %s is not running", id)
+	notRunning := fmt.Errorf("container %s %w", id, errDonorStopped)
 	if state.Pid == 0 {
 		return nil, "", notRunning
 	}

@@ -27,6 +27,8 @@ import (
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/journal"
 	"minidocker/mydocker/logfile"
+	"minidocker/mydocker/network"
+	"minidocker/mydocker/network/proxy"
 	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/trace"
 
@@ -72,6 +74,7 @@ type Monitor struct {
 	root, runRoot, instance string
 
 	store    *container.Store
+	networks *network.Store
 	journal  *journal.Journal
 	settled  atomic.Pointer[container.Record] // see record
 	lock     *disk.Lock
@@ -79,6 +82,7 @@ type Monitor struct {
 	group    cgroup.Group
 	left     chan struct{} // closed when the monitor has given up the lock
 	handlers sync.WaitGroup
+	ports    *proxy.Ports // the host's that are published; nil: none
 
 	mu       sync.Mutex
 	phase    phase
@@ -96,7 +100,8 @@ type life struct {
 	streams  streams
 	log      *logfile.Writer // nil: not logged
 	outboxes []*attach.Outbox
-	stopping bool       // by the verb stop
+	stopping bool // by the verb stop
+	connection
 	again    chan error // the verb restart wants to know how the next life began; nil: nobody does
 	exitCode *int       // nil: it has none to tell
 
@@ -141,7 +146,8 @@ func open(args []string) (*Monitor, error) {
 	}
 	m.listener = listener.(*net.UnixListener)
 	m.listener.SetUnlinkOnClose(false)
-	m.store = container.Open(m.root, m.runRoot)
+	m.networks = network.Open(m.root, m.runRoot, m.instance)
+	m.store = container.Open(m.root, m.runRoot, m.networks)
 	m.journal = journal.Open(filepath.Join(m.runRoot, "events"))
 	record, err := m.store.Record(id)
 	if err != nil {

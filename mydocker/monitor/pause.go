@@ -63,6 +63,9 @@ func (m *Monitor) rename(name string) error {
 		return err
 	}
 	m.settled.Store(renamed)
+	if err := m.networks.Rename(m.id(), renamed.Name); err != nil {
+		return err
+	}
 	m.event(events.ActionRename, map[string]string{"oldName": "/" + before.Name})
 	return nil
 }

@@ -70,6 +70,10 @@ func (m *Monitor) do(request attach.Request) error {
 		return m.rename(request.Name)
 	case attach.Update:
 		return m.update(request.Update)
+	case attach.Connect:
+		return m.connect(request.Name, request.Endpoint)
+	case attach.Disconnect:
+		return m.leaveNetwork(request.Name)
 	case attach.Resize:
 		return m.resize(request.Height, request.Width)
 	case attach.Release:

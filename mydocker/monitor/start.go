@@ -50,6 +50,12 @@ func (m *Monitor) begin() error {
 // error, failed releases.
 func (m *Monitor) run() error {
 	record, l := m.record(), m.life
+	if err := m.holdPorts(); err != nil {
+		return err
+	}
+	if err := m.joinNetworks(l); err != nil {
+		return err
+	}
 	bundle := filepath.Join(m.store.RunDir(m.id()), "bundle")
 	if err := os.MkdirAll(filepath.Join(bundle, "rootfs"), 0o700); err != nil {
 		return err
@@ -65,7 +71,7 @@ func (m *Monitor) run() error {
 	}
 	defer root.Close()
 
-	facts, err := m.facts(root, filepath.Join(bundle, "rootfs"))
+	facts, err := m.facts(l, root, filepath.Join(bundle, "rootfs"))
 	if err != nil {
 		return err
 	}
@@ -93,7 +99,8 @@ func (m *Monitor) run() error {
 		}
 	}
 	l.process, err = runtime.Create(s, m.store.RunDir(m.id()), m.group,
-		runtime.Options{Stdio: l.streams.theirs, Root: root, Shm: others.shm, DieWithParent: true})
+		runtime.Options{Stdio: l.streams.theirs, Root: root, Shm: others.shm, DieWithParent: true,
+			Connect: func(pid int) error { return m.plugIn(l, pid) }})
 	l.streams.closeTheirs()
 	if err != nil {
 		return err
@@ -114,9 +121,14 @@ func (m *Monitor) launch(l *life, s *specs.Spec) error {
 	if err != nil {
 		return err
 	}
+	if err := l.awaitPlugged(); err != nil {
+		return err
+	}
+	l.serve(m.ports)
 	before := *m.state
 	*m.state = container.State{Status: api.StateRunning, Pid: l.process.Pid, BootID: bootID,
-		StartedAt: time.Now().UTC(), FinishedAt: before.FinishedAt, RestartCount: before.RestartCount, Health: m.initialHealth()}
+		StartedAt: time.Now().UTC(), FinishedAt: before.FinishedAt, RestartCount: before.RestartCount, Health: m.initialHealth(),
+		Ports: m.ports.Bindings()}
 	if err = m.saveState(); err == nil {
 		err = l.process.Start()
 	}
@@ -143,12 +155,13 @@ func (m *Monitor) failed(err error) {
 		l.process.Abandon()
 		l.process = nil
 	}
+	m.disconnect(m.life)
 	m.life.streams.close()
 	m.state.Error, m.state.ExitCode, m.state.Pid = err.Error(), exitCode(err), 0
 	if m.state.Status == api.StateRestarting { // as Docker, which gives up then
 		m.state.Status = api.StateExited
 	}
-	m.finish(errors.Join(m.group.Kill(), m.group.Delete(), m.saveState()))
+	m.finish(errors.Join(m.group.Kill(), m.group.Delete(), m.leaveNetworks(), m.saveState()))
 }
 
 // exitCode is the exit code that goes with an error of a start: Docker's, or

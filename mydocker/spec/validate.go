@@ -75,7 +75,6 @@ func checkSettings(config *api.Config, host *api.HostConfig) error {
 		{config.WorkingDir != "" && !path.IsAbs(config.WorkingDir),
 			fmt.Sprintf("the working directory '%s' is invalid, it needs to be an absolute path", config.WorkingDir)},
 		{config.Hostname != "" && host.UTSMode.IsHost(), "conflicting options: hostname and the UTS mode"},
-		{config.Hostname != "" && host.NetworkMode.IsContainer(), "conflicting options: hostname and the network mode"},
 		{!host.IpcMode.Valid(), fmt.Sprintf("invalid IPC mode: %v", host.IpcMode)},
 		{!host.PidMode.Valid(), fmt.Sprintf("invalid PID mode: %v", host.PidMode)},
 		{!host.UTSMode.Valid(), fmt.Sprintf("invalid UTS mode: %v", host.UTSMode)},

@@ -1,0 +1,281 @@
+package network
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	api "github.com/moby/moby/api/types/network"
+
+	"minidocker/mydocker/network/nft"
+)
+
+// Member is a container that joins networks.
+type Member struct {
+	ID, Name  string
+	Ports     api.PortMap      // published, with the host's ports that are held
+	Upstreams []netip.AddrPort // where names of elsewhere are asked; none: the host's
+	// Alive tells of any container whether it has a monitor: the address of a dead one may be taken.
+	Alive func(id string) bool
+}
+
+// Place is where a container is in a network.
+type Place struct {
+	*Network
+	*Endpoint
+}
+
+// Join puts a container that is about to run into networks: each has its bridge, the
+// container an endpoint in each, and the firewall knows. wishes are by the networks'
+// names. The places are in the order of the interfaces. After an error nothing has
+// changed but what the kernel has of the networks themselves.
+func (s *Store) Join(m Member, wishes map[string]*api.EndpointSettings) ([]Place, error) {
+	lock, err := s.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
+	places, err := s.places(m, wishes, 0)
+	if err == nil {
+		direct(places)
+		err = s.enter(m, places)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.leave(m.ID, slices.Collect(maps.Keys(wishes))))
+	}
+	return places, nil
+}
+
+// JoinRunning is Join of one more network for a container that runs. The new place is
+// the way out if there was none.
+func (s *Store) JoinRunning(m Member, name string, wish *api.EndpointSettings) (Place, error) {
+	lock, err := s.lock()
+	if err != nil {
+		return Place{}, err
+	}
+	defer lock.Release()
+	before, err := s.Places(m.ID)
+	if err != nil {
+		return Place{}, err
+	}
+	taken := 0
+	for _, place := range before {
+		number, _ := strconv.Atoi(strings.TrimPrefix(place.Interface, "eth"))
+		taken = max(taken, number+1)
+	}
+	added, err := s.places(m, map[string]*api.EndpointSettings{name: wish}, taken)
+	if err != nil {
+		return Place{}, err
+	}
+	if !slices.ContainsFunc(before, func(p Place) bool { return p.Gateway }) {
+		direct(added)
+	}
+	if err := s.enter(m, added); err != nil {
+		return Place{}, errors.Join(err, s.leave(m.ID, []string{name}))
+	}
+	return added[0], nil
+}
+
+// places leases an endpoint in each network, in the order of their names, and makes
+// sure that the networks are up. The caller holds the lock.
+func (s *Store) places(m Member, wishes map[string]*api.EndpointSettings, first int) (places []Place, err error) {
+	networks, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range byPriority(wishes) {
+		n, err := find(networks, name)
+		if err != nil {
+			return nil, err
+		}
+		if n.Driver != "bridge" {
+			return nil, fmt.Errorf("container cannot be connected to network %s beside others: it has no bridge", name)
+		}
+		if len(n.IPAM.Config) == 0 {
+			err = s.begin(n)
+		} else {
+			err = s.up(n)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("network %s: %w", name, err)
+		}
+		all, err := s.Endpoints(n.ID)
+		if err != nil {
+			return nil, err
+		}
+		e, err := endpoints(all).lease(n, m.ID, wishes[name], m.Alive)
+		if err != nil {
+			return nil, err
+		}
+		e.Name, e.Interface, e.Running, e.Upstreams = m.Name, fmt.Sprint("eth", first+i), true, m.Upstreams
+		e.Aliases = append(slices.Clone(wishes[name].Aliases), m.ID[:12])
+		all[m.ID] = e
+		if err := s.saveEndpoints(n.ID, all); err != nil {
+			return nil, err
+		}
+		places = append(places, Place{n, e})
+	}
+	return places, nil
+}
+
+// byPriority sorts networks as Docker does for the default route: the highest
+// gw-priority first, then by name.
+func byPriority(wishes map[string]*api.EndpointSettings) []string {
+	return slices.SortedFunc(maps.Keys(wishes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(wishes[b].GwPriority, wishes[a].GwPriority), cmp.Compare(a, b))
+	})
+}
+
+// direct chooses the way out: the first network that has one.
+func direct(places []Place) {
+	for _, place := range places {
+		if !place.Internal {
+			place.Gateway = true
+			return
+		}
+	}
+}
+
+// Redirect chooses among a running container's places, of which none is the way out
+// any more, the new one.
+func (s *Store) Redirect(m Member, places []Place) error {
+	lock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	direct(places)
+	return s.enter(m, places)
+}
+
+// enter completes the endpoints by what the firewall is to redirect to them, and has
+// it do so.
+func (s *Store) enter(m Member, places []Place) error {
+	for _, place := range places {
+		if !place.Gateway {
+			continue
+		}
+		place.Ports = redirected(m.Ports, place.Endpoint)
+		all, err := s.Endpoints(place.Network.ID)
+		if err != nil {
+			return err
+		}
+		all[m.ID] = place.Endpoint
+		if err := s.saveEndpoints(place.Network.ID, all); err != nil {
+			return err
+		}
+	}
+	return s.applyRules(false)
+}
+
+// redirected are the published ports as the firewall redirects them: those of the
+// families the endpoint has, on addresses that others than the host can reach.
+func redirected(ports api.PortMap, e *Endpoint) (all []nft.Port) {
+	for port, bindings := range ports {
+		for _, b := range bindings {
+			to := e.IPv4
+			if b.HostIP.Is6() {
+				to = e.IPv6
+			}
+			number, err := strconv.ParseUint(b.HostPort, 10, 16)
+			if err != nil || !to.IsValid() || b.HostIP.IsLoopback() {
+				continue
+			}
+			all = append(all, nft.Port{Protocol: string(port.Proto()), HostIP: b.HostIP, HostPort: uint16(number), IP: to, Port: port.Num()})
+		}
+	}
+	return all
+}
+
+// Leave takes a container that does not run any more out of its networks, or out of
+// those given. It keeps its addresses. The firewall's table may stay: see Tidy.
+func (s *Store) Leave(id string, networks ...string) error {
+	lock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	return s.leave(id, networks)
+}
+
+func (s *Store) leave(id string, networks []string) error {
+	published := false
+	err := s.edit(id, networks, func(all endpoints) {
+		e := all[id]
+		published = published || e.Ports != nil
+		e.Running, e.Gateway, e.Ports = false, false, nil
+	})
+	return errors.Join(err, s.applyRules(published))
+}
+
+// Forget gives a container's addresses back, in all networks or in those given. The
+// firewall's table may stay: see Tidy.
+func (s *Store) Forget(id string, networks ...string) error {
+	if !s.used() {
+		return nil
+	}
+	lock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	published := false
+	err = s.edit(id, networks, func(all endpoints) {
+		published = published || all[id].Ports != nil
+		delete(all, id)
+	})
+	return errors.Join(err, s.applyRules(published))
+}
+
+// Rename gives a container's endpoints its new name.
+func (s *Store) Rename(id, name string) error {
+	lock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	return s.edit(id, nil, func(all endpoints) { all[id].Name = name })
+}
+
+// edit changes a container's endpoints in the networks of these names, or in all.
+func (s *Store) edit(id string, names []string, change func(endpoints)) error {
+	networks, err := s.List()
+	for _, n := range networks {
+		if len(names) > 0 && !slices.Contains(names, n.Name) {
+			continue
+		}
+		all, rerr := s.Endpoints(n.ID)
+		if rerr == nil && all[id] != nil {
+			change(all)
+			rerr = s.saveEndpoints(n.ID, all)
+		}
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
+
+// Places are a running container's, in the order of its interfaces.
+func (s *Store) Places(id string) (places []Place, err error) {
+	networks, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range networks {
+		all, err := s.Endpoints(n.ID)
+		if err != nil {
+			return nil, err
+		}
+		if e := all[id]; e != nil && e.Running {
+			places = append(places, Place{n, e})
+		}
+	}
+	slices.SortFunc(places, func(a, b Place) int {
+		return cmp.Or(cmp.Compare(len(a.Interface), len(b.Interface)), cmp.Compare(a.Interface, b.Interface))
+	})
+	return places, nil
+}
