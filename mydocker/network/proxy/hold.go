@@ -32,34 +32,7 @@ type request struct {
 // which the first free one is taken, or "" or "0" for the kernel's choice
 // (net.ipv4.ip_local_port_range). After an error nothing is held.
 func Hold(bindings api.PortMap, defaultIP netip.Addr) (*Ports, error) {
-	requests, err := requested(bindings, defaultIP)
-	if err != nil {
-		return nil, err
-	}
-	p := &Ports{}
-	p.Rest()
-	for _, r := range requests {
-		sockets, err := r.hold()
-		if err != nil {
-			p.Close()
-			return nil, err
-		}
-		p.sockets = append(p.sockets, sockets...)
-	}
-	for _, s := range p.sockets {
-		switch conn := s.conn.(type) {
-		case *net.TCPListener:
-			p.running.Go(func() { p.accept(conn, s) })
-		case *net.UDPConn:
-			p.running.Go(func() { p.relay(conn, s) })
-		}
-	}
-	return p, nil
-}
-
-// requested are the bindings in the order in which they are held: a range or the
-// kernel's choice must not take the number that another binding names.
-func requested(bindings api.PortMap, defaultIP netip.Addr) (requests []request, err error) {
+	var requests []request
 	for port, list := range bindings {
 		if err := supported(port); err != nil {
 			return nil, err
@@ -79,10 +52,29 @@ func requested(bindings api.PortMap, defaultIP netip.Addr) (requests []request, 
 			requests = append(requests, r)
 		}
 	}
+	// A range or the kernel's choice must not take the number that another binding names.
 	slices.SortStableFunc(requests, func(a, b request) int {
 		return cmp.Or(cmp.Compare(a.last-a.first, b.last-b.first), cmp.Compare(a.port.String(), b.port.String()))
 	})
-	return requests, nil
+	p := &Ports{}
+	p.Rest()
+	for _, r := range requests {
+		sockets, err := r.hold()
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		p.sockets = append(p.sockets, sockets...)
+	}
+	for _, s := range p.sockets {
+		switch conn := s.conn.(type) {
+		case *net.TCPListener:
+			p.running.Go(func() { p.accept(conn, s) })
+		case *net.UDPConn:
+			p.running.Go(func() { p.relay(conn, s) })
+		}
+	}
+	return p, nil
 }
 
 // hold opens the sockets of the first number that is free.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,9 +11,9 @@ import (
 	api "github.com/moby/moby/api/types/network"
 )
 
-// ParsePublish reads values of -p: [ip:][hostport]:port[/proto] with ranges of
-// ports, or published=8080,target=80,protocol=tcp. It returns the container's ports
-// and what each is bound to. Errors are worded as those of docker run.
+// ParsePublish reads values of -p, [ip:][hostport]:port[/proto] with ranges of ports or
+// published=8080,target=80,protocol=tcp: the container's ports and what each is bound
+// to. Errors are worded as those of docker run.
 func ParsePublish(specs []string) (api.PortSet, api.PortMap, error) {
 	ports, bindings := api.PortSet{}, api.PortMap{}
 	for _, spec := range specs {
@@ -26,13 +27,10 @@ func ParsePublish(specs []string) (api.PortSet, api.PortMap, error) {
 		}
 		for _, m := range mappings {
 			port, err := api.ParsePort(string(m.Port))
-			if err == nil {
-				err = supported(port)
-			}
-			if err != nil {
+			if err = cmp.Or(err, supported(port)); err != nil {
 				return nil, nil, err
 			}
-			ip, _ := netip.ParseAddr(m.Binding.HostIP) // nat has checked it; zero if there is none
+			ip, _ := netip.ParseAddr(m.Binding.HostIP) // checked; zero if there is none
 			ports[port] = struct{}{}
 			bindings[port] = append(bindings[port], api.PortBinding{HostIP: ip, HostPort: m.Binding.HostPort})
 		}

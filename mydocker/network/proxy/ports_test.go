@@ -71,7 +71,6 @@ func TestParsePublishErrors(t *testing.T) {
 		"-1":                  "invalid containerPort: -1",
 		"abc:80":              "invalid hostPort: abc",
 		" 80:80":              "invalid hostPort:  80",
-		"+80:80":              "invalid hostPort: +80",
 		"8010-8000:80":        "invalid hostPort: 8010-8000",
 		"70000:80":            "invalid hostPort: 70000",
 		"127.0.0.1:80":        "invalid hostPort: 127.0.0.1",

@@ -47,9 +47,14 @@ type life struct {
 	inet4, inet6 netip.Addr // both zero: a rest
 }
 
-// retry is how long a socket waits when there is no descriptor (EMFILE) or memory
-// for the next client.
-const retry = 100 * time.Millisecond
+const (
+	// retry is how long a socket waits when there is no descriptor (EMFILE) or memory
+	// for the next client.
+	retry = 100 * time.Millisecond
+	// lastWords is how long, after the end of a life, what the container has sent may
+	// take to reach the client.
+	lastWords = 100 * time.Millisecond
+)
 
 // Bindings are the ports held, as NetworkSettings.Ports of docker inspect shows
 // them: with their actual numbers, one binding per family.
@@ -87,14 +92,11 @@ func (p *Ports) Close() error {
 		return nil
 	}
 	p.Rest()
-	var failed []error
 	for _, s := range p.sockets {
-		if err := s.conn.Close(); !errors.Is(err, net.ErrClosed) {
-			failed = append(failed, err)
-		}
+		s.conn.Close()
 	}
 	p.running.Wait()
-	return errors.Join(failed...)
+	return nil
 }
 
 // target is where a client of the socket is led; not valid in a rest.
@@ -104,4 +106,52 @@ func (l *life) target(s socket) netip.AddrPort {
 		address = l.inet6
 	}
 	return netip.AddrPortFrom(address, s.port.Num())
+}
+
+// accept forwards connections until the listener is closed.
+func (p *Ports) accept(listener *net.TCPListener, s socket) {
+	for {
+		client, err := listener.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		} else if err != nil {
+			time.Sleep(retry)
+			continue
+		}
+		p.running.Go(func() { p.life.Load().forward(client, s) })
+	}
+}
+
+// forward copies both ways (by splice(2)) until both have ended, or the life has.
+func (l *life) forward(client *net.TCPConn, s socket) {
+	defer client.Close()
+	var server *net.TCPConn
+	err := net.ErrClosed
+	if to := l.target(s); to.IsValid() { // Dial takes the zero address for the loopback
+		dialer := net.Dialer{Timeout: 10 * time.Second}
+		server, err = dialer.DialTCP(l.context, "tcp", netip.AddrPort{}, to)
+	}
+	if err != nil {
+		client.SetLinger(0) // a reset is next to the refusal that the client would have met
+		return
+	}
+	defer server.Close()
+	// A container that ends closes its connections; a client need not.
+	defer context.AfterFunc(l.context, func() {
+		client.CloseRead()
+		client.SetDeadline(time.Now().Add(lastWords))
+		server.SetDeadline(time.Now().Add(lastWords))
+	})()
+	pass := func(to, from *net.TCPConn) {
+		io.Copy(to, from)
+		from.CloseRead()
+		to.CloseWrite()
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		pass(server, client)
+	}()
+	pass(client, server)
+	<-sent
 }

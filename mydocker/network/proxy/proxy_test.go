@@ -238,7 +238,7 @@ func TestNewLifeEndsConnections(t *testing.T) {
 
 // TestLastWords asserts that what the container has sent before its end arrives.
 func TestLastWords(t *testing.T) {
-	data := make([]byte, 1<<20)
+	data := make([]byte, 4<<20)
 	sent := make(chan struct{})
 	port := server(t, container, func(c *net.TCPConn) {
 		c.Write(data)
@@ -247,14 +247,9 @@ func TestLastWords(t *testing.T) {
 	p := hold(t, port)
 	p.Serve(container, netip.Addr{})
 	conn := dial(t, "tcp", at(t, p, "127.0.0.1"))
-	done := make(chan int)
-	go func() {
-		n, _ := io.Copy(io.Discard, conn)
-		done <- int(n)
-	}()
 	<-sent
 	p.Rest()
-	if n := <-done; n != len(data) {
+	if n, _ := io.Copy(io.Discard, conn); int(n) != len(data) {
 		t.Errorf("%d bytes of %d arrived", n, len(data))
 	}
 }
@@ -346,9 +341,13 @@ func TestUDPRefused(t *testing.T) {
 	p := hold(t, port+"/udp")
 	p.Serve(container, netip.Addr{})
 	conn := dial(t, "udp", at(t, p, "127.0.0.1"))
+	before := runtime.NumGoroutine()
 	for range 5 {
 		conn.Write([]byte("lost"))
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
+	}
+	if now := runtime.NumGoroutine(); now != before+1 {
+		t.Errorf("%d goroutines after refusals, %d before the client: it is forgotten", now, before)
 	}
 	echo(t, address)
 	if err := exchange(conn, "heard"); err != nil {

@@ -56,16 +56,16 @@ func wantDestination(network, _ string, conn syscall.RawConn) (err error) {
 // relay forwards datagrams until the socket is closed.
 func (p *Ports) relay(front *net.UDPConn, s socket) {
 	c := &clients{front: front, known: map[client]*net.UDPConn{}}
-	interfaceAt, end := unix.SizeofCmsghdr+16, unix.CmsgSpace(unix.SizeofInet6Pktinfo)
-	if s.address.Addr().Is4() {
-		interfaceAt, end = unix.SizeofCmsghdr, unix.CmsgSpace(unix.SizeofInet4Pktinfo)
+	device := unix.SizeofCmsghdr // where the control message has the interface's index
+	if s.address.Addr().Is6() {
+		device += 16
 	}
 	for readable(front) == nil {
 		buffer := buffers.Get().(*[1 << 16]byte)
 		from := client{life: p.life.Load()}
-		n, _, _, address, err := front.ReadMsgUDPAddrPort(buffer[:], from.info[:end])
+		n, end, _, address, err := front.ReadMsgUDPAddrPort(buffer[:], from.info[:])
 		from.address = address
-		clear(from.info[interfaceAt : interfaceAt+4]) // may not be the way back
+		clear(from.info[device : device+4]) // may not be the way back
 		if err != nil {
 			time.Sleep(retry)
 		} else if back := c.connect(p, from, from.life.target(s), end); back != nil {
