@@ -140,42 +140,43 @@ func (o *networkOptions) parseSubnets() ([]network.IPAMConfig, error) {
 		}
 		configs = append(configs, network.IPAMConfig{Subnet: subnet, AuxAddress: map[string]netip.Addr{}})
 	}
-	around := func(address netip.Addr) *network.IPAMConfig {
+	around := func(what, v string, address netip.Addr) (*network.IPAMConfig, error) {
 		i := slices.IndexFunc(configs, func(c network.IPAMConfig) bool { return c.Subnet.Contains(address) })
 		if i < 0 {
-			return nil
+			return nil, fmt.Errorf("no matching subnet for %s %s", what, v)
 		}
-		return &configs[i]
+		return &configs[i], nil
 	}
 	for _, v := range o.ranges {
 		some, err := netip.ParsePrefix(v)
-		switch c := around(some.Addr()); {
-		case err != nil:
+		if err != nil {
 			return nil, fmt.Errorf("invalid CIDR address: %s", v)
-		case c == nil:
-			return nil, fmt.Errorf("no matching subnet for range %s", v)
-		case c.IPRange.IsValid():
-			return nil, fmt.Errorf("cannot configure multiple ranges (%s, %s) on the same subnet (%s)", v, c.IPRange, c.Subnet)
-		default:
-			c.IPRange = some
 		}
+		c, err := around("range", v, some.Addr())
+		if err == nil && c.IPRange.IsValid() {
+			err = fmt.Errorf("cannot configure multiple ranges (%s, %s) on the same subnet (%s)", v, c.IPRange, c.Subnet)
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.IPRange = some
 	}
 	for _, v := range o.gateways {
 		gateway, _ := netip.ParseAddr(v)
-		switch c := around(gateway); {
-		case c == nil:
-			return nil, fmt.Errorf("no matching subnet for gateway %s", v)
-		case c.Gateway.IsValid():
-			return nil, fmt.Errorf("cannot configure multiple gateways (%s, %s) for the same subnet (%s)", v, c.Gateway, c.Subnet)
-		default:
-			c.Gateway = gateway
+		c, err := around("gateway", v, gateway)
+		if err == nil && c.Gateway.IsValid() {
+			err = fmt.Errorf("cannot configure multiple gateways (%s, %s) for the same subnet (%s)", v, c.Gateway, c.Subnet)
 		}
+		if err != nil {
+			return nil, err
+		}
+		c.Gateway = gateway
 	}
 	for _, host := range slices.Sorted(maps.Keys(o.aux)) {
 		address, _ := netip.ParseAddr(o.aux[host])
-		c := around(address)
-		if c == nil {
-			return nil, fmt.Errorf("no matching subnet for aux-address %s", o.aux[host])
+		c, err := around("aux-address", o.aux[host], address)
+		if err != nil {
+			return nil, err
 		}
 		c.AuxAddress[host] = address
 	}
@@ -189,8 +190,8 @@ func networkRmCommand(s *session) *command {
 		Description: "mydocker network rm backend frontend",
 		Flags:       flags("", boolean(&force, "f,force", "Do not error if the network does not exist")),
 		Action: s.action(each(func(e *engine.Engine, ref string) (string, error) {
-			err := e.RemoveNetwork(ref, force)
-			if force && isNoNetwork(err) {
+			err := e.RemoveNetwork(ref, false)
+			if force && isNoNetwork(err) { // not even its name is printed, as in Docker
 				return "", nil
 			}
 			return ref, err

@@ -56,22 +56,19 @@ func (o *containerOptions) networkFlags() []*option {
 
 // addNetwork is --network NAME or --network name=NAME,alias=web,ip=10.1.0.5,...
 func (o *containerOptions) addNetwork(v string) error {
-	if !strings.Contains(v, "=") { // which no name has
-		o.networks = append(o.networks, attachment{network: v})
-		return nil
-	}
-	fields, err := csv.NewReader(strings.NewReader(v)).Read()
-	if err != nil {
-		return err
-	}
-	var a attachment
-	for _, field := range fields {
-		if err := a.set(field); err != nil {
+	a := attachment{network: v}
+	if strings.Contains(v, "=") { // which no name has
+		fields, err := csv.NewReader(strings.NewReader(v)).Read()
+		a.network = ""
+		for i := 0; i < len(fields) && err == nil; i++ {
+			err = a.set(fields[i])
+		}
+		if err == nil && a.network == "" {
+			err = errors.New("network name/id is not specified")
+		}
+		if err != nil {
 			return err
 		}
-	}
-	if a.network == "" {
-		return errors.New("network name/id is not specified")
 	}
 	o.networks = append(o.networks, a)
 	return nil
@@ -176,26 +173,22 @@ func (o *containerOptions) settleNetworks() error {
 		return err
 	}
 	o.host.NetworkMode = api.NetworkMode(o.networks[0].network)
-	custom := 0
+	custom := o.host.NetworkMode.IsUserDefined()
 	o.endpoints = map[string]*network.EndpointSettings{}
 	for _, a := range o.networks {
-		isCustom, settings := api.NetworkMode(a.network).IsUserDefined(), a.settings()
+		settings := a.settings()
 		switch _, twice := o.endpoints[a.network]; {
 		case strings.TrimSpace(a.network) == "":
 			return errors.New("no name set for network")
-		case !isCustom && a.aliases != nil:
+		case api.NetworkMode(a.network).IsUserDefined() != custom:
+			return errors.New("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
+		case !custom && a.aliases != nil:
 			return errors.New("network-scoped aliases are only supported for user-defined networks")
 		case twice:
 			return fmt.Errorf("network %q is specified multiple times", a.network)
 		case len(o.networks) > 1 || !reflect.ValueOf(*settings).IsZero():
 			o.endpoints[a.network] = settings
 		}
-		if isCustom {
-			custom++
-		}
-	}
-	if custom > 0 && custom < len(o.networks) {
-		return errors.New("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
 	}
 	return nil
 }

@@ -54,8 +54,8 @@ func completions(h *host) map[string]string {
 		"sto": "stop", "container sto": "stop", "help imag": "image images", "zzz ": "", "container zzz ": "", "--ru": "--run-root",
 		"exec ": "web", "stop ": "web", "start ": "made", "rm ": "made", "rm -f ": "made web", "logs -n 5 ": "made web", "logs -- ": "made web",
 		"unpause ": "", "exec web ": "", "run --rm busybox ": "", "container inspect ": "made web", "image inspect ": "busybox:latest",
-		"run bus": "busybox:latest", "inspect ": "made web busybox:latest", "tag busybox b": "busybox:latest",
-		"run --priv": "--privileged", "run --network ": "none host", "ps --format ": "json table", "--root /nowhere exec ": "", "completion z": "zsh",
+		"run bus": "busybox:latest", "inspect ": "made web busybox:latest bridge host none", "tag busybox b": "busybox:latest",
+		"run --priv": "--privileged", "run --network ": "bridge container: host none", "run --network container:": "container: container:web", "network rm n": "none", "network connect bridge m": "made", "ps --format ": "json table", "--root /nowhere exec ": "", "completion z": "zsh",
 		"import " + h.root + "/ima": h.root + "/image", "run --env-file " + h.root + "/ima": h.root + "/image",
 	}
 }
@@ -77,7 +77,7 @@ func TestCompletionBash(t *testing.T) {
 	}
 	// bash parts words at : and = and wants only what stands behind the last of them.
 	for _, c := range [][3]string{
-		{"run --network=", "run --network =", "host none"}, {"run --network=h", "run --network = h", "host"},
+		{"run --network=", "run --network =", "bridge container: host none"}, {"run --network=h", "run --network = h", "host"},
 		{"rmi busybox:", "rmi busybox :", "latest"}, {"rmi busybox:la", "rmi busybox : la", "latest"},
 		{"run -e A= busy", "run -e A = busy", "busybox:latest"}, {"run -v /x:/", "run -v /x : /", ""},
 	} {

@@ -85,11 +85,11 @@ func TestSystemPrune(t *testing.T) {
 	made := h.inspect("made", "{{.Id}}")
 
 	r := h.tryWith("n\n", "system", "prune", "-a", "--filter", "until=1h", "--filter", "label=b", "--filter", "label!=a")
-	equal(t, "question", r.out, "WARNING! This will remove:\n  - all stopped containers\n"+
+	equal(t, "question", r.out, "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n"+
 		"  - all images without at least one container associated to them\n\n"+
 		"  Items to be pruned will be filtered with:\n  - label!=a\n  - label=b\n  - until=1h\n\nAre you sure you want to continue? [y/N] ")
 	r = h.tryWith("", "system", "prune")
-	equal(t, "question", r.out, "WARNING! This will remove:\n  - all stopped containers\n  - all dangling images\n\nAre you sure you want to continue? [y/N] ")
+	equal(t, "question", r.out, "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - all dangling images\n\nAre you sure you want to continue? [y/N] ")
 	h.fails(125, []string{"--volumes is not supported"}, "system", "prune", "--volumes", "-f")
 
 	// The layer of the dangling image is another's, too: nothing is freed.
