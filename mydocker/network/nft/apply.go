@@ -71,11 +71,7 @@ func do(r Rules, f func(t table, have content, wrong string) error) error {
 	if err != nil {
 		return err
 	}
-	// While anything deleted by anybody waits for its RCU grace period,
-	// close(2) of an nftables socket waits too, 10 to 20 ms. If the process
-	// ends before, the kernel closes it.
-	defer func() { go conn.CloseLasting() }()
-
+	defer disconnect(conn)
 	t := table{conn, &nftables.Table{Name: r.Table, Family: nftables.TableFamilyINet}}
 	have, wrong, err := t.read(r.ResolverPort)
 	if err == nil {
@@ -95,6 +91,13 @@ func connect() (*nftables.Conn, error) {
 		return nil, fmt.Errorf("open nftables socket: %w", err)
 	}
 	return conn, nil
+}
+
+// disconnect closes in the background: while anything deleted by anybody waits
+// for its RCU grace period, close(2) of an nftables socket waits too, 10 to 20
+// ms. If the process ends before, the kernel closes it.
+func disconnect(conn *nftables.Conn) {
+	go conn.CloseLasting()
 }
 
 const missing = " is missing"

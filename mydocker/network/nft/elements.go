@@ -107,7 +107,7 @@ func service(protocol string, port uint16) string {
 func encode(part any) string {
 	switch v := part.(type) {
 	case string:
-		return v + strings.Repeat("\x00", unix.IFNAMSIZ-len(v))
+		return v + strings.Repeat("\x00", max(0, unix.IFNAMSIZ-len(v)))
 	case netip.Addr:
 		return string(v.AsSlice())
 	case uint16:

@@ -27,6 +27,7 @@ func newHost(t *testing.T, name string) host {
 	h := host{t, fmt.Sprintf("nft%d-%s", os.Getpid(), name)}
 	run(t, "ip", "netns", "add", h.name)
 	t.Cleanup(func() { run(t, "ip", "netns", "del", h.name) })
+	h.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0") // or addresses cannot be used for a second
 	h.run("ip", "link", "set", "lo", "up")
 	return h
 }

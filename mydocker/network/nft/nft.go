@@ -9,52 +9,18 @@
 // of a default network with two ports published and an internal one:
 //
 //	table inet mydocker {
-//		set bridges {
-//			type ifname
-//			elements = { "mydocker0", "mydocker-8c1f2a" }
-//		}
-//
-//		set internal {
-//			type ifname
-//			elements = { "mydocker-8c1f2a" }
-//		}
-//
-//		set masqueraded {
-//			type ifname
-//			elements = { "mydocker0" }
-//		}
-//
-//		set inside {
-//			type ifname . ifname
-//			elements = { "mydocker0" . "mydocker0", "mydocker-8c1f2a" . "mydocker-8c1f2a" }
-//		}
-//
-//		set resolvers4 {
-//			type ifname . ipv4_addr . inet_proto . inet_service
-//			elements = { "mydocker-8c1f2a" . 172.19.0.1 . tcp . 53, "mydocker-8c1f2a" . 172.19.0.1 . udp . 53 }
-//		}
-//
-//		set resolvers6 {
-//			type ifname . ipv6_addr . inet_proto . inet_service
-//		}
-//
-//		map published4 {
-//			type inet_proto . inet_service : ipv4_addr . inet_service
-//			elements = { tcp . 8080 : 172.18.0.2 . 80 }
-//		}
-//
-//		map published4_at {
-//			type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
-//			elements = { 192.0.2.10 . udp . 5353 : 172.18.0.2 . 53 }
-//		}
-//
-//		map published6 {
-//			type inet_proto . inet_service : ipv6_addr . inet_service
-//		}
-//
-//		map published6_at {
-//			type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
-//		}
+//		set bridges { type ifname; elements = { "mydocker0", "mydocker-8c1f2a" }; }
+//		set internal { type ifname; elements = { "mydocker-8c1f2a" }; }
+//		set masqueraded { type ifname; elements = { "mydocker0" }; }
+//		set inside { type ifname . ifname; elements = { "mydocker0" . "mydocker0", "mydocker-8c1f2a" . "mydocker-8c1f2a" }; }
+//		set resolvers4 { type ifname . ipv4_addr . inet_proto . inet_service;
+//			elements = { "mydocker-8c1f2a" . 172.19.0.1 . tcp . 53, "mydocker-8c1f2a" . 172.19.0.1 . udp . 53 }; }
+//		set resolvers6 { type ifname . ipv6_addr . inet_proto . inet_service; }
+//		map published4 { type inet_proto . inet_service : ipv4_addr . inet_service; elements = { tcp . 8080 : 172.18.0.2 . 80 }; }
+//		map published4_at { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service;
+//			elements = { 192.0.2.10 . udp . 5353 : 172.18.0.2 . 53 }; }
+//		map published6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
+//		map published6_at { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }
 //
 //		chain publish {
 //			dnat ip to ip daddr . meta l4proto . th dport map @published4_at
@@ -62,21 +28,18 @@
 //			dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6_at
 //			dnat ip6 to meta l4proto . th dport map @published6
 //		}
-//
 //		chain prerouting {
 //			type nat hook prerouting priority dstnat; policy accept;
 //			iifname . ip daddr . meta l4proto . th dport @resolvers4 redirect to :30053
 //			iifname . ip6 daddr . meta l4proto . th dport @resolvers6 redirect to :30053
 //			fib daddr type local jump publish
 //		}
-//
 //		chain output {
 //			type nat hook output priority -100; policy accept;
 //			ip daddr 127.0.0.0/8 return
 //			ip6 daddr ::1 return
 //			fib daddr type local jump publish
 //		}
-//
 //		chain forward {
 //			type filter hook forward priority filter; policy accept;
 //			iifname != @bridges oifname != @bridges accept
@@ -88,10 +51,10 @@
 //			iifname @bridges oifname != @bridges accept
 //			drop
 //		}
-//
 //		chain postrouting {
 //			type nat hook postrouting priority srcnat; policy accept;
 //			iifname . oifname @inside ct status dnat masquerade
+//			iif 0 fib saddr type != local oifname @bridges ct status dnat masquerade
 //			iifname @masqueraded oifname != @bridges masquerade
 //		}
 //	}

@@ -55,6 +55,7 @@ func chains(resolverPort uint16) []chain {
 		),
 		base("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource,
 			slices.Concat(in("inside", iifname, oifname), conntrack(expr.CtKeySTATUS, statusDNAT), []expr.Any{&expr.Masq{}}),
+			slices.Concat(bridged(), in("bridges", oifname), conntrack(expr.CtKeySTATUS, statusDNAT), []expr.Any{&expr.Masq{}}),
 			slices.Concat(in("masqueraded", iifname), notIn("bridges", oifname), []expr.Any{&expr.Masq{}}),
 		),
 	}
@@ -77,7 +78,7 @@ func tag(resolverPort uint16, number int) []byte {
 }
 
 const (
-	version    = 0xf0955040 // hash of sets and rules, which a test verifies
+	version    = 0xa8b85ea1 // hash of sets and rules, which a test verifies
 	tagType    = 0x6d       // libnftnl has 0 and 1
 	statusDNAT = 1 << 5     // IPS_DST_NAT of nf_conntrack_common.h
 	firstWord  = unix.NFT_REG32_00
@@ -160,6 +161,18 @@ func conntrack(key expr.CtKey, bits uint32) []expr.Any {
 		&expr.Ct{Key: key, Register: firstWord},
 		&expr.Bitwise{SourceRegister: firstWord, DestRegister: firstWord, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: zero},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: firstWord, Data: zero},
+	}
+}
+
+// bridged matches what a bridge has passed to the hooks of IP (br_netfilter):
+// after routing that has no interface it came in by, and unlike the host's own
+// packets a foreign source.
+func bridged() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIF, Register: firstWord},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: firstWord, Data: make([]byte, 4)},
+		&expr.Fib{Register: firstWord, FlagSADDR: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: firstWord, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
 	}
 }
 
