@@ -5,11 +5,10 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"minidocker/mydocker/network/dns"
-
-	"golang.org/x/sys/unix"
 )
 
 // Resolver answers for the names of one network's containers, from the records on disk.
@@ -54,7 +53,7 @@ func (r *Resolver) endpoints(network string) endpoints {
 	if err != nil {
 		return nil
 	}
-	now := version{inode: info.Sys().(*unix.Stat_t).Ino, changed: info.ModTime()}
+	now := version{inode: info.Sys().(*syscall.Stat_t).Ino, changed: info.ModTime()}
 	if known := r.read[network]; known.inode == now.inode && known.changed.Equal(now.changed) {
 		return known.all
 	}
