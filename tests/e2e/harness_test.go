@@ -42,6 +42,7 @@ type host struct {
 	t                       *testing.T
 	root, runRoot, instance string
 	env                     []string
+	netns                   string // where its commands run; "" is the host's
 }
 
 // newHost makes an engine with the image busybox, lets the test run in
@@ -86,6 +87,7 @@ func (h *host) cleanUp() {
 	if r := h.try("system", "check"); r.code != 0 {
 		h.t.Errorf("left behind: %s", r)
 	}
+	h.noNetworks()
 	// The parent cgroups go with the last monitor, which may still be ending.
 	h.eventually("no cgroup is left", func() bool {
 		h.try("system", "check", "--repair")
@@ -122,6 +124,9 @@ func (h *host) command(args ...string) *exec.Cmd {
 
 func (h *host) commandContext(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, binary, args...)
+	if h.netns != "" {
+		cmd = exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.netns, "--", binary}, args...)...)
+	}
 	cmd.Env = append(os.Environ(), "MYDOCKER_ROOT="+h.root, "MYDOCKER_RUN_ROOT="+h.runRoot, "MYDOCKER_INSTANCE="+h.instance)
 	cmd.Env = append(cmd.Env, h.env...)
 	return cmd
