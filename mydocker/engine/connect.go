@@ -154,6 +154,9 @@ func (e *Engine) spawn(id string, lock *disk.Lock) error {
 	if path, err := os.Executable(); err == nil {
 		env = append(env, monitor.ProgramVariable+"="+path)
 	}
+	if e.config.BridgeAddress != "" {
+		env = append(env, monitor.BridgeVariable+"="+e.config.BridgeAddress)
+	}
 	if output, _ := trace.Output(); output != nil {
 		files = append(files, output.Fd())
 		env = append(env, trace.Variable(monitor.TraceFD))

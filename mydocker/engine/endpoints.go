@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/network"
@@ -40,6 +41,9 @@ func (e *Engine) settleNetworks(config *api.Config, host *api.HostConfig, asked 
 	}
 	switch {
 	case mode.IsContainer():
+		if mode.ConnectedContainer() == "" {
+			return nil, nil, errors.New("Invalid network mode: invalid container format container:<name|id>")
+		}
 		id, err := e.containers.Resolve(mode.ConnectedContainer())
 		if err != nil {
 			return nil, nil, err
@@ -54,10 +58,30 @@ func (e *Engine) settleNetworks(config *api.Config, host *api.HostConfig, asked 
 		networks, err := e.endpointsAsked(string(mode), asked)
 		return networks, warnings, err
 	}
-	if len(asked) > 1 || len(asked) == 1 && asked[string(mode)] == nil {
-		return nil, nil, errors.New("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
+	if len(asked) > 1 {
+		return nil, nil, fmt.Errorf("Container cannot be connected to network endpoints: %s", strings.Join(slices.Sorted(maps.Keys(asked)), ", "))
+	}
+	for _, wish := range asked {
+		if err := checkWithoutNetwork(wish); err != nil {
+			return nil, nil, err
+		}
 	}
 	return map[string]*netapi.EndpointSettings{}, warnings, nil
+}
+
+// checkWithoutNetwork refuses what only a network of the container's own could give.
+func checkWithoutNetwork(wish *netapi.EndpointSettings) error {
+	switch {
+	case wish == nil:
+		return nil
+	case wish.IPAMConfig != nil && (wish.IPAMConfig.IPv4Address.IsValid() || wish.IPAMConfig.IPv6Address.IsValid()):
+		return errors.New("user specified IP address is supported on user defined networks only")
+	case len(wish.MacAddress) > 0:
+		return errors.New("conflicting options: mac-address and the network mode")
+	case len(wish.Aliases) > 0:
+		return errors.New("network-scoped aliases are only supported for user-defined networks")
+	}
+	return nil
 }
 
 // endpointsAsked finds the networks and checks what was asked for in each.

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,9 @@ func Open(c Config) (*Engine, error) {
 	c = c.withDefaults()
 	if strings.ContainsAny(c.Instance, "/. \t\n") {
 		return nil, fmt.Errorf("instance %q: it becomes the name of a cgroup, without /, . and blanks", c.Instance)
+	}
+	if address, err := netip.ParsePrefix(c.BridgeAddress); c.BridgeAddress != "" && (err != nil || !address.Addr().Is4() || address.Addr() == address.Masked().Addr()) {
+		return nil, fmt.Errorf("invalid address of the default bridge (--bip): %q: an IPv4 address with the length of its subnet, such as 10.1.0.1/24", c.BridgeAddress)
 	}
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("permission denied: containers need root; try: sudo %s", filepath.Base(os.Args[0]))

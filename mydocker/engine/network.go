@@ -139,8 +139,8 @@ func (e *Engine) RemoveNetwork(ref string, force bool) error {
 	return err
 }
 
-// PruneNetworks removes the networks that no container, running or not, is in and
-// that the filters until, label and label! let through. Of the default network it
+// PruneNetworks removes the networks that no container runs in and that the filters
+// until, label and label! let through. Of the default network it
 // takes the bridge, which the next container makes again.
 func (e *Engine) PruneNetworks(f Filters) (report api.PruneReport, err error) {
 	if err := f.check("label", "label!", "until"); err != nil {
@@ -148,13 +148,12 @@ func (e *Engine) PruneNetworks(f Filters) (report api.PruneReport, err error) {
 	}
 	match, err := matcher(f, e.networkCondition)
 	all, err2 := e.networks.List()
-	containers, err3 := e.snapshot()
+	_, err3 := e.snapshot() // and what was lost is reconciled
 	if err := errors.Join(err, err2, err3); err != nil {
 		return report, err
 	}
 	for _, n := range all {
-		inUse := slices.ContainsFunc(containers, func(c known) bool { return c.Networks[n.Name] != nil })
-		if inUse || n.Driver != "bridge" || !match(api.Inspect{Network: n.Network}) {
+		if n.Driver != "bridge" || !match(api.Inspect{Network: n.Network}) {
 			continue
 		}
 		rerr := e.networks.Remove(n)
@@ -199,6 +198,9 @@ func (e *Engine) DisconnectNetwork(ref, containerRef string, force bool) error {
 			if id == containerRef || one.Name == containerRef {
 				return e.networks.Forget(id, n.Name)
 			}
+		}
+		if nerr == nil {
+			err = fmt.Errorf("endpoint %s not found", containerRef)
 		}
 		return errors.Join(err, nerr)
 	}

@@ -53,6 +53,10 @@ const (
 // which containers with --init get mounted.
 const ProgramVariable = "MYDOCKER_PROGRAM"
 
+// BridgeVariable is in a monitor's environment where the user has chosen the address of
+// the default network's bridge.
+const BridgeVariable = "MYDOCKER_BRIDGE"
+
 // phase is where the container stands.
 //
 //	created ──start──▶ running ──────exit─────▶ ended
@@ -147,6 +151,7 @@ func open(args []string) (*Monitor, error) {
 	m.listener = listener.(*net.UnixListener)
 	m.listener.SetUnlinkOnClose(false)
 	m.networks = network.Open(m.root, m.runRoot, m.instance)
+	m.networks.BridgeAddress = os.Getenv(BridgeVariable)
 	m.store = container.Open(m.root, m.runRoot, m.networks)
 	m.journal = journal.Open(filepath.Join(m.runRoot, "events"))
 	record, err := m.store.Record(id)

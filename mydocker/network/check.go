@@ -119,7 +119,7 @@ func (c *checker) subnets() error {
 
 // rules compares the firewall with the records.
 func (c *checker) rules() error {
-	r, err := c.Store.rules()
+	r, _, err := c.Store.rules()
 	if err != nil {
 		return err
 	}

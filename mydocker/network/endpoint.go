@@ -118,10 +118,13 @@ func (n *Network) CheckEndpoint(wish *api.EndpointSettings) error {
 	pool4, pool6 := n.pools()
 	for _, asked := range []struct {
 		addr netip.Addr
+		v4   bool
 		pool *ipam.Pool
-	}{{wish.IPAMConfig.IPv4Address, pool4}, {wish.IPAMConfig.IPv6Address, pool6}} {
+	}{{wish.IPAMConfig.IPv4Address, true, pool4}, {wish.IPAMConfig.IPv6Address, false, pool6}} {
 		switch {
 		case !asked.addr.IsValid():
+		case asked.addr.Is4() != asked.v4:
+			return fmt.Errorf("invalid IPv%c address: %s", map[bool]byte{true: '4', false: '6'}[asked.v4], asked.addr)
 		case !n.Named():
 			return errors.New("invalid endpoint settings: user specified IP address is supported on user defined networks only")
 		case asked.pool == nil:

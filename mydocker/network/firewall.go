@@ -9,27 +9,28 @@ import (
 const ResolverPort = 30053
 
 // rules are what the kernel's table should be: of the networks in which a container
-// runs.
-func (s *Store) rules() (nft.Rules, error) {
-	r := nft.Rules{Table: s.instance, ResolverPort: ResolverPort}
+// runs, and whether one of them has IPv6.
+func (s *Store) rules() (r nft.Rules, v6 bool, err error) {
+	r = nft.Rules{Table: s.instance, ResolverPort: ResolverPort}
 	networks, err := s.List()
 	if err != nil {
-		return r, err
+		return r, false, err
 	}
 	for _, n := range networks {
 		all, err := s.Endpoints(n.ID)
 		if err != nil {
-			return r, err
+			return r, false, err
 		}
 		if endpoints(all).running() == 0 {
 			continue
 		}
 		r.Networks = append(r.Networks, n.rules())
+		v6 = v6 || n.EnableIPv6
 		for _, e := range all {
 			r.Ports = append(r.Ports, e.Ports...)
 		}
 	}
-	return r, nil
+	return r, v6, nil
 }
 
 // Tidy removes the firewall's table if nothing runs. Leave and Forget do not: to make
@@ -43,7 +44,7 @@ func (s *Store) Tidy() error {
 		return err
 	}
 	defer lock.Release()
-	if r, err := s.rules(); err != nil || len(r.Networks) > 0 {
+	if r, _, err := s.rules(); err != nil || len(r.Networks) > 0 {
 		return err
 	}
 	return s.applyRules(true)
@@ -52,19 +53,16 @@ func (s *Store) Tidy() error {
 // applyRules brings the firewall in line with the records; the table itself goes
 // with the last network only if it is to be gone now. The caller holds the lock.
 func (s *Store) applyRules(gone bool) error {
-	r, err := s.rules()
+	r, v6, err := s.rules()
 	if err != nil || len(r.Networks) == 0 && !gone {
 		return err
 	}
 	if err := nft.Apply(r); err != nil {
 		return err
 	}
-	if len(r.Networks) == 0 {
-		return nft.LeaveDocker(prefix(s.instance))
-	}
-	v6 := false
+	var bridges []string
 	for _, n := range r.Networks {
-		v6 = v6 || n.Resolver6.IsValid()
+		bridges = append(bridges, n.Bridge)
 	}
-	return nft.AcceptInDocker(prefix(s.instance), v6)
+	return nft.AcceptInDocker(s.instance, bridges, v6)
 }

@@ -96,7 +96,7 @@ func (s *Store) places(m Member, wishes map[string]*api.EndpointSettings, first 
 		if n.Driver != "bridge" {
 			return nil, fmt.Errorf("container cannot be connected to network %s beside others: it has no bridge", name)
 		}
-		if len(n.IPAM.Config) == 0 {
+		if v4, _ := n.Gateways(); !v4.IsValid() || n.Name == api.NetworkBridge && s.BridgeAddress != "" && s.BridgeAddress != v4.String() {
 			err = s.begin(n)
 		} else {
 			err = s.up(n)
@@ -170,7 +170,15 @@ func (s *Store) enter(m Member, places []Place) error {
 			return err
 		}
 	}
-	return s.applyRules(false)
+	if err := s.applyRules(false); err != nil {
+		return err
+	}
+	for _, place := range places {
+		if err := forgetFlows(place.Ports); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // redirected are the published ports as the firewall redirects them: those of the
@@ -204,13 +212,13 @@ func (s *Store) Leave(id string, networks ...string) error {
 }
 
 func (s *Store) leave(id string, networks []string) error {
-	published := false
+	var published []nft.Port
 	err := s.edit(id, networks, func(all endpoints) {
 		e := all[id]
-		published = published || e.Ports != nil
+		published = append(published, e.Ports...)
 		e.Running, e.Gateway, e.Ports = false, false, nil
 	})
-	return errors.Join(err, s.applyRules(published))
+	return errors.Join(err, s.applyRules(published != nil), forgetFlows(published))
 }
 
 // Forget gives a container's addresses back, in all networks or in those given. The
@@ -224,12 +232,12 @@ func (s *Store) Forget(id string, networks ...string) error {
 		return err
 	}
 	defer lock.Release()
-	published := false
+	var published []nft.Port
 	err = s.edit(id, networks, func(all endpoints) {
-		published = published || all[id].Ports != nil
+		published = append(published, all[id].Ports...)
 		delete(all, id)
 	})
-	return errors.Join(err, s.applyRules(published))
+	return errors.Join(err, s.applyRules(published != nil), forgetFlows(published))
 }
 
 // Rename gives a container's endpoints its new name.

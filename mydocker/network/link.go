@@ -88,8 +88,13 @@ func (s *Store) Plug(ns *Namespace, n *Network, container string, e *Endpoint) (
 	if err := netlink.LinkSetAlias(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: link.Index}}, container); err != nil {
 		return link, fmt.Errorf("alias of the link to network %s: %w", n.Name, err)
 	}
+	// A container that reaches itself by the host's address gets the packet back at the
+	// port it came from, if br_netfilter has translated it: only then does hairpin mode matter.
+	if err := setPort(link.Index, "hairpin mode", netlink.LinkSetHairpin); err != nil {
+		return link, err
+	}
 	if !n.option(optionICC, true) {
-		if err := isolate(link.Index); err != nil {
+		if err := setPort(link.Index, "isolation", netlink.LinkSetIsolated); err != nil {
 			return link, err
 		}
 	}
@@ -155,14 +160,11 @@ func addVeth(name string, bridge, mtu int, e *Endpoint, ns int) error {
 	return err
 }
 
-// isolate keeps a port of a bridge from the others that are isolated too.
-func isolate(index int) error {
-	link, err := netlink.LinkByIndex(index)
-	if err == nil {
-		err = netlink.LinkSetIsolated(link, true)
-	}
-	if err != nil {
-		return fmt.Errorf("isolate the bridge's port: %w", err)
+// setPort turns on something of a bridge's port: that packets may leave where they came
+// from, or that they do not go to other isolated ports.
+func setPort(index int, what string, set func(netlink.Link, bool) error) error {
+	if err := set(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: index}}, true); err != nil {
+		return fmt.Errorf("%s of the bridge's port: %w", what, err)
 	}
 	return nil
 }

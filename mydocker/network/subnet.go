@@ -68,8 +68,22 @@ func (s *Store) dropStale() error {
 	return err
 }
 
-// begin makes the default network at its first use.
+// begin makes the default network at its first use, or anew if its bridge is to have
+// another address and nobody is in it.
 func (s *Store) begin(n *Network) error {
+	if v4, _ := n.Gateways(); v4.IsValid() {
+		all, err := s.Endpoints(n.ID)
+		if err == nil && endpoints(all).running() > 0 {
+			err = fmt.Errorf("its bridge is to have the address %s, but containers run with %s", s.BridgeAddress, v4)
+		}
+		if err == nil {
+			err = s.dismantle(n)
+		}
+		if err != nil {
+			return err
+		}
+		*n = *s.predefined(n.Name, n.Driver)
+	}
 	n.Created = time.Now().UTC()
 	n.Options[optionMTU] = strconv.Itoa(uplinkMTU())
 	if s.BridgeAddress != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -93,11 +94,12 @@ func connect() (*nftables.Conn, error) {
 	return conn, nil
 }
 
-// disconnect closes in the background: while anything deleted by anybody waits
-// for its RCU grace period, close(2) of an nftables socket waits too, 10 to 20
-// ms. If the process ends before, the kernel closes it.
+// disconnect closes in the background, and later: while anything deleted by
+// anybody waits for its RCU grace period, close(2) of an nftables socket waits
+// too, 10 to 20 ms, and lets no transaction in meanwhile. If the process ends
+// before, the kernel closes the socket.
 func disconnect(conn *nftables.Conn) {
-	go conn.CloseLasting()
+	time.AfterFunc(100*time.Millisecond, func() { conn.CloseLasting() })
 }
 
 const missing = " is missing"
@@ -141,7 +143,7 @@ func (t table) read(port uint16) (have content, wrong string, err error) {
 	for _, s := range sets() {
 		list, err := t.conn.GetSetElements(s.in(t.table))
 		if err != nil {
-			return nil, "", fmt.Errorf("list set %s: %w", s.name, err)
+			return nil, fmt.Sprintf(": set %s cannot be read: %v", s.name, err), nil // somebody has just deleted the table
 		}
 		have[s.name] = make(map[string]string, len(list))
 		for _, e := range list {

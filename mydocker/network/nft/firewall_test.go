@@ -25,13 +25,13 @@ func TestDocker(t *testing.T) {
 	h := newHost(t, "docker")
 	accept := func(ipv6 bool) uint32 {
 		before := h.generation()
-		if err := h.do(func() error { return AcceptInDocker("mydocker", ipv6) }); err != nil {
+		if err := h.do(func() error { return AcceptInDocker("mydocker", []string{"mydocker0"}, ipv6) }); err != nil {
 			t.Fatal(err)
 		}
 		return h.generation() - before
 	}
 	leave := func() {
-		if err := h.do(func() error { return LeaveDocker("mydocker") }); err != nil {
+		if err := h.do(func() error { return AcceptInDocker("mydocker", nil, true) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,7 +59,7 @@ func TestDocker(t *testing.T) {
 	user4 := "-N DOCKER-USER\n-A DOCKER-USER -s 192.0.2.99/32 -j DROP\n-A DOCKER-USER -j RETURN\n"
 	user6 := "-N DOCKER-USER\n-A DOCKER-USER -s 2001:db8::99/128 -j DROP\n-A DOCKER-USER -j RETURN\n"
 	opened := func(s string) string {
-		return strings.Replace(s, "-N DOCKER-USER\n", "-N DOCKER-USER\n-A DOCKER-USER -i mydocker+ -j ACCEPT\n-A DOCKER-USER -o mydocker+ -j ACCEPT\n", 1)
+		return strings.Replace(s, "-N DOCKER-USER\n", "-N DOCKER-USER\n-A DOCKER-USER -i mydocker0 -o docker0 -j RETURN\n-A DOCKER-USER -i mydocker0 -o br-+ -j RETURN\n-A DOCKER-USER -i mydocker0 -j ACCEPT\n-A DOCKER-USER -o mydocker0 -j ACCEPT\n", 1)
 	}
 	check := func(step, want4, want6 string) {
 		t.Helper()
@@ -79,7 +79,7 @@ func TestDocker(t *testing.T) {
 	if n := accept(true); n != 0 {
 		t.Errorf("again: %d transactions", n)
 	}
-	h.run("iptables", "-D", "DOCKER-USER", "-i", "mydocker+", "-j", "ACCEPT")
+	h.run("iptables", "-D", "DOCKER-USER", "-i", "mydocker0", "-j", "ACCEPT")
 	accept(true)
 	check("one put back", opened(user4), opened(user6))
 	leave()

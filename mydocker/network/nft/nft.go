@@ -4,6 +4,8 @@
 // The table is a pure function of [Rules]. [Apply] reads what the kernel has
 // and sends what differs as one transaction, which the kernel takes whole or
 // not at all, so a crash leaves the table as it was before or as it is after.
+// Beside a Docker it owns two more rules, see [AcceptInDocker].
+//
 // A published port is an element of a map and a network an element of sets:
 // the rules themselves never change. An example, as `nft list table` prints it,
 // of a default network with two ports published and an internal one:
@@ -60,10 +62,12 @@
 //	}
 //
 // The last rule of forward drops what comes from outside to a port that is not
-// published, and what goes from one network to another. The first of
-// postrouting is the hairpin: a container that reaches another of its bridge, or
-// itself, through the host's address must get the answer back by way of the
-// host, which alone can undo the translation.
+// published, and what goes from one network to another. The first two of
+// postrouting are the hairpin: a container that reaches another of its bridge,
+// or itself, through the host's address must get the answer by way of the host,
+// which alone can undo the translation. The second of them is for hosts with
+// br_netfilter, as Docker sets it up: there the bridge itself takes such a packet
+// back to the port it came from, which needs that port in hairpin mode.
 package nft
 
 import "net/netip"

@@ -21,7 +21,14 @@ type chain struct {
 // jumped to must be there before the jump.
 func chains(resolverPort uint16) []chain {
 	accept, drop, back := &expr.Verdict{Kind: expr.VerdictAccept}, &expr.Verdict{Kind: expr.VerdictDrop}, &expr.Verdict{Kind: expr.VerdictReturn}
-	toPublish := append(toHost(), &expr.Verdict{Kind: expr.VerdictJump, Chain: "publish"})
+	dnatted := conntrack(expr.CtKeySTATUS, statusDNAT)
+	masquerade := []expr.Any{&expr.Masq{}}
+	toHost := compare(&expr.Fib{Register: firstWord, FlagDADDR: true, ResultADDRTYPE: true}, expr.CmpOpEq, unix.RTN_LOCAL)
+	toPublish := append(toHost, &expr.Verdict{Kind: expr.VerdictJump, Chain: "publish"})
+	// What br_netfilter passes from a bridge has, after routing, no interface
+	// it came in by, and unlike the host's own packets a foreign source.
+	bridged := append(compare(&expr.Meta{Key: expr.MetaKeyIIF, Register: firstWord}, expr.CmpOpEq, 0),
+		compare(&expr.Fib{Register: firstWord, FlagSADDR: true, ResultADDRTYPE: true}, expr.CmpOpNeq, unix.RTN_LOCAL)...)
 	policy := nftables.ChainPolicyAccept
 	base := func(name string, t nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority, rules ...[]expr.Any) chain {
 		return chain{nftables.Chain{Name: name, Type: t, Hooknum: hook, Priority: priority, Policy: &policy}, rules}
@@ -49,14 +56,14 @@ func chains(resolverPort uint16) []chain {
 			append(in("inside", iifname, oifname), accept),
 			append(in("internal", iifname), drop),
 			append(in("internal", oifname), drop),
-			append(conntrack(expr.CtKeySTATUS, statusDNAT), accept),
+			append(dnatted, accept),
 			slices.Concat(in("bridges", iifname), notIn("bridges", oifname), []expr.Any{accept}),
 			[]expr.Any{drop},
 		),
 		base("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource,
-			slices.Concat(in("inside", iifname, oifname), conntrack(expr.CtKeySTATUS, statusDNAT), []expr.Any{&expr.Masq{}}),
-			slices.Concat(bridged(), in("bridges", oifname), conntrack(expr.CtKeySTATUS, statusDNAT), []expr.Any{&expr.Masq{}}),
-			slices.Concat(in("masqueraded", iifname), notIn("bridges", oifname), []expr.Any{&expr.Masq{}}),
+			slices.Concat(in("inside", iifname, oifname), dnatted, masquerade),
+			slices.Concat(bridged, in("bridges", oifname), dnatted, masquerade),
+			slices.Concat(in("masqueraded", iifname), notIn("bridges", oifname), masquerade),
 		),
 	}
 }
@@ -156,30 +163,11 @@ func redirect(port uint16) []expr.Any {
 
 // conntrack matches a connection with one of the bits.
 func conntrack(key expr.CtKey, bits uint32) []expr.Any {
-	zero := make([]byte, 4)
-	return []expr.Any{
-		&expr.Ct{Key: key, Register: firstWord},
-		&expr.Bitwise{SourceRegister: firstWord, DestRegister: firstWord, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: zero},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: firstWord, Data: zero},
-	}
+	mask := &expr.Bitwise{SourceRegister: firstWord, DestRegister: firstWord, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: make([]byte, 4)}
+	return append([]expr.Any{&expr.Ct{Key: key, Register: firstWord}}, compare(mask, expr.CmpOpNeq, 0)...)
 }
 
-// bridged matches what a bridge has passed to the hooks of IP (br_netfilter):
-// after routing that has no interface it came in by, and unlike the host's own
-// packets a foreign source.
-func bridged() []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIF, Register: firstWord},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: firstWord, Data: make([]byte, 4)},
-		&expr.Fib{Register: firstWord, FlagSADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: firstWord, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
-	}
-}
-
-// toHost matches what is addressed to one of the host's own addresses.
-func toHost() []expr.Any {
-	return []expr.Any{
-		&expr.Fib{Register: firstWord, FlagDADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: firstWord, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
-	}
+// compare compares what load leaves in the first register.
+func compare(load expr.Any, op expr.CmpOp, number uint32) []expr.Any {
+	return []expr.Any{load, &expr.Cmp{Op: op, Register: firstWord, Data: binaryutil.NativeEndian.PutUint32(number)}}
 }

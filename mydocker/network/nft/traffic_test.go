@@ -148,7 +148,7 @@ func testTraffic(t *testing.T, bridged string) {
 	}
 	router.docker("iptables") // all goes as well beside a Docker, which drops what it does not know
 	router.docker("ip6tables")
-	if err := router.do(func() error { return AcceptInDocker("mydocker", true) }); err != nil {
+	if err := router.do(func() error { return AcceptInDocker("mydocker", []string{"mydocker0", "mydocker1", "mydocker2"}, true) }); err != nil {
 		t.Fatal(err)
 	}
 	router.apply(rules)
