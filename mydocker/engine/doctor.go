@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/network"
 	"minidocker/mydocker/security"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,7 @@ func Diagnose(c Config) []Finding {
 	d.namespaces()
 	d.cgroups()
 	d.storage(c.withDefaults().Root)
+	d.firewalls(c.withDefaults().Instance)
 	return d.findings
 }
 
@@ -62,6 +64,18 @@ func (d *doctor) kernel() {
 	d.try("seccomp", true, "filters work", probeSeccomp(),
 		"use a kernel with CONFIG_SECCOMP_FILTER; until then: mydocker run --security-opt seccomp=unconfined")
 	d.try("nftables", false, "", probeNftables(), "modprobe nf_tables (networks other than none and host need it)")
+}
+
+// firewalls looks for those of others, which may drop what the engine's lets pass.
+func (d *doctor) firewalls(instance string) {
+	blocked, err := network.Blocked(instance)
+	if err != nil || len(blocked) == 0 {
+		d.try("firewall", false, "nobody else's drops what containers send or get", err, "run as root; modprobe nf_tables")
+	}
+	for _, one := range blocked {
+		what, fix, _ := strings.Cut(one, "; to open it: ")
+		d.try("firewall", false, "", errors.New(what), fix)
+	}
 }
 
 // storage tries what is mounted of Root in a directory below it.

@@ -33,6 +33,10 @@ func (s *Store) rules() (r nft.Rules, v6 bool, err error) {
 	return r, v6, nil
 }
 
+// Blocked tells which firewalls of others drop what an instance's containers send or
+// get, each with "; to open it: " and a command.
+func Blocked(instance string) ([]string, error) { return nft.Blocked(prefix(instance)) }
+
 // Tidy removes the firewall's table if nothing runs. Leave and Forget do not: to make
 // it again costs the next start more than to wait a moment for one.
 func (s *Store) Tidy() error {

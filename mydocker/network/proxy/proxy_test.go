@@ -58,6 +58,11 @@ func try(t *testing.T, specs ...string) (*Ports, error) {
 // state counts goroutines and sockets of this process.
 func state(t *testing.T) string {
 	t.Helper()
+	for n := runtime.NumGoroutine(); ; n = runtime.NumGoroutine() { // those of an earlier test end
+		if time.Sleep(20 * time.Millisecond); n == runtime.NumGoroutine() {
+			break
+		}
+	}
 	sockets := 0
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
