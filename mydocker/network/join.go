@@ -40,10 +40,9 @@ func (s *Store) Join(m Member, wishes map[string]*api.EndpointSettings) ([]Place
 		return nil, err
 	}
 	defer lock.Release()
-	places, err := s.places(m, wishes, 0)
+	places, err := s.places(m, wishes, 0, true)
 	if err == nil {
-		direct(places)
-		err = s.enter(m, places)
+		err = s.open(places)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.leave(m.ID, slices.Collect(maps.Keys(wishes))))
@@ -68,22 +67,21 @@ func (s *Store) JoinRunning(m Member, name string, wish *api.EndpointSettings) (
 		number, _ := strconv.Atoi(strings.TrimPrefix(place.Interface, "eth"))
 		taken = max(taken, number+1)
 	}
-	added, err := s.places(m, map[string]*api.EndpointSettings{name: wish}, taken)
+	locked := !slices.ContainsFunc(before, func(p Place) bool { return p.Gateway })
+	added, err := s.places(m, map[string]*api.EndpointSettings{name: wish}, taken, locked)
 	if err != nil {
 		return Place{}, err
 	}
-	if !slices.ContainsFunc(before, func(p Place) bool { return p.Gateway }) {
-		direct(added)
-	}
-	if err := s.enter(m, added); err != nil {
+	if err := s.open(added); err != nil {
 		return Place{}, errors.Join(err, s.leave(m.ID, []string{name}))
 	}
 	return added[0], nil
 }
 
-// places leases an endpoint in each network, in the order of their names, and makes
-// sure that the networks are up. The caller holds the lock.
-func (s *Store) places(m Member, wishes map[string]*api.EndpointSettings, first int) (places []Place, err error) {
+// places leases an endpoint in each network and makes sure that the networks are up.
+// first is the number of the first interface. The first network that has a way out is
+// the container's, if it needs one. The caller holds the lock.
+func (s *Store) places(m Member, wishes map[string]*api.EndpointSettings, first int, needsWayOut bool) (places []Place, err error) {
 	networks, err := s.List()
 	if err != nil {
 		return nil, err
@@ -114,13 +112,24 @@ func (s *Store) places(m Member, wishes map[string]*api.EndpointSettings, first 
 		}
 		e.Name, e.Interface, e.Running, e.Upstreams = m.Name, fmt.Sprint("eth", first+i), true, m.Upstreams
 		e.Aliases = append(slices.Clone(wishes[name].Aliases), m.ID[:12])
+		place := Place{n, e}
+		if needsWayOut && !n.Internal {
+			place.becomeWayOut(m)
+			needsWayOut = false
+		}
 		all[m.ID] = e
 		if err := s.saveEndpoints(n.ID, all); err != nil {
 			return nil, err
 		}
-		places = append(places, Place{n, e})
+		places = append(places, place)
 	}
 	return places, nil
+}
+
+// becomeWayOut makes the place the one the container's default route goes by, and at which
+// its published ports arrive.
+func (p Place) becomeWayOut(m Member) {
+	p.Gateway, p.Ports = true, redirected(m.Ports, p.Endpoint)
 }
 
 // byPriority sorts networks as Docker does for the default route: the highest
@@ -131,16 +140,6 @@ func byPriority(wishes map[string]*api.EndpointSettings) []string {
 	})
 }
 
-// direct chooses the way out: the first network that has one.
-func direct(places []Place) {
-	for _, place := range places {
-		if !place.Internal {
-			place.Gateway = true
-			return
-		}
-	}
-}
-
 // Redirect chooses among a running container's places, of which none is the way out
 // any more, the new one.
 func (s *Store) Redirect(m Member, places []Place) error {
@@ -149,27 +148,19 @@ func (s *Store) Redirect(m Member, places []Place) error {
 		return err
 	}
 	defer lock.Release()
-	direct(places)
-	return s.enter(m, places)
+	i := slices.IndexFunc(places, func(p Place) bool { return !p.Internal })
+	if i < 0 {
+		return s.applyRules(false)
+	}
+	places[i].becomeWayOut(m)
+	if err := s.edit(m.ID, []string{places[i].Network.Name}, func(all endpoints) { all[m.ID] = places[i].Endpoint }); err != nil {
+		return err
+	}
+	return s.open(places[i : i+1])
 }
 
-// enter completes the endpoints by what the firewall is to redirect to them, and has
-// it do so.
-func (s *Store) enter(m Member, places []Place) error {
-	for _, place := range places {
-		if !place.Gateway {
-			continue
-		}
-		place.Ports = redirected(m.Ports, place.Endpoint)
-		all, err := s.Endpoints(place.Network.ID)
-		if err != nil {
-			return err
-		}
-		all[m.ID] = place.Endpoint
-		if err := s.saveEndpoints(place.Network.ID, all); err != nil {
-			return err
-		}
-	}
+// open has the firewall let the traffic of places through.
+func (s *Store) open(places []Place) error {
 	if err := s.applyRules(false); err != nil {
 		return err
 	}
