@@ -152,6 +152,10 @@ func (s *site) in(ref string) *place {
 	return &place{t: s.t, name: ref, netns: "/proc/" + s.pid(ref) + "/ns/net"}
 }
 
+// The first thread cannot end: it is kept from do, or /proc/self would be
+// somewhere else for ever.
+func init() { runtime.LockOSThread() }
+
 // do calls f, whose sockets belong to the place, also after do has returned.
 func (p *place) do(f func() error) error {
 	if p.netns == "" {

@@ -106,7 +106,7 @@ func TestNetworkIPv6(t *testing.T) {
 		args  []string
 	}{
 		{[]string{"overlap", "six"}, []string{"network", "create", "--ipv6", "--subnet", s.subnet6(16), "seven"}},
-		{[]string{s.subnet6(18)}, []string{"network", "create", "--subnet", s.subnet6(18), "seven"}}, // without --ipv6
+		{[]string{"IPv6"}, []string{"network", "create", "--subnet", s.subnet6(18), "seven"}}, // without --ipv6
 		{[]string{"no matching subnet for gateway"}, []string{"network", "create", "--ipv6", "--subnet", s.subnet6(18), "--gateway", s.addr6(19, 1), "seven"}},
 	} {
 		s.fails(1, c.words, c.args...)
