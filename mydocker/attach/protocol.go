@@ -70,6 +70,7 @@ type Request struct {
 	Signal                int                       `json:",omitempty"` // stop, restart (0: the container's own), kill
 	Timeout               *int                      `json:",omitempty"` // stop, restart: seconds; nil: the container's own; negative: for ever
 	Name                  string                    `json:",omitempty"` // rename: the new one; connect, disconnect: the network's
+	Force                 bool                      `json:",omitempty"` // disconnect
 	Endpoint              *network.EndpointSettings `json:",omitempty"` // connect
 	Update                *api.UpdateConfig         `json:",omitempty"` // update
 	Height, Width         uint                      `json:",omitempty"` // resize

@@ -110,12 +110,9 @@ func (o *inspectOptions) run(w io.Writer, refs []string, find func(ref string) (
 	return errors.Join(errs...)
 }
 
-// inspectLine executes the template on the object; if that has no such field, on
-// its JSON, for people use the names they see there: {{.Id}} for .ID.
+// inspectLine executes the template on the object's JSON, whose names people see; if that
+// has no such field, on the object, which has also what JSON leaves out: {{.ID}} for .Id.
 func inspectLine(w io.Writer, text *template.Template, object any) error {
-	if text.Execute(io.Discard, object) == nil {
-		return printTemplate(w, text, object)
-	}
 	encoded, err := json.Marshal(object)
 	if err != nil {
 		return err
@@ -126,5 +123,12 @@ func inspectLine(w io.Writer, text *template.Template, object any) error {
 	if err := decoder.Decode(&raw); err != nil {
 		return err
 	}
-	return printTemplate(w, text.Option("missingkey=error"), raw)
+	if fields, ok := raw.(map[string]any); ok && fields["ID"] == nil {
+		fields["ID"] = fields["Id"] // both are written
+	}
+	strict := template.Must(text.Clone()).Option("missingkey=error")
+	if strict.Execute(io.Discard, raw) == nil || text.Execute(io.Discard, object) != nil {
+		return printTemplate(w, strict, raw)
+	}
+	return printTemplate(w, text, object)
 }

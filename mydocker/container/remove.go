@@ -42,8 +42,12 @@ func (s *Store) discard(entry, id string, names ...string) error {
 			return err
 		}
 	}
-	if err := errors.Join(s.networks.Forget(id), disk.RemoveAll(s.RunDir(id))); err != nil {
-		return err
+	// A creation has none of these. Its creator may by now have made it again and have
+	// started it: those would be its.
+	if !strings.Contains(entry, making) {
+		if err := errors.Join(s.networks.Forget(id), disk.RemoveAll(s.RunDir(id))); err != nil {
+			return err
+		}
 	}
 	files, err := list(s.Dir(aside))
 	if err != nil {

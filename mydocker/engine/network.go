@@ -180,7 +180,7 @@ func (e *Engine) ConnectNetwork(ref, containerRef string, wish *api.EndpointSett
 // DisconnectNetwork takes a container out of a network, at once if it runs. force is
 // for what is left of a container that is no more.
 func (e *Engine) DisconnectNetwork(ref, containerRef string, force bool) error {
-	err := e.changeNetworks(ref, containerRef, attach.Request{Verb: attach.Disconnect}, events.ActionDisconnect,
+	err := e.changeNetworks(ref, containerRef, attach.Request{Verb: attach.Disconnect, Force: force}, events.ActionDisconnect,
 		func(r *container.Record, n *network.Network) (*container.Record, error) {
 			left, err := r.Disconnect(n)
 			if err == nil {
@@ -209,6 +209,10 @@ func (e *Engine) DisconnectNetwork(ref, containerRef string, force bool) error {
 
 func (e *Engine) changeNetworks(ref, containerRef string, request attach.Request, action events.Action, change func(*container.Record, *network.Network) (*container.Record, error)) error {
 	n, err := e.networks.Find(ref)
+	if missing := (*NetworkNotFoundError)(nil); errors.As(err, &missing) && request.Force {
+		n, err = &network.Network{}, nil // it was removed, and a container that does not run still wants it
+		n.Name = ref
+	}
 	if err != nil {
 		return err
 	}

@@ -229,11 +229,12 @@ func (m *Monitor) leaveCreated() {
 	m.leave()
 }
 
-// leave gives up the lock and the socket, in this order: who finds nobody to
-// talk to finds the lock free. Clients are told what there is to tell, and the
+// leave gives up the published ports, the lock and the socket, in this order: who
+// finds nobody to talk to finds the lock free, and the ports. Clients are told what there is to tell, and the
 // process ends. The caller holds mu.
 func (m *Monitor) leave() {
 	m.phase = ended
+	m.ports.Close()
 	m.lock.Release()
 	m.listener.Close()
 	close(m.life.over)

@@ -62,7 +62,7 @@ func (m *Monitor) holdPorts() error {
 // member is the container as its networks need to know it.
 func (m *Monitor) member() network.Member {
 	record := m.record()
-	member := network.Member{ID: m.id(), Name: record.Name, Ports: m.ports.Bindings(),
+	member := network.Member{ID: m.id(), Name: record.Name, Hostname: record.Config.Hostname, Ports: m.ports.Bindings(),
 		Alive: func(id string) bool {
 			alive, err := m.store.Alive(id)
 			return err != nil || alive
@@ -197,7 +197,7 @@ func (m *Monitor) connect(name string, wish *api.EndpointSettings) error {
 		return err
 	}
 	if m.phase == running {
-		err = m.connectNow(n, wish)
+		err = m.connectNow(n, connected.Networks)
 	}
 	if err == nil {
 		err = m.store.SaveRecord(connected)
@@ -211,9 +211,9 @@ func (m *Monitor) connect(name string, wish *api.EndpointSettings) error {
 }
 
 // connectNow connects a running container. The caller holds mu.
-func (m *Monitor) connectNow(n *network.Network, wish *api.EndpointSettings) error {
+func (m *Monitor) connectNow(n *network.Network, all map[string]*api.EndpointSettings) error {
 	l := m.life
-	place, err := m.networks.JoinRunning(m.member(), n.Name, wish)
+	place, err := m.networks.JoinRunning(m.member(), n.Name, all[n.Name])
 	if err != nil {
 		return err
 	}
@@ -221,8 +221,7 @@ func (m *Monitor) connectNow(n *network.Network, wish *api.EndpointSettings) err
 		return errors.Join(err, m.networks.Forget(m.id(), n.Name))
 	}
 	l.places = append(l.places, place)
-	l.serve(m.ports)
-	return m.updateFiles(l, place, nil)
+	return errors.Join(m.redirect(l, all, false), m.updateFiles(l, place, nil))
 }
 
 // leaveNetwork takes the container out of a network: at once if it runs.
@@ -252,8 +251,7 @@ func (m *Monitor) leaveNetwork(name string) error {
 	return err
 }
 
-// disconnectNow disconnects a running container. If this was its way out, another
-// network becomes it. The caller holds mu.
+// disconnectNow disconnects a running container. The caller holds mu.
 func (m *Monitor) disconnectNow(n *network.Network) error {
 	l := m.life
 	i := slices.IndexFunc(l.places, func(p network.Place) bool { return p.Network.ID == n.ID })
@@ -267,18 +265,17 @@ func (m *Monitor) disconnectNow(n *network.Network) error {
 	}
 	delete(l.servers, n.ID)
 	l.places, l.links = slices.Delete(l.places, i, i+1), slices.Delete(l.links, i, i+1)
-	if gone.Gateway {
-		err = errors.Join(err, m.redirect(l))
-	}
-	l.serve(m.ports)
-	return errors.Join(err, m.updateFiles(l, network.Place{}, &gone))
+	return errors.Join(err, m.redirect(l, m.record().Networks, gone.Gateway), m.updateFiles(l, network.Place{}, &gone))
 }
 
-// redirect gives a container that has lost its way out another.
-func (m *Monitor) redirect(l *life) error {
-	if err := m.networks.Redirect(m.member(), l.places); err != nil {
+// redirect gives a container whose networks have changed the way out that it should have;
+// lost says that the one it had is gone.
+func (m *Monitor) redirect(l *life, all map[string]*api.EndpointSettings, lost bool) error {
+	changed, err := m.networks.Redirect(m.member(), all, l.places)
+	if err != nil || !changed && !lost {
 		return err
 	}
+	l.serve(m.ports)
 	ns, err := network.OpenNamespace(fmt.Sprintf("/proc/%d/ns/net", l.process.Pid), true)
 	if err != nil {
 		return err

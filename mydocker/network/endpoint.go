@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -107,6 +108,9 @@ func (n *Network) CheckEndpoint(wish *api.EndpointSettings) error {
 	if len(wish.DriverOpts) > 0 {
 		return fmt.Errorf("driver options of an endpoint are not supported (network %s)", n.Name)
 	}
+	if mac := wish.MacAddress; len(mac) > 0 && (len(mac) != 6 || mac[0]&1 != 0 || bytes.Equal(mac, make([]byte, 6))) {
+		return fmt.Errorf("invalid MAC address %s: it is no interface's own", mac)
+	}
 	for _, alias := range wish.Aliases {
 		if err := checkName(alias); err != nil {
 			return err
@@ -144,7 +148,7 @@ func checkName(name string) error {
 	for label := range strings.SplitSeq(name, ".") {
 		ok := label != "" && len(label) <= 63
 		for i := range len(label) {
-			ok = ok && (alphanumeric(label[i]) || label[i] == '-' || label[i] == '_')
+			ok = ok && (alphanumeric(label[i]) || label[i] == '_' || label[i] == '-' && i > 0)
 		}
 		if !ok || len(name) > 253 {
 			return fmt.Errorf("invalid network alias %q: it is no name for DNS: labels of letters, digits, - and _, at most 63 each", name)
@@ -166,11 +170,12 @@ func (all endpoints) pick(n *Network, pool *ipam.Pool, id string, wish, had neti
 	}
 	// A dead container's record has no address any more: it gets another.
 	seize := func(addr netip.Addr) bool {
-		if owner := taken[addr]; owner != "" && (all[owner].Running || alive(owner)) {
+		owner := taken[addr]
+		if owner != "" && alive(owner) {
 			return false
 		}
-		if owner := taken[addr]; owner != "" {
-			*of(all[owner]) = netip.Addr{}
+		if owner != "" {
+			*of(all[owner]), all[owner].Running = netip.Addr{}, false
 		}
 		return true
 	}

@@ -18,6 +18,7 @@ import (
 // Member is a container that joins networks.
 type Member struct {
 	ID, Name  string
+	Hostname  string           // by which it is found too; "": none beside its short ID
 	Ports     api.PortMap      // published, with the host's ports that are held
 	Upstreams []netip.AddrPort // where names of elsewhere are asked; none: the host's
 	// Alive tells of any container whether it has a monitor: the address of a dead one may be taken.
@@ -50,8 +51,8 @@ func (s *Store) Join(m Member, wishes map[string]*api.EndpointSettings) ([]Place
 	return places, nil
 }
 
-// JoinRunning is Join of one more network for a container that runs. The new place is
-// the way out if there was none.
+// JoinRunning is Join of one more network for a container that runs. It is not the way
+// out before Redirect.
 func (s *Store) JoinRunning(m Member, name string, wish *api.EndpointSettings) (Place, error) {
 	lock, err := s.lock()
 	if err != nil {
@@ -67,8 +68,7 @@ func (s *Store) JoinRunning(m Member, name string, wish *api.EndpointSettings) (
 		number, _ := strconv.Atoi(strings.TrimPrefix(place.Interface, "eth"))
 		taken = max(taken, number+1)
 	}
-	locked := !slices.ContainsFunc(before, func(p Place) bool { return p.Gateway })
-	added, err := s.places(m, map[string]*api.EndpointSettings{name: wish}, taken, locked)
+	added, err := s.places(m, map[string]*api.EndpointSettings{name: wish}, taken, false)
 	if err != nil {
 		return Place{}, err
 	}
@@ -112,6 +112,9 @@ func (s *Store) places(m Member, wishes map[string]*api.EndpointSettings, first 
 		}
 		e.Name, e.Interface, e.Running, e.Upstreams = m.Name, fmt.Sprint("eth", first+i), true, m.Upstreams
 		e.Aliases = append(slices.Clone(wishes[name].Aliases), m.ID[:12])
+		if m.Hostname != "" && !slices.Contains(append(e.Aliases, m.Name), m.Hostname) {
+			e.Aliases = append(e.Aliases, m.Hostname)
+		}
 		place := Place{n, e}
 		if needsWayOut && !n.Internal {
 			place.becomeWayOut(m)
@@ -140,23 +143,31 @@ func byPriority(wishes map[string]*api.EndpointSettings) []string {
 	})
 }
 
-// Redirect chooses among a running container's places, of which none is the way out
-// any more, the new one.
-func (s *Store) Redirect(m Member, places []Place) error {
+// Redirect chooses the way out among a running container's places after one has come or
+// gone, as Join would have. changed tells whether it is another than before.
+func (s *Store) Redirect(m Member, wishes map[string]*api.EndpointSettings, places []Place) (changed bool, err error) {
 	lock, err := s.lock()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer lock.Release()
-	i := slices.IndexFunc(places, func(p Place) bool { return !p.Internal })
-	if i < 0 {
-		return s.applyRules(false)
+	order := slices.DeleteFunc(byPriority(wishes), func(name string) bool {
+		return !slices.ContainsFunc(places, func(p Place) bool { return p.Network.Name == name && !p.Internal })
+	})
+	for _, place := range places {
+		isFirst := len(order) > 0 && order[0] == place.Network.Name
+		if isFirst == place.Gateway {
+			continue
+		}
+		changed = true
+		if place.Gateway, place.Ports = false, nil; isFirst {
+			place.becomeWayOut(m)
+		}
+		if err := s.edit(m.ID, []string{place.Network.Name}, func(all endpoints) { all[m.ID] = place.Endpoint }); err != nil {
+			return false, err
+		}
 	}
-	places[i].becomeWayOut(m)
-	if err := s.edit(m.ID, []string{places[i].Network.Name}, func(all endpoints) { all[m.ID] = places[i].Endpoint }); err != nil {
-		return err
-	}
-	return s.open(places[i : i+1])
+	return changed, s.open(places)
 }
 
 // open has the firewall let the traffic of places through.

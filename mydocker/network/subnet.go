@@ -57,11 +57,16 @@ func (s *Store) leaseAsked(owner ipam.Owner, pools []ipam.Pool) error {
 	return ipam.Lease(HostDir, owner, subnets...)
 }
 
-// dropStale gives back the subnets of engines whose root was deleted.
+// dropStale gives back the subnets of engines whose root was deleted, and of networks of
+// our own that were never finished: the caller holds the lock, so nobody is making one.
 func (s *Store) dropStale() error {
 	leases, err := ipam.Leases(HostDir)
 	for _, owner := range leases {
-		if _, rootErr := os.Stat(owner.Root); errors.Is(rootErr, os.ErrNotExist) {
+		path := owner.Root
+		if owner.Root == s.root {
+			path = s.path(owner.Network)
+		}
+		if _, gone := os.Stat(path); errors.Is(gone, os.ErrNotExist) {
 			err = errors.Join(err, ipam.Release(HostDir, owner.Root, owner.Network))
 		}
 	}
