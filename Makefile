@@ -38,6 +38,7 @@ test-vm: build
 	tests/vm/run.sh $(VMFLAGS)
 
 bench: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
+	labs/need.sh iperf3
 	go build -trimpath $(TAGS) -o bin/bench ./tests/bench
 	$(suite_env) $(root) bin/bench $(BENCHFLAGS)
 

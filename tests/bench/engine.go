@@ -199,11 +199,12 @@ func (e *engine) remove() (err error) {
 	if ids := e.containers(); len(ids) > 0 {
 		err = e.do(append([]string{"rm", "-f"}, ids...)...)
 	}
+	e.do("network", "rm", networkName) // perhaps it is not there
 	for _, name := range []string{image, loadImage} {
 		e.do("rmi", name) // perhaps it is not there
 	}
 	if e.name == "mydocker" {
-		err = errors.Join(err, e.do("system", "check", "--repair"))
+		err = errors.Join(err, e.do("network", "prune", "-f"), e.do("system", "check", "--repair"))
 	}
 	if e.daemon != nil {
 		err = errors.Join(err, e.daemon.stop())

@@ -3,9 +3,12 @@
 //
 // The engines take turns within one run, so that what else the machine does
 // meets all of them; what counts are the ratios of medians. It owns a directory
-// in /var/tmp, containers and images named mydocker-bench-*, the cgroup
-// mydocker-bench and, if docker is installed but no daemon answers, a dockerd of
-// its own. All that is removed at the end; after a kill -9 it is left.
+// in /var/tmp, containers, networks and images named mydocker-bench-*, the
+// cgroup and the bridge of mydocker's instance mydocker-bench and, if docker is
+// installed but no daemon answers, a dockerd of its own. All that is removed at
+// the end; after a kill -9 it is left.
+//
+// With arguments it is an end of a stream that it measures: see peer.
 package main
 
 import (
@@ -28,10 +31,17 @@ func main() {
 	rounds := flag.Int("rounds", 20, "measurements of each kind and engine; load and stdout take a quarter")
 	only := flag.String("only", "", "measure what matches this regular expression")
 	engines := flag.String("engines", "", "engines beside mydocker that match this regular expression")
-	containers := flag.Int("containers", 200, "containers that ps lists")
+	containers := flag.Int("containers", 200, "containers that ps lists, and on one bridge")
 	asJSON := flag.Bool("json", false, "print every measurement as JSON")
 	strict := flag.Bool("strict", false, "exit 1 if a budget is exceeded")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		if err := peer(flag.Args()); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	over, err := bench(*rounds, *containers, *only, *engines, *asJSON)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// measure is one kind of measurement: seconds, or bytes.
+// measure is one kind of measurement; less is better.
 type measure struct {
 	name    string
-	bytes   bool // what is measured; false: seconds
-	slow    bool // a quarter of the rounds
-	once    bool // one round: what it measures is a mean already
+	unit    string // seconds if empty, bytes or ratio
+	slow    bool   // a quarter of the rounds
+	once    bool   // one round: what it measures is a mean already
 	budgets []budget
 	skip    func(*engine) bool // nil: measured with every engine
 	setup   func(*engine) error
@@ -63,8 +64,11 @@ func (r result) median(engine string) float64 {
 }
 
 func (r result) show(value float64) string {
-	if r.Unit == "bytes" {
+	switch r.Unit {
+	case "bytes":
 		return fmt.Sprintf("%.2f MB", value/1e6)
+	case "ratio":
+		return fmt.Sprintf("%.2f", value)
 	}
 	return fmt.Sprintf("%.1f ms", value*1000)
 }
@@ -72,10 +76,7 @@ func (r result) show(value float64) string {
 // measure takes the samples, the engines one after the other in each round,
 // each round beginning with another of them; the first round does not count.
 func (m measure) measure(ctx context.Context, engines []*engine, rounds int) (result, error) {
-	r := result{Name: m.name, Unit: "seconds", budgets: m.budgets}
-	if m.bytes {
-		r.Unit = "bytes"
-	}
+	r := result{Name: m.name, Unit: cmp.Or(m.unit, "seconds"), budgets: m.budgets}
 	if m.slow {
 		rounds = max(3, rounds/4)
 	}
@@ -133,7 +134,7 @@ func noService(e *engine) bool { return noImages(e) || noProcess(e) }
 
 // measures are all there are. The order matters: ps makes many containers.
 func measures(dir string, containers int) []measure {
-	return slices.Concat(basicMeasures(dir), lifeMeasures(100), fileMeasures(dir), []measure{listMeasure(containers)})
+	return slices.Concat(basicMeasures(dir), lifeMeasures(100), fileMeasures(dir), networkMeasures(containers), []measure{listMeasure(containers)})
 }
 
 func basicMeasures(dir string) []measure {
@@ -188,7 +189,7 @@ func basicMeasures(dir string) []measure {
 				return timed(func() error { return e.do("load", "-q", "-i", archive) })
 			},
 		}, {
-			name: "memory of an idle one", bytes: true, once: true, skip: noService,
+			name: "memory of an idle one", unit: "bytes", once: true, skip: noService,
 			budgets: []budget{{"mydocker", 3e6}},
 			sample:  idleMemory,
 		},

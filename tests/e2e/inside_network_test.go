@@ -16,7 +16,7 @@ ff02::2	ip6-allrouters`
 
 func TestInsideFiles(t *testing.T) {
 	h := newHost(t)
-	equal(t, "hosts", h.ok("run", "--rm", "busybox", "cat", "/etc/hosts"), dockerHosts)
+	equal(t, "hosts", h.ok("run", "--rm", "--network", "none", "busybox", "cat", "/etc/hosts"), dockerHosts)
 	equal(t, "-h", h.ok("run", "--rm", "-h", "a.b.c", "busybox", "sh", "-c", "hostname; cat /etc/hostname /proc/sys/kernel/domainname; echo $HOSTNAME"), "a.b.c\na.b.c\n(none)\na.b.c")
 	equal(t, "modes", h.ok("run", "--rm", "busybox", "stat", "-c", "%a %u:%g", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys"),
 		"644 0:0\n644 0:0\n644 0:0\n555 0:0\n555 0:0")
@@ -25,7 +25,7 @@ func TestInsideFiles(t *testing.T) {
 
 	// Without -h, the first twelve characters of the ID. A container may write
 	// the files; each start makes them anew.
-	id := h.ok("run", "-d", "busybox", "sh", "-c", "echo 10.1.2.3 me >> /etc/hosts; hostname; cat /etc/hostname; sleep 1000")
+	id := h.ok("run", "-d", "--network", "none", "busybox", "sh", "-c", "echo 10.1.2.3 me >> /etc/hosts; hostname; cat /etc/hostname; sleep 1000")
 	h.eventually("output", func() bool { return strings.Count(h.ok("logs", id), "\n") == 1 })
 	equal(t, "hosts", h.ok("exec", id, "cat", "/etc/hosts"), dockerHosts+"\n10.1.2.3 me")
 	equal(t, "hostname", h.ok("logs", id), id[:12]+"\n"+id[:12])
@@ -47,7 +47,7 @@ func nameservers(resolv string) string {
 
 func TestInsideLoopback(t *testing.T) {
 	h := newHost(t)
-	out := h.ok("run", "--rm", "busybox", "sh", "-c", `
+	out := h.ok("run", "--rm", "--network", "none", "busybox", "sh", "-c", `
 		ls /sys/class/net; ip addr show lo | head -1 | cut -d' ' -f3; ping -c 1 -W 5 127.0.0.1 | grep -o '1 packets received'
 		nc -l -p 5000 > /tmp/got & until netstat -ltn | grep -q :5000; do kill -0 $! || exit 1; done
 		echo hello | nc 127.0.0.1 5000; wait; cat /tmp/got; ip route | wc -l`)

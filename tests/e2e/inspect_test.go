@@ -51,7 +51,7 @@ func TestInspectContainer(t *testing.T) {
 		"State.ExitCode": 0.0, "State.Error": "", "State.FinishedAt": "0001-01-01T00:00:00Z",
 		"HostnamePath": h.root + "/containers/" + id + "/hostname", "LogPath": h.root + "/containers/" + id + "/" + id + "-json.log",
 		"HostsPath": h.root + "/containers/" + id + "/hosts", "ResolvConfPath": h.root + "/containers/" + id + "/resolv.conf",
-		"HostConfig.Binds.0": dir + ":/mnt:ro", "HostConfig.LogConfig.Type": "json-file", "HostConfig.NetworkMode": "none", "HostConfig.RestartPolicy.Name": "no",
+		"HostConfig.Binds.0": dir + ":/mnt:ro", "HostConfig.LogConfig.Type": "json-file", "HostConfig.NetworkMode": "bridge", "HostConfig.RestartPolicy.Name": "no",
 		"HostConfig.AutoRemove": false, "HostConfig.CapAdd.0": "CAP_SYS_ADMIN", "HostConfig.CapDrop.0": "ALL", "HostConfig.GroupAdd.0": "5", "HostConfig.IpcMode": "private",
 		"HostConfig.Privileged": false, "HostConfig.ReadonlyRootfs": true, "HostConfig.Tmpfs./t": "size=1m", "HostConfig.ShmSize": 1048576.0,
 		"HostConfig.Memory": 67108864.0, "HostConfig.MemorySwap": 134217728.0, "HostConfig.NanoCpus": 5e8, "HostConfig.PidsLimit": 50.0,
@@ -61,7 +61,7 @@ func TestInspectContainer(t *testing.T) {
 		"Mounts.0.Type":    "bind", "Mounts.0.Source": dir, "Mounts.0.Destination": "/mnt", "Mounts.0.Mode": "ro", "Mounts.0.RW": false, "Mounts.0.Propagation": "rprivate",
 		"Config.Hostname": "host1", "Config.Domainname": "", "Config.User": "1000:1000", "Config.AttachStdin": false, "Config.AttachStdout": false, "Config.Tty": false,
 		"Config.OpenStdin": false, "Config.StdinOnce": false, "Config.Env.0": "A=b", "Config.Cmd.0": "1000000", "Config.Image": "busybox", "Config.WorkingDir": "/tmp",
-		"Config.Entrypoint.0": "sleep", "Config.Labels.x": "y", "Config.StopTimeout": 3.0, "Config.StopSignal": "QUIT", "NetworkSettings.Networks.none.IPAddress": "",
+		"Config.Entrypoint.0": "sleep", "Config.Labels.x": "y", "Config.StopTimeout": 3.0, "Config.StopSignal": "QUIT", "NetworkSettings.Networks.bridge.IPPrefixLen": 16.0,
 	} {
 		// The sysctl's name has dots: below.
 		if got := value(c, path); !cmp.Equal(got, want) {

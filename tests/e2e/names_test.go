@@ -23,6 +23,7 @@ var onContainer = []struct{ line, ended string }{
 	{"logs C", ""},
 	{"logs -f C", ""},
 	{"pause C", "container ID is not running"},
+	{"port C", ""},
 	{"rename C new", ""},
 	{"restart C", ""},
 	{"rm C", ""},

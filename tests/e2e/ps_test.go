@@ -74,10 +74,10 @@ func TestPsFormat(t *testing.T) {
 	fourContainers(h)
 	for format, want := range map[string][]string{
 		`{{.Names}}|{{.Image}}|{{.Command}}|{{.State}}|{{.Networks}}|{{.Ports}}|{{.LocalVolumes}}|{{.Labels}}|{{.Label "a"}}`: {
-			`db4|ID|"sleep 1000000"|exited|none||0||`,
-			`db3|labelled:v1|"a_very_long_command…"|created|none||0|from=image|`,
+			`db4|ID|"sleep 1000000"|exited|bridge||0||`,
+			`db3|labelled:v1|"a_very_long_command…"|created|bridge||0|from=image|`,
 			`web2|busybox|"sleep 1000000"|running|host||0|a=2|2`,
-			`web1|busybox|"sh -c 'exit 3'"|exited|none||0|a=1,com.example.some-key=x|1`,
+			`web1|busybox|"sh -c 'exit 3'"|exited|bridge||0|a=1,com.example.some-key=x|1`,
 		},
 		`table {{.Names}}\t{{.Label "com.example.some-key"}}\t{{upper .State}}`: {"NAMES|some key|STATE", "db4|EXITED", "db3|CREATED", "web2|RUNNING", "web1|x|EXITED"},
 		`{{if eq .State "running"}}{{.ID}}{{else}}-{{end}}`:                     {"-", "-", "ID", "-"},
@@ -125,7 +125,7 @@ func TestPsFilter(t *testing.T) {
 		"since=web2": "db4 db3", "before=web2": "web1", "before=db3 status=exited": "web1",
 		"id=" + id[:12]: "web2", "id=" + id: "web2", "id=zz": "",
 		"volume=/mnt": "web1", "volume=" + h.dir("data"): "web1", "volume=/nope": "",
-		"network=none": "db4 db3 web1", "network=host": "web2", "network=nope": "",
+		"network=bridge": "db4 db3 web1", "network=none": "", "network=host": "web2", "network=nope": "",
 	} {
 		args := []string{"ps", "-a", "--format", "{{.Names}}"}
 		for f := range strings.FieldsSeq(filter) {

@@ -10,7 +10,7 @@ import (
 
 func TestStats(t *testing.T) {
 	h := newHost(t)
-	h.ok("run", "-d", "--name", "spin", "--cpus", "0.5", "-m", "64m", "busybox", "sh", "-c", "while :; do :; done")
+	h.ok("run", "-d", "--name", "spin", "--network", "none", "--cpus", "0.5", "-m", "64m", "busybox", "sh", "-c", "while :; do :; done")
 	h.ok("run", "-d", "--name", "idle", "busybox", "sleep", "1000")
 	h.ok("create", "--name", "dead", "busybox", "true")
 	row := map[string]string{}
