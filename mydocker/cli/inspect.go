@@ -110,9 +110,14 @@ func (o *inspectOptions) run(w io.Writer, refs []string, find func(ref string) (
 	return errors.Join(errs...)
 }
 
-// inspectLine executes the template on the object's JSON, whose names people see; if that
-// has no such field, on the object, which has also what JSON leaves out: {{.ID}} for .Id.
+// inspectLine executes the template on the object; if that has no such field, on its JSON,
+// for people use the names they see there: {{.Id}} for .ID. So it does where the object has an
+// address that is none, which JSON writes as "".
 func inspectLine(w io.Writer, text *template.Template, object any) error {
+	var line bytes.Buffer
+	if text.Execute(&line, object) == nil && !bytes.Contains(line.Bytes(), []byte("invalid ")) {
+		return printTemplate(w, text, object)
+	}
 	encoded, err := json.Marshal(object)
 	if err != nil {
 		return err
@@ -126,9 +131,5 @@ func inspectLine(w io.Writer, text *template.Template, object any) error {
 	if fields, ok := raw.(map[string]any); ok && fields["ID"] == nil {
 		fields["ID"] = fields["Id"] // both are written
 	}
-	strict := template.Must(text.Clone()).Option("missingkey=error")
-	if strict.Execute(io.Discard, raw) == nil || text.Execute(io.Discard, object) != nil {
-		return printTemplate(w, strict, raw)
-	}
-	return printTemplate(w, text, object)
+	return printTemplate(w, text.Option("missingkey=error"), raw)
 }

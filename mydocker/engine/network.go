@@ -104,7 +104,17 @@ func (e *Engine) NetworkInspect(ref string) (api.Inspect, error) {
 	if err != nil {
 		return api.Inspect{}, err
 	}
-	return e.showNetwork(n)
+	shown, err := e.showNetwork(n)
+	if err != nil || n.Driver == "bridge" {
+		return shown, err
+	}
+	containers, err := e.snapshot() // host and none have no endpoints
+	for _, c := range containers {
+		if running(c.State) && string(c.HostConfig.NetworkMode) == n.Name {
+			shown.Containers[c.ID] = api.EndpointResource{Name: c.Name}
+		}
+	}
+	return shown, err
 }
 
 // CreateNetwork makes a network (Engine API, POST /networks/create).

@@ -52,10 +52,8 @@ func (e *Engine) reconcile(id string) (*container.State, error) {
 	if err := group.Delete(); err != nil {
 		return nil, err
 	}
-	if len(record.Networks) > 0 {
-		if err := errors.Join(e.networks.Leave(id), e.networks.Tidy()); err != nil {
-			return nil, err
-		}
+	if err := errors.Join(e.networks.Leave(id), e.networks.Tidy()); err != nil {
+		return nil, err
 	}
 	torn, _ := filepath.Glob(filepath.Join(e.containers.Dir(id), ".tmp-*"))
 	for _, file := range torn { // of a write that was killed: we hold the lock

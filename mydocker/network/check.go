@@ -74,7 +74,7 @@ func (c *checker) endpoints() error {
 				})
 			case e.Running && !c.alive(id):
 				c.report("lease", object, "container "+id+" does not run", func() error {
-					e.Running, e.Gateway, e.Ports = false, false, nil
+					e.leave()
 					return c.saveEndpoints(n.ID, all)
 				})
 			}

@@ -33,6 +33,9 @@ type Endpoint struct {
 	Upstreams []netip.AddrPort `json:",omitempty"` // where names of elsewhere are asked; none: the host's
 }
 
+// leave leaves the lease.
+func (e *Endpoint) leave() { e.Running, e.Gateway, e.Ports = false, false, nil }
+
 // endpoints are those of one network, by container ID.
 type endpoints map[string]*Endpoint
 

@@ -41,6 +41,9 @@ func (s *Store) Join(m Member, wishes map[string]*api.EndpointSettings) ([]Place
 		return nil, err
 	}
 	defer lock.Release()
+	if err := s.reap(m); err != nil {
+		return nil, err
+	}
 	places, err := s.places(m, wishes, 0, true)
 	if err == nil {
 		err = s.open(places)
@@ -76,6 +79,27 @@ func (s *Store) JoinRunning(m Member, name string, wish *api.EndpointSettings) (
 		return Place{}, errors.Join(err, s.leave(m.ID, []string{name}))
 	}
 	return added[0], nil
+}
+
+// reap takes out of the networks whoever says that it runs and is dead: its published
+// ports may be the next one's.
+func (s *Store) reap(m Member) error {
+	networks, err := s.List()
+	for _, n := range networks {
+		all, rerr := s.Endpoints(n.ID)
+		stale := false
+		for id, e := range all {
+			if e.Running && id != m.ID && !m.Alive(id) {
+				e.leave()
+				stale = true
+			}
+		}
+		if stale && rerr == nil {
+			rerr = s.saveEndpoints(n.ID, all)
+		}
+		err = errors.Join(err, rerr)
+	}
+	return err
 }
 
 // places leases an endpoint in each network and makes sure that the networks are up.
@@ -205,6 +229,9 @@ func redirected(ports api.PortMap, e *Endpoint) (all []nft.Port) {
 // Leave takes a container that does not run any more out of its networks, or out of
 // those given. It keeps its addresses. The firewall's table may stay: see Tidy.
 func (s *Store) Leave(id string, networks ...string) error {
+	if !s.used() {
+		return nil
+	}
 	lock, err := s.lock()
 	if err != nil {
 		return err
@@ -218,7 +245,7 @@ func (s *Store) leave(id string, networks []string) error {
 	err := s.edit(id, networks, func(all endpoints) {
 		e := all[id]
 		published = append(published, e.Ports...)
-		e.Running, e.Gateway, e.Ports = false, false, nil
+		e.leave()
 	})
 	return errors.Join(err, s.applyRules(published != nil), forgetFlows(published))
 }

@@ -75,7 +75,7 @@ func (s *Store) Plug(ns *Namespace, n *Network, container string, e *Endpoint) (
 	trace.Step("netlink", "add veth %sv%%d on %s, peer %s in %s", prefix(s.instance), n.Bridge(), e.Interface, ns.path)
 	err = addVeth(prefix(s.instance)+"v%d", bridge.Attrs().Index, bridge.Attrs().MTU, e, int(file.Fd()))
 	if errors.Is(err, unix.EXFULL) {
-		return link, fmt.Errorf("network %s: bridge %s is full: the kernel gives it 1,023 ports", n.Name, n.Bridge())
+		return link, fmt.Errorf("network %s: bridge %s is full: the kernel gives it 1023 ports", n.Name, n.Bridge())
 	}
 	if err != nil {
 		return link, fmt.Errorf("link to network %s: %w", n.Name, err)

@@ -87,7 +87,7 @@ func TestNetworkDefaultBridgeFiles(t *testing.T) {
 	other := s.ok("run", "-d", "--name", "other", "--dns", fake.address, "--dns-search", "a.test", "--dns-search", "b.test", "--dns-option", "ndots:2", "--dns-opt", "timeout:3",
 		"busybox", "sleep", "1000")
 	equal(t, "hosts", s.ok("exec", other, "cat", "/etc/hosts"), dockerHosts+"\n"+s.address("other", "bridge")+"\t"+other[:12])
-	equal(t, "resolv.conf", s.ok("exec", other, "cat", "/etc/resolv.conf"), "search a.test b.test\nnameserver "+fake.address+"\noptions ndots:2 timeout:3")
+	equal(t, "resolv.conf", s.ok("exec", other, "cat", "/etc/resolv.conf"), "nameserver "+fake.address+"\nsearch a.test b.test\noptions ndots:2 timeout:3")
 	equal(t, "--dns-search .", s.ok("run", "--rm", "--dns-search", ".", "--dns", "192.0.2.9", "busybox", "cat", "/etc/resolv.conf"), "nameserver 192.0.2.9")
 
 	// Without --dns, the host's resolvers, those of its loopback excepted.

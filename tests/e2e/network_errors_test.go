@@ -81,7 +81,7 @@ func TestNetworkBridgeFull(t *testing.T) {
 	s := newRoom(t)
 	s.ok("network", "create", "--subnet", s.subnet("64/26"), "-o", "com.docker.network.bridge.name=full", "nn")
 	s.ok("run", "-d", "--name", "first", "--network", "nn", "busybox", "sleep", "1000")
-	s.script(`i=0; while [ $i -lt 1022 ]; do echo "link add fill$i group 77 master full type dummy"; i=$((i + 1)); done | ip -batch -`)
+	s.script(`i=0; while [ $i -lt 511 ]; do echo "link add fill$i group 77 master full type veth peer name fell$i group 77 master full"; echo "link set fell$i group 77 master full"; i=$((i + 1)); done | ip -batch -`)
 	prefix := strings.TrimSuffix(s.bridge("bridge"), "0")
 	before := len(s.traces(prefix))
 	for range 2 {

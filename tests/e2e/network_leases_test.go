@@ -146,7 +146,7 @@ func TestNetworkLeasesUsedUp(t *testing.T) {
 	s.ok(run...)
 	refused(1, "start", ids[2])
 	// The range ends earlier than the subnet.
-	s.ok("network", "create", "--subnet", s.subnet("128/26"), "--ip-range", s.subnet("144/31"), "ranged")
+	s.ok("network", "create", "--subnet", s.subnet("128/26"), "--ip-range", s.subnet("144/31"), "--gateway", s.addr(129), "ranged")
 	equal(t, "of a range", s.address(s.ok("run", "-d", "--network", "ranged", "busybox", "sleep", "1000"), "ranged"), s.addr(144))
 	equal(t, "of a range", s.address(s.ok("run", "-d", "--network", "ranged", "busybox", "sleep", "1000"), "ranged"), s.addr(145))
 	s.fails(125, []string{"no available", "ranged"}, "run", "--rm", "--network", "ranged", "busybox", "true")
@@ -178,10 +178,10 @@ func TestNetworkLeasesChosen(t *testing.T) {
 		{[]string{"nope"}, []string{"--network", "nn", "--ip", "nope"}},
 		{[]string{"fd00::1"}, []string{"--network", "nn", "--ip", "fd00::1"}},
 		{[]string{"subnet"}, []string{"--network", "nn", "--ip6", "fd00::1"}},
-		{[]string{"user configured subnets"}, []string{"--network", "free", "--ip", s.addr(90)}},
+		{[]string{"does not belong"}, []string{"--network", "free", "--ip", s.addr(90)}},
 		{[]string{"user defined networks"}, []string{"--ip", "172.17.0.9"}},
 		{[]string{"nope is not a valid mac address"}, []string{"--mac-address", "nope"}},
-		{[]string{"mac"}, []string{"--mac-address", "01:00:5e:00:00:01"}}, // multicast
+		{[]string{"MAC address 01:00:5e:00:00:01"}, []string{"--mac-address", "01:00:5e:00:00:01"}}, // multicast
 	} {
 		r := s.fails(125, c.words, append(append([]string{"run", "--rm"}, c.flags...), show...)...)
 		if r.out != "" {
