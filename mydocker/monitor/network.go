@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +57,7 @@ func (m *Monitor) holdPorts() error {
 	if m.ports, err = proxy.Hold(bindings, everywhere); err != nil {
 		return fmt.Errorf("driver failed programming external connectivity on endpoint %s (%s): %w", record.Name, m.id(), err)
 	}
+	goruntime.GOMAXPROCS(min(4, goruntime.NumCPU())) // one processor is enough for a monitor, not for a proxy
 	return nil
 }
 

@@ -122,7 +122,7 @@ func (p *Ports) accept(listener *net.TCPListener, s socket) {
 	}
 }
 
-// forward copies both ways (by splice(2)) until both have ended, or the life has.
+// forward copies both ways until both have ended, or the life has.
 func (l *life) forward(client *net.TCPConn, s socket) {
 	defer client.Close()
 	var server *net.TCPConn
@@ -142,11 +142,6 @@ func (l *life) forward(client *net.TCPConn, s socket) {
 		client.SetDeadline(time.Now().Add(lastWords))
 		server.SetDeadline(time.Now().Add(lastWords))
 	})()
-	pass := func(to, from *net.TCPConn) {
-		io.Copy(to, from)
-		from.CloseRead()
-		to.CloseWrite()
-	}
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -154,4 +149,24 @@ func (l *life) forward(client *net.TCPConn, s socket) {
 	}()
 	pass(client, server)
 	<-sent
+}
+
+// pass copies one way. While messages are short, through a small buffer: splice(2), which
+// io.Copy uses, is for streams.
+func pass(to, from *net.TCPConn) {
+	defer to.CloseWrite()
+	defer from.CloseRead()
+	buffer := make([]byte, 2048)
+	for n := 0; n < len(buffer); {
+		var err error
+		if n, err = from.Read(buffer); n > 0 {
+			if _, werr := to.Write(buffer[:n]); werr != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+	io.Copy(to, from)
 }
