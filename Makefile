@@ -24,7 +24,7 @@ demo: image
 	@$(root) labs/demo.sh
 
 test: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
-	labs/need.sh e2fsprogs iproute2 procps xz-utils zstd bzip2 zsh fish
+	labs/need.sh e2fsprogs iproute2 nftables iptables procps xz-utils zstd bzip2 zsh fish
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './bin/*')); \
 		[ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet $(TAGS) ./...

@@ -24,7 +24,8 @@ func TestInspect(t *testing.T) {
 		return nil, errors.New("No such object: " + ref)
 	}
 	for _, test := range []struct{ format, refs, out, err string }{
-		{"{{.Id}} {{.ID}}", "web", "\n", `template parsing error: template: :1:10: executing "" at <.ID>: map has no entry for key "ID"`},
+		{"{{.Id}} {{.ID}}", "web", "1f 1f\n", ""},
+		{"{{.Id}} {{.Foo}}", "web", "\n", `template parsing error: template: :1:10: executing "" at <.Foo>: map has no entry for key "Foo"`},
 		{"{{.ID}} {{.State.Pid}}", "web web", "1f 7\n1f 7\n", ""},
 		{"{{.Id}} {{.HostConfig.Memory}}", "web", "1f 9007199254740992\n", ""}, // not as a float
 		{"{{json .Config.Env}}", "web", "[\"A=<1>\"]\n", ""},

@@ -96,8 +96,10 @@ func (e *Engine) recordLoss(record *container.Record, state *container.State) er
 	if !rebooted && !state.StopRequested && record.ShouldRestart(state) {
 		state.Status = api.StateRestarting
 	}
-	if err := e.containers.SaveState(record.ID, state); err != nil {
-		return err
+	if !record.HostConfig.AutoRemove { // what is removed next is recorded to run until it is gone
+		if err := e.containers.SaveState(record.ID, state); err != nil {
+			return err
+		}
 	}
 	e.journal.Append(record.Event(events.ActionDie, map[string]string{"exitCode": strconv.Itoa(state.ExitCode)}))
 	return nil

@@ -55,11 +55,9 @@ func (m *Monitor) awaitEnd(l *life) {
 	if again && l.again == nil {
 		m.state.Status = api.StateRestarting
 	}
-	if again || !m.record().HostConfig.AutoRemove { // else the removal does it
-		cleanErr = errors.Join(cleanErr, m.leaveNetworks())
-	}
-	if err := m.saveState(); cleanErr == nil {
-		cleanErr = err
+	// What --rm removes is recorded to run until it is gone, for who finds it half removed.
+	if again || !m.record().HostConfig.AutoRemove {
+		cleanErr = errors.Join(cleanErr, m.leaveNetworks(), m.saveState())
 	}
 	m.tellEnd(l)
 	if !again {

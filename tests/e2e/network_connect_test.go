@@ -38,7 +38,7 @@ func TestNetworkConnect(t *testing.T) {
 	s.ok("network", "create", "--subnet", s.subnet("128/26"), "na")
 	prefix := strings.TrimSuffix(s.bridge("bridge"), "0")
 	s.serves("cc", "--network", "nb")
-	s.serves("inb", "--network", "nb")
+	s.serves("inb", "--network", "nb", "--dns", s.resolves(nil).address)
 	s.serves("ina", "--network", "na")
 	links := len(s.traces(prefix))
 	pid := s.pid("cc")

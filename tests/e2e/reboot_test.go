@@ -11,10 +11,11 @@ import (
 )
 
 // powerOff does to an engine what a power cut does to the machine: all its
-// processes are gone at once and with them its cgroups, the run directory is
-// empty, and afterwards the boot is another one.
+// processes are gone at once and with them its cgroups, links and firewall, the
+// run directory is empty, and afterwards the boot is another one.
 func powerOff(h *host) {
 	h.t.Helper()
+	bridge := h.bridge("bridge")
 	killAll(h)
 	// Deepest first, as there are groups below.
 	h.eventually("the cgroups go", func() bool {
@@ -28,6 +29,10 @@ func powerOff(h *host) {
 		}
 		return len(h.cgroups()) == 0
 	})
+	h.tool("ip", "link", "delete", bridge).Run()
+	h.script("nft delete table inet " + h.instance + " || true; " +
+		`nft -a list chain ip filter DOCKER-USER 2> /dev/null | sed -n 's/.*"` + bridge + `".* # handle //p' |
+		while read handle; do nft delete rule ip filter DOCKER-USER handle $handle; done`)
 	if err := os.RemoveAll(h.runRoot); err != nil {
 		h.t.Fatal(err)
 	}

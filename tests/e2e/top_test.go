@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"os"
 	"strings"
 	"testing"
 )
@@ -26,7 +25,7 @@ func TestTop(t *testing.T) {
 	h.fails(1, []string{"No such container: none"}, "top", "none")
 	h.ok("create", "--name", "dead", "busybox", "true")
 	h.fails(1, []string{"container " + h.inspect("dead", "{{.ID}}") + " is not running"}, "top", "dead")
-	h.env = append(os.Environ(), "PATH=/nonexistent")
+	h.env = []string{"PATH=/nonexistent"}
 	h.fails(1, []string{"no program ps"}, "top", "c1")
 	h.env = nil
 }

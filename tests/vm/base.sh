@@ -11,7 +11,7 @@ labs=$(readlink -f "$here/../../labs")
 [ "$(dpkg --print-architecture)" = amd64 ] || die "the test machine is amd64 only, this host is $(dpkg --print-architecture)"
 
 packages=(
-	systemd-sysv udev dbus kmod procps iproute2 nftables # the machine itself
+	systemd-sysv udev dbus kmod procps iproute2 nftables iptables # the machine itself
 	e2fsprogs util-linux xz-utils zstd bzip2 zsh fish busybox-static
 )
 read -r id _ <<<"$(host_release)"
