@@ -34,7 +34,10 @@ require (
 )
 
 require (
+	github.com/docker/docker-credential-helpers v0.9.8 // indirect
+	github.com/google/go-containerregistry v0.22.1 // indirect
 	github.com/mdlayher/socket v0.5.0 // indirect
+	github.com/sirupsen/logrus v1.10.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	gotest.tools/v3 v3.5.0 // indirect
