@@ -99,6 +99,7 @@ func (m *Monitor) finish(err error) {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "monitor:", err)
 	case m.record().HostConfig.AutoRemove:
+		m.ports.Close() // who finds the container gone finds its ports free
 		if err := m.store.Remove(m.id()); err == nil {
 			m.event(events.ActionDestroy, nil)
 		}

@@ -50,7 +50,7 @@ func (m *Monitor) begin() error {
 // error, failed releases.
 func (m *Monitor) run() error {
 	record, l := m.record(), m.life
-	if err := m.holdPorts(); err != nil {
+	if err := m.holdPorts(record.Networks); err != nil {
 		return err
 	}
 	if err := m.joinNetworks(l); err != nil {
