@@ -211,11 +211,18 @@ func (e *Engine) RemoveImage(ref string, o RemoveImageOptions) ([]imageapi.Delet
 	if err != nil {
 		return nil, err
 	}
-	id := ref
-	if i, err := e.images.Resolve(ref); err == nil {
-		id = i.ID.String()
+	stored, err := e.images.List()
+	if err != nil {
+		return nil, err
 	}
-	deleted, err := e.images.Remove(ref, image.RemoveOptions{Force: o.Force, NoPrune: o.NoPrune, InUse: func(id string) (string, bool) {
+	deleted, err := e.images.Remove(ref, image.RemoveOptions{Force: o.Force, NoPrune: o.NoPrune, InUse: inUse(users)})
+	e.removedEvents(stored, deleted)
+	return deleted, err
+}
+
+// inUse tells of an image by ID which container uses it, one that runs before others.
+func inUse(users map[string][]known) func(id string) (string, bool) {
+	return func(id string) (string, bool) {
 		container := ""
 		for _, c := range users[id] {
 			if running(c.State) {
@@ -224,16 +231,21 @@ func (e *Engine) RemoveImage(ref string, o RemoveImageOptions) ([]imageapi.Delet
 			container = c.ID
 		}
 		return container, false
-	}})
-	for _, one := range deleted {
-		switch {
-		case one.Untagged != "":
-			e.imageEvent(events.ActionUnTag, id, "")
-		case one.Deleted == id: // the others are its layers
-			e.imageEvent(events.ActionDelete, id, "")
+	}
+}
+
+// removedEvents tells what was done to images that were stored before.
+func (e *Engine) removedEvents(stored []*image.Image, done []imageapi.DeleteResponse) {
+	for _, one := range done {
+		for _, i := range stored {
+			switch {
+			case one.Untagged != "" && slices.Contains(slices.Concat(i.Names, i.Digests), one.Untagged):
+				e.imageEvent(events.ActionUnTag, i.ID.String(), "")
+			case one.Deleted == i.ID.String(): // the others are layers
+				e.imageEvent(events.ActionDelete, i.ID.String(), "")
+			}
 		}
 	}
-	return deleted, err
 }
 
 // imageUsers maps image IDs to the containers made of them.

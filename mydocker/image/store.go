@@ -6,10 +6,13 @@
 //	ROOT/image/          OCI image layout: oci-layout, index.json, blobs/sha256/*; two locks
 //	ROOT/layers/XXXX/    an unpacked layer: diffid, size, and fs/, a lower directory for overlayfs;
 //	                     XXXX is the first 24 digits of the diff ID
+//	ROOT/image/pulls/*   manifests of pulls under way or interrupted; whatever these lead to stays
 //	new-* in layers/ and blobs/sha256/, .tmp-* in image/: not yet complete
 //
-// index.json has a descriptor of each image and one more for each of its names,
-// and is replaced last, under index.lock. Who adds holds adding.lock shared from
+// index.json has a descriptor of each image and one more for each of its names, with
+// tag or digest, and is replaced last, under index.lock. What other tools write there is
+// an image too; its layers are unpacked when they are first used. They take no lock:
+// let them write while no image is added or removed. Who adds holds adding.lock shared from
 // the first blob to the end. When nobody does, what no image refers to is garbage,
 // and each addition or removal ends with a sweep: so what a crash leaves goes with
 // the next change, or by Check.
@@ -100,7 +103,7 @@ func (s *Store) adding(do func() error) error {
 	}
 	err = do()
 	lock.Release()
-	s.sweep()
+	s.sweep(false)
 	return err
 }
 
