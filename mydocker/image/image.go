@@ -249,10 +249,18 @@ func (s *Store) LayerDirs(i *Image) (dirs []string, err error) {
 // Size is the size of the image's unpacked layers in bytes, as Docker shows it.
 // A layer that is missing counts as 0.
 func (s *Store) Size(i *Image) (sum int64) {
-	for _, diffID := range i.Layers() {
-		sum += s.layerSize(diffID)
+	for _, size := range s.LayerSizes(i) {
+		sum += size
 	}
 	return sum
+}
+
+// LayerSizes are the sizes of the image's unpacked layers in bytes, the lowest first.
+func (s *Store) LayerSizes(i *Image) (sizes []int64) {
+	for _, diffID := range i.Layers() {
+		sizes = append(sizes, s.layerSize(diffID))
+	}
+	return sizes
 }
 
 func (s *Store) layerSize(diffID digest.Digest) (size int64) {

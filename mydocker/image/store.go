@@ -181,6 +181,16 @@ func (s *Store) writeBlob(r io.Reader, look func(io.Reader) error) (d ocispec.De
 	return d, os.Rename(file.Name(), s.blob(d.Digest))
 }
 
+// compression is how a stored blob is compressed; "": not, or it is lost.
+func (s *Store) compression(d digest.Digest) string {
+	file, err := os.Open(s.blob(d))
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	return layer.Sniff(bufio.NewReader(file))
+}
+
 // layer is the directory of an unpacked layer. Names are short because all of
 // an image's layers have to fit into one page of mount options on old kernels.
 func (s *Store) layer(diffID digest.Digest) string {
