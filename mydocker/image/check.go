@@ -64,7 +64,7 @@ func (s *Store) removeDamaged(problems []Problem) {
 	defer adding.Release()
 	for _, p := range problems {
 		d := digest.NewDigestFromEncoded(digest.SHA256, filepath.Base(p.Object))
-		if p.Kind == "blob" && d.Validate() == nil && s.reach(d) == nil && !errors.Is(s.verify(d, true), os.ErrNotExist) && s.verify(d, true) != nil {
+		if p.Kind == "blob" && d.Validate() == nil && s.reach(d, true) == nil && !errors.Is(s.verify(d, true), os.ErrNotExist) && s.verify(d, true) != nil {
 			trace.Step("unlink", "%s, damaged", p.Object)
 			os.Remove(p.Object)
 		}
@@ -115,7 +115,7 @@ func (s *Store) audit(deep, abandoned bool, unused func(Problem) error) (problem
 				need("blob", s.blob(d), s.verify(d, false))
 			}
 			for _, d := range i.originals() {
-				for _, d := range s.reach(d) {
+				for _, d := range s.reach(d, false) {
 					needed[s.blob(d)] = true
 				}
 			}
@@ -159,12 +159,14 @@ func (s *Store) eachPull(needed map[string]bool, abandoned bool, drop func(Probl
 			continue
 		}
 		for _, d := range append(manifest.Layers, manifest.Config) {
-			needed[s.blob(d.Digest)] = true
+			if isFileName(d.Digest) {
+				needed[s.blob(d.Digest)] = true
+			}
 		}
 		var config ocispec.Image
 		if s.readBlob(manifest.Config.Digest, &config) == nil {
 			for _, diffID := range config.RootFS.DiffIDs {
-				if diffID.Validate() == nil {
+				if isFileName(diffID) {
 					needed[s.layer(diffID)] = true
 				}
 			}

@@ -69,9 +69,9 @@ func (i *Image) originals() (all []digest.Digest) {
 	return append(all, i.roots...)
 }
 
-// reach gives a manifest's or index's digest and those of all blobs it leads to,
-// as far as they are stored.
-func (s *Store) reach(d digest.Digest) []digest.Digest {
+// reach gives a manifest's or index's digest and those of all blobs it leads to, as far
+// as it is stored and they can be names of files; an index leads to others only once.
+func (s *Store) reach(d digest.Digest, nested bool) []digest.Digest {
 	var file struct {
 		Config            ocispec.Descriptor
 		Layers, Manifests []ocispec.Descriptor
@@ -79,17 +79,20 @@ func (s *Store) reach(d digest.Digest) []digest.Digest {
 	if s.readBlob(d, &file) != nil {
 		return nil
 	}
-	blobs := []digest.Digest{d, file.Config.Digest}
-	for _, l := range file.Layers {
-		blobs = append(blobs, l.Digest)
+	blobs := []digest.Digest{d}
+	for _, one := range append(file.Layers, file.Config) {
+		blobs = append(blobs, one.Digest)
 	}
 	for _, m := range file.Manifests {
-		if m.Digest != d {
-			blobs = append(blobs, s.reach(m.Digest)...)
+		if !nested {
+			blobs = append(blobs, s.reach(m.Digest, true)...)
 		}
 	}
-	return blobs
+	return slices.DeleteFunc(blobs, func(d digest.Digest) bool { return !isFileName(d) })
 }
+
+// isFileName: a digest becomes a path.
+func isFileName(d digest.Digest) bool { return d.Validate() == nil && d.Algorithm() == digest.SHA256 }
 
 // Resolve finds an image by name[:tag] or name[:tag]@digest, or by its ID or the
 // beginning of it, with or without "sha256:". The error matches ErrNotFound if there
@@ -206,7 +209,7 @@ func (s *Store) open(index *ocispec.Index, d ocispec.Descriptor) (i *Image, err 
 		}
 	}
 	for _, d := range slices.Concat(i.Layers(), i.blobs(), i.originals()) { // they become names of files
-		if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
+		if !isFileName(d) {
 			return nil, fmt.Errorf("image %s: invalid digest %q", i.ID, d)
 		}
 	}
