@@ -55,6 +55,13 @@ func bestMatch(list []ocispec.Descriptor, wanted ocispec.Platform) (best *ocispe
 // CheckPlatform refuses an image, called ref by the user, that is not for the
 // platform wanted, as os[/arch[/variant]] or arch; "" wants none.
 func (i *Image) CheckPlatform(wanted, ref string) error {
+	if err := matchPlatform(wanted, i.Config.Platform); err != nil {
+		return fmt.Errorf("image with reference %s was found but does not match the specified platform: %w", ref, err)
+	}
+	return nil
+}
+
+func matchPlatform(wanted string, actual ocispec.Platform) error {
 	if wanted == "" {
 		return nil
 	}
@@ -62,10 +69,9 @@ func (i *Image) CheckPlatform(wanted, ref string) error {
 	if err != nil {
 		return err
 	}
-	actual := ocispec.Platform{OS: cmp.Or(i.Config.OS, "linux"), Architecture: i.Config.Architecture, Variant: i.Config.Variant}
+	actual.OS = cmp.Or(actual.OS, "linux")
 	if p.OS != actual.OS || p.Architecture != actual.Architecture || p.Variant != "" && variant(p) != variant(actual) {
-		return fmt.Errorf("image with reference %s was found but does not match the specified platform: wanted %s, actual: %s",
-			ref, platformText(p), platformText(actual))
+		return fmt.Errorf("wanted %s, actual: %s", platformText(p), platformText(actual))
 	}
 	return nil
 }

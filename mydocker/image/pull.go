@@ -56,7 +56,7 @@ func (s *Store) Pull(ctx context.Context, c *registry.Client, ref string, o Pull
 	if err != nil {
 		return Pulled{}, err
 	}
-	repository, reference := splitName(name)
+	repository := repositoryOf(name)
 	if repository == "scratch" {
 		return Pulled{}, errors.New("'scratch' is a reserved name")
 	}
@@ -65,7 +65,7 @@ func (s *Store) Pull(ctx context.Context, c *registry.Client, ref string, o Pull
 		return Pulled{}, err
 	}
 	defer remote.Close()
-	return s.pull(ctx, remote, name, reference, o)
+	return s.pull(ctx, remote, name, o)
 }
 
 // PullAll pulls every tag of a repository; each is told of one when it is done.
@@ -74,7 +74,7 @@ func (s *Store) PullAll(ctx context.Context, c *registry.Client, repository stri
 	if err != nil {
 		return err
 	}
-	repository, _ = splitName(name)
+	repository = repositoryOf(name)
 	remote, err := c.Repository(ctx, repository)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (s *Store) PullAll(ctx context.Context, c *registry.Client, repository stri
 		return explain(err, name)
 	}
 	for _, tag := range tags {
-		pulled, err := s.pull(ctx, remote, repository+":"+tag, tag, o)
+		pulled, err := s.pull(ctx, remote, repository+":"+tag, o)
 		if err != nil {
 			return err
 		}
@@ -94,22 +94,13 @@ func (s *Store) PullAll(ctx context.Context, c *registry.Client, repository stri
 	return nil
 }
 
-// splitName takes a short name apart: reference is its tag or digest.
-func splitName(name string) (repository, reference string) {
-	if repository, reference, ok := strings.Cut(name, "@"); ok {
-		return repository, reference
-	}
-	at := strings.LastIndex(name, ":")
-	return name[:at], name[at+1:]
-}
-
 // explain puts a registry's answer as Docker does.
 func explain(err error, name string) error {
 	var status *registry.Error
 	if !errors.As(err, &status) {
 		return err
 	}
-	repository, _ := splitName(name)
+	repository := repositoryOf(name)
 	switch status.Code {
 	case "DENIED":
 		return fmt.Errorf("pull access denied for %s, repository does not exist or may require 'docker login': %w", repository, err)
@@ -156,8 +147,10 @@ func (p *puller) metered(ctx context.Context, r io.Reader, id, status string, to
 	}}
 }
 
-func (s *Store) pull(ctx context.Context, remote *registry.Repository, name, reference string, o PullOptions) (pulled Pulled, err error) {
+func (s *Store) pull(ctx context.Context, remote *registry.Repository, name string, o PullOptions) (pulled Pulled, err error) {
 	p := &puller{Store: s, remote: remote, report: o.Progress}
+	repository := repositoryOf(name)
+	reference := name[len(repository)+1:]
 	err = s.adding(func() error {
 		data, d, err := remote.Manifest(ctx, reference)
 		if err != nil {
@@ -192,10 +185,9 @@ func (s *Store) pull(ctx context.Context, remote *registry.Repository, name, ref
 		if err := i.CheckPlatform(o.Platform, name); err != nil {
 			p.say(Progress{Status: "WARNING: " + err.Error()})
 		}
-		repository, _ := splitName(name)
 		names := slices.Compact([]string{repository + "@" + string(pulled.Digest), name})
 		if !known {
-			i.Names = names
+			i.Digests, i.Names = names[:1], names[1:]
 			return s.commit(i)
 		}
 		return s.update(func(index *ocispec.Index) error {
@@ -217,12 +209,6 @@ func (s *Store) find(match func(*Image) bool) (*Image, error) {
 	return nil, err
 }
 
-// whole reports whether nothing of an image is missing.
-func (s *Store) whole(i *Image) bool {
-	return !slices.ContainsFunc(i.blobs(), func(d digest.Digest) bool { return s.verify(d, false) != nil }) &&
-		!slices.ContainsFunc(i.Layers(), func(d digest.Digest) bool { return s.findLayer(d) != nil })
-}
-
 const (
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -240,6 +226,9 @@ func (p *puller) choose(ctx context.Context, data []byte, d ocispec.Descriptor, 
 		best := bestMatch(index.Manifests, wanted)
 		if best == nil || depth == 4 {
 			return nil, d, fmt.Errorf("no matching manifest for %s in the manifest list entries", platformText(wanted))
+		}
+		if _, err := p.writeBlob(bytes.NewReader(data), nil); err != nil { // it leads from a name's digest to the manifest
+			return nil, d, err
 		}
 		data, d, err = p.remote.Manifest(ctx, string(best.Digest))
 	}
@@ -274,8 +263,16 @@ func parseManifest(data []byte, d ocispec.Descriptor, name string) (m ocispec.Ma
 
 // fetch stores an image's manifest and blobs, and unpacks its layers.
 func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m ocispec.Manifest) (i *Image, err error) {
+	if err := os.MkdirAll(p.pulls(), 0o700); err != nil {
+		return nil, err
+	}
 	record := filepath.Join(p.pulls(), d.Digest.Encoded())
-	if err := errors.Join(os.MkdirAll(p.pulls(), 0o700), os.WriteFile(record, data, 0o600)); err != nil {
+	lock, err := disk.Acquire(record, disk.Shared)
+	if err == nil {
+		defer lock.Release()
+		err = os.WriteFile(record, data, 0o600) // not by a rename, which would lose the lock
+	}
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -295,8 +292,8 @@ func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m
 	}
 	stored, err := p.writeBlob(bytes.NewReader(data), nil)
 	stored.MediaType = ocispec.MediaTypeImageManifest
-	if err == nil && (d.MediaType == dockerManifest || m.Annotations[originalManifest] != "") {
-		stored, err = p.writeJSON(convert(m, d.Digest))
+	if err == nil && d.MediaType == dockerManifest { // that is kept, too, to be pushed
+		stored, err = p.writeJSON(convert(m))
 		stored.MediaType = ocispec.MediaTypeImageManifest
 	}
 	if err != nil {
@@ -311,20 +308,10 @@ func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m
 	return i, p.layers(ctx, i)
 }
 
-// originalManifest is the annotation, of a manifest made of one of Docker's, with the
-// digest of that one, which is a blob, too. Pushed is the original.
-const originalManifest = "mydocker.original"
-
-// original is the digest of the manifest that the image was pulled by.
-func (i *Image) original() digest.Digest {
-	return digest.Digest(cmp.Or(i.Manifest.Annotations[originalManifest], string(i.Descriptor.Digest)))
-}
-
 // convert makes an OCI manifest of Docker's (OCI image-spec, media-types.md).
-func convert(m ocispec.Manifest, original digest.Digest) ocispec.Manifest {
+func convert(m ocispec.Manifest) ocispec.Manifest {
 	m.Versioned, m.MediaType = specs.Versioned{SchemaVersion: 2}, ocispec.MediaTypeImageManifest
 	m.Config.MediaType = ocispec.MediaTypeImageConfig
-	m.Annotations = map[string]string{originalManifest: string(original)}
 	for n, l := range m.Layers {
 		switch {
 		case strings.HasSuffix(l.MediaType, "gzip"):
@@ -491,36 +478,4 @@ func (s *source) Read(p []byte) (n int, err error) {
 		s.err = cmp.Or(s.done(), io.EOF)
 	}
 	return n, s.err
-}
-
-func (s *Store) pulls() string { return filepath.Join(s.layout(), "pulls") }
-
-// forgetPulls lets go of what interrupted pulls have brought, unless one is under way.
-func (s *Store) forgetPulls() error {
-	lock, err := disk.TryAcquire(s.addingLock(), disk.Exclusive)
-	if errors.Is(err, disk.ErrLocked) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	return disk.RemoveAll(s.pulls())
-}
-
-// interrupted gives the files that pulls, under way or interrupted, need.
-func (s *Store) interrupted() (paths []string) {
-	records, _ := os.ReadDir(s.pulls())
-	for _, record := range records {
-		var m ocispec.Manifest
-		if disk.ReadJSON(filepath.Join(s.pulls(), record.Name()), &m) != nil {
-			continue // half written
-		}
-		for _, d := range append(m.Layers, m.Config) {
-			if d.Digest.Validate() == nil {
-				paths = append(paths, s.blob(d.Digest), filepath.Join(s.blobs(), "new-"+d.Digest.Encoded()))
-			}
-		}
-	}
-	return paths
 }
