@@ -51,18 +51,10 @@ const transfers = 3
 // Pull stores the image that ref means at its registry. A pull that is interrupted
 // leaves its manifest in pulls/, for whose sake the sweep keeps what there is of its
 // blobs, and the next one goes on there.
-func (s *Store) Pull(ctx context.Context, c *registry.Client, ref string, o PullOptions) (Pulled, error) {
-	name, err := normalize(ref)
+func (s *Store) Pull(ctx context.Context, c *registry.Client, ref string, o PullOptions) (pulled Pulled, err error) {
+	name, remote, err := reachable(ctx, c, ref)
 	if err != nil {
-		return Pulled{}, err
-	}
-	repository := repositoryOf(name)
-	if repository == "scratch" {
-		return Pulled{}, errors.New("'scratch' is a reserved name")
-	}
-	remote, err := c.Repository(ctx, repository)
-	if err != nil {
-		return Pulled{}, err
+		return pulled, err
 	}
 	defer remote.Close()
 	return s.pull(ctx, remote, name, o)
@@ -70,12 +62,7 @@ func (s *Store) Pull(ctx context.Context, c *registry.Client, ref string, o Pull
 
 // PullAll pulls every tag of a repository; each is told of one when it is done.
 func (s *Store) PullAll(ctx context.Context, c *registry.Client, repository string, o PullOptions, each func(Pulled)) error {
-	name, err := normalize(repository)
-	if err != nil {
-		return err
-	}
-	repository = repositoryOf(name)
-	remote, err := c.Repository(ctx, repository)
+	name, remote, err := reachable(ctx, c, repository)
 	if err != nil {
 		return err
 	}
@@ -85,13 +72,23 @@ func (s *Store) PullAll(ctx context.Context, c *registry.Client, repository stri
 		return explain(err, name)
 	}
 	for _, tag := range tags {
-		pulled, err := s.pull(ctx, remote, repository+":"+tag, o)
+		pulled, err := s.pull(ctx, remote, repositoryOf(name)+":"+tag, o)
 		if err != nil {
 			return err
 		}
 		each(pulled)
 	}
 	return nil
+}
+
+func reachable(ctx context.Context, c *registry.Client, ref string) (name string, r *registry.Repository, err error) {
+	if name, err = normalize(ref); err == nil && repositoryOf(name) == "scratch" {
+		err = errors.New("'scratch' is a reserved name")
+	}
+	if err == nil {
+		r, err = c.Repository(ctx, repositoryOf(name))
+	}
+	return name, r, err
 }
 
 // explain puts a registry's answer as Docker does.
@@ -435,7 +432,8 @@ func (p *puller) receive(ctx context.Context, d ocispec.Descriptor, id string, f
 		return false, err
 	}
 	offset := min(info.Size(), d.Size)
-	if _, err := file.Seek(offset, io.SeekStart); err != nil {
+	_, err = file.Seek(offset, io.SeekStart)
+	if err = errors.Join(err, file.Truncate(offset)); err != nil {
 		return false, err
 	}
 	body, err := p.remote.Blob(ctx, d, offset)
