@@ -31,7 +31,7 @@ func TestSave(t *testing.T) {
 		if !bytes.Equal(first.Bytes(), second.Bytes()) {
 			t.Errorf("%s: two archives differ", how)
 		}
-		want := []Loaded{{"two:a", two.id()}, {"two:b", two.id()}, {"", one.id()}}
+		want := []Loaded{{"two:a", two.id(), ""}, {"two:b", two.id(), ""}, {"", one.id(), ""}}
 		if diff := cmp.Diff(want, load(t, to, first.Bytes())); diff != "" {
 			t.Errorf("%s: %s", how, diff)
 		}
