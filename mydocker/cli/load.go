@@ -42,6 +42,11 @@ func loadCommand(s *session) *command {
 			}
 			loaded, err := e.Load(context.Background(), archive, platform, show)
 			for _, image := range loaded {
+				if image.Replaced != "" {
+					fmt.Printf("The image %s already exists, renaming the old one with ID %s to empty string\n", image.Name, image.Replaced)
+				}
+			}
+			for _, image := range loaded {
 				if image.Name != "" {
 					fmt.Println("Loaded image:", image.Name)
 				} else {

@@ -34,8 +34,9 @@ func (e *Engine) Import(ctx context.Context, r io.Reader, o ImportOptions) (id s
 	return i.ID.String(), nil
 }
 
-// Loaded is one image that Load stored: its name, or if it has none "", and its ID.
-type Loaded struct{ Name, ID string }
+// Loaded is one image that Load stored: its name, or if it has none "", its ID, and that
+// of the image which had the name, or "".
+type Loaded struct{ Name, ID, Replaced string }
 
 // Save writes an archive of images, by names or IDs, that docker load takes. All must be
 // of the platform; "": of any.
@@ -59,7 +60,7 @@ func (e *Engine) Load(ctx context.Context, r io.Reader, platform string, progres
 	images, err := e.images.Load(ctx, r, platform, progress)
 	var loaded []Loaded
 	for _, i := range images {
-		loaded = append(loaded, Loaded{i.Name, i.ID.String()})
+		loaded = append(loaded, Loaded{i.Name, i.ID.String(), i.Replaced.String()})
 		e.imageEvent(events.ActionLoad, i.ID.String(), i.Name)
 	}
 	return loaded, err

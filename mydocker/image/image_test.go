@@ -167,7 +167,7 @@ func TestLoadDocker(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []Loaded{{"one:latest", one.id()}, {"two:a", two.id()}, {"two:b", two.id()}}
+			want := []Loaded{{"one:latest", one.id(), ""}, {"two:a", two.id(), ""}, {"two:b", two.id(), ""}}
 			if diff := cmp.Diff(want, loaded); diff != "" {
 				t.Error(diff)
 			}
@@ -236,7 +236,7 @@ func TestLoadLayout(t *testing.T) {
 	} {
 		s := store(t)
 		loaded := load(t, s, archiveOf(layoutFiles(two, name)))
-		if diff := cmp.Diff([]Loaded{{want, two.id()}}, loaded); diff != "" {
+		if diff := cmp.Diff([]Loaded{{want, two.id(), ""}}, loaded); diff != "" {
 			t.Error(diff)
 		}
 		// The same image again, its layers not compressed: one image, one manifest.

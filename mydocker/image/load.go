@@ -19,8 +19,9 @@ import (
 
 // Loaded is one name under which Load stored an image, or an image without name.
 type Loaded struct {
-	Name string // short; empty if the archive gives none
-	ID   digest.Digest
+	Name     string // short; empty if the archive gives none
+	ID       digest.Digest
+	Replaced digest.Digest // the image that had the name; "": none, or this one
 }
 
 // Load stores the images of an archive as docker save, podman save or skopeo
@@ -54,7 +55,11 @@ func (s *Store) Load(ctx context.Context, r io.Reader, platform string, progress
 				}
 			}
 			for _, name := range i.Names {
-				loaded = append(loaded, Loaded{name, i.ID})
+				one := Loaded{Name: name, ID: i.ID}
+				if old, err := s.Resolve(name); err == nil && old.ID != i.ID {
+					one.Replaced = old.ID
+				}
+				loaded = append(loaded, one)
 			}
 			if len(i.Names) == 0 {
 				loaded = append(loaded, Loaded{ID: i.ID})

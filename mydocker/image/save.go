@@ -2,7 +2,6 @@ package image
 
 import (
 	"archive/tar"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -50,11 +49,11 @@ type saving struct {
 	blobs  map[digest.Digest]savedBlob
 }
 
-// savedBlob is a file of the archive: some bytes, or a stored blob.
+// savedBlob is a file of the archive, from a stored blob: if that has another digest it
+// is to be decompressed.
 type savedBlob struct {
 	size   int64
-	data   []byte
-	stored digest.Digest // "": data is all; else, if it is not its own digest, it is to be decompressed
+	stored digest.Digest
 }
 
 func (a *saving) resolve(index *ocispec.Index, ref, platform string) error {
@@ -130,7 +129,11 @@ func (a *saving) write(w *tar.Writer) error {
 		}
 	}
 	for _, d := range slices.Sorted(maps.Keys(a.blobs)) {
-		if err := a.writeBlob(w, d); err != nil {
+		b := a.blobs[d]
+		if err := w.WriteHeader(archiveHeader(blobName(ocispec.Descriptor{Digest: d}), b.size)); err != nil {
+			return err
+		}
+		if _, err := a.copy(w, d, b.stored); err != nil {
 			return err
 		}
 	}
@@ -139,7 +142,10 @@ func (a *saving) write(w *tar.Writer) error {
 		content any
 	}{{ocispec.ImageIndexFile, index}, {"manifest.json", list}, {ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}}} {
 		data, err := json.Marshal(file.content)
-		if err := errors.Join(err, writeFile(w, file.name, int64(len(data)), bytes.NewReader(data))); err != nil {
+		if err := errors.Join(err, w.WriteHeader(archiveHeader(file.name, int64(len(data))))); err != nil {
+			return err
+		}
+		if _, err := w.Write(data); err != nil {
 			return err
 		}
 	}
@@ -155,41 +161,26 @@ func (a *saving) image(i *Image) (manifest ocispec.Descriptor, err error) {
 		l := &i.Manifest.Layers[n]
 		stored := l.Digest
 		if how := a.store.compression(stored); how != "" && how != "gzip" {
-			if l.Digest, changed = i.Layers()[n], true; a.blobs[l.Digest].size == 0 {
-				l.Size, err = a.copy(io.Discard, l.Digest, stored)
-			} else {
-				l.Size = a.blobs[l.Digest].size
-			}
-			l.MediaType = ocispec.MediaTypeImageLayer
+			changed = true
+			l.Digest, l.MediaType = i.Layers()[n], ocispec.MediaTypeImageLayer
+			l.Size, err = a.copy(io.Discard, l.Digest, stored)
 		}
 		if err != nil {
 			return manifest, err
 		}
-		a.blobs[l.Digest] = savedBlob{size: l.Size, stored: stored}
+		a.blobs[l.Digest] = savedBlob{l.Size, stored}
 	}
-	config := i.Manifest.Config
-	a.blobs[config.Digest] = savedBlob{size: config.Size, stored: config.Digest}
-	if !changed {
-		a.blobs[manifest.Digest] = savedBlob{size: manifest.Size, stored: manifest.Digest}
-		return manifest, nil
+	if changed {
+		mediaType := manifest.MediaType
+		if manifest, err = a.store.writeJSON(i.Manifest); err != nil { // swept with the next change
+			return manifest, err
+		}
+		manifest.MediaType = mediaType
 	}
-	data, err := json.Marshal(i.Manifest)
-	manifest.Digest, manifest.Size = digest.FromBytes(data), int64(len(data))
-	a.blobs[manifest.Digest] = savedBlob{size: manifest.Size, data: data}
-	return manifest, err
-}
-
-func (a *saving) writeBlob(w *tar.Writer, d digest.Digest) error {
-	b := a.blobs[d]
-	name := blobName(ocispec.Descriptor{Digest: d})
-	if b.data != nil {
-		return writeFile(w, name, b.size, bytes.NewReader(b.data))
+	for _, d := range []ocispec.Descriptor{i.Manifest.Config, manifest} {
+		a.blobs[d.Digest] = savedBlob{d.Size, d.Digest}
 	}
-	if err := w.WriteHeader(archiveHeader(name, b.size)); err != nil {
-		return err
-	}
-	_, err := a.copy(w, d, b.stored)
-	return err
+	return manifest, nil
 }
 
 // copy writes a stored blob, decompressed if that is what has the digest want, and
@@ -212,14 +203,6 @@ func (a *saving) copy(w io.Writer, want, stored digest.Digest) (size int64, err 
 		err = fmt.Errorf("save: blob %s is damaged: its digest is %s; pull or load its image again", want, sum.Digest())
 	}
 	return size, err
-}
-
-func writeFile(w *tar.Writer, name string, size int64, r io.Reader) error {
-	if err := w.WriteHeader(archiveHeader(name, size)); err != nil {
-		return err
-	}
-	_, err := io.Copy(w, r)
-	return err
 }
 
 func archiveHeader(name string, size int64) *tar.Header {

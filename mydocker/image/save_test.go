@@ -31,7 +31,7 @@ func TestSave(t *testing.T) {
 		if !bytes.Equal(first.Bytes(), second.Bytes()) {
 			t.Errorf("%s: two archives differ", how)
 		}
-		want := []Loaded{{"two:a", two.id()}, {"two:b", two.id()}, {"", one.id()}}
+		want := []Loaded{{"two:a", two.id(), ""}, {"two:b", two.id(), ""}, {"", one.id(), ""}}
 		if diff := cmp.Diff(want, load(t, to, first.Bytes())); diff != "" {
 			t.Errorf("%s: %s", how, diff)
 		}
@@ -355,15 +355,17 @@ func FuzzLoad(f *testing.F) {
 }
 
 func FuzzMetadata(f *testing.F) {
-	files := layoutFiles(two, "two:a")
-	f.Add(files["index.json"], `{"config":{"digest":"sha256:x"}}`, two.config())
+	f.Add(`{"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"MANIFEST","annotations":{"org.opencontainers.image.ref.name":"two:a"}},`+
+		`{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"MANIFEST","annotations":{"mydocker.parent":"CONFIG","org.opencontainers.image.ref.name":"a@CONFIG"}}]}`,
+		`{"config":{"digest":"CONFIG"},"layers":[],"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"CONFIG"}]}`, dockerImage{}.config())
 	f.Fuzz(func(t *testing.T, index, manifest, config string) {
 		s, err := Open(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := s.writeBlob(strings.NewReader(manifest), nil)
-		c, err2 := s.writeBlob(strings.NewReader(config), nil)
+		c, err := s.writeBlob(strings.NewReader(config), nil)
+		manifest = strings.ReplaceAll(manifest, "CONFIG", c.Digest.String())
+		d, err2 := s.writeBlob(strings.NewReader(manifest), nil)
 		if err := errors.Join(err, err2); err != nil {
 			t.Fatal(err)
 		}
