@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -206,58 +204,6 @@ func (s *Store) find(match func(*Image) bool) (*Image, error) {
 	return nil, err
 }
 
-const (
-	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
-	dockerSchema1  = "application/vnd.docker.distribution.manifest.v1+" // json or prettyjws
-)
-
-// choose follows an index to the manifest for a platform.
-func (p *puller) choose(ctx context.Context, data []byte, d ocispec.Descriptor, platform string) ([]byte, ocispec.Descriptor, error) {
-	wanted, err := parsePlatform(cmp.Or(platform, "linux"))
-	for depth := 0; err == nil && (d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerList); depth++ {
-		var index ocispec.Index
-		if err := json.Unmarshal(data, &index); err != nil {
-			return nil, d, fmt.Errorf("index %s: %w", d.Digest, err)
-		}
-		best := bestMatch(index.Manifests, wanted)
-		if best == nil || depth == 4 {
-			return nil, d, fmt.Errorf("no matching manifest for %s in the manifest list entries", platformText(wanted))
-		}
-		if _, err := p.writeBlob(bytes.NewReader(data), nil); err != nil { // it leads from a name's digest to the manifest
-			return nil, d, err
-		}
-		data, d, err = p.remote.Manifest(ctx, string(best.Digest))
-	}
-	return data, d, err
-}
-
-// parseManifest reads an image's manifest, OCI's or Docker's. name is for errors.
-func parseManifest(data []byte, d ocispec.Descriptor, name string) (m ocispec.Manifest, err error) {
-	switch {
-	case strings.HasPrefix(d.MediaType, dockerSchema1):
-		return m, fmt.Errorf("%s: Docker Image manifest version 2, schema 1 is not supported; ask its author for the OCI format or schema 2", name)
-	case d.MediaType != dockerManifest && d.MediaType != ocispec.MediaTypeImageManifest:
-		return m, fmt.Errorf("%s: unsupported manifest media type %q", name, d.MediaType)
-	}
-	if err := json.Unmarshal(data, &m); err != nil {
-		return m, fmt.Errorf("manifest of %s: %w", name, err)
-	}
-	switch m.Config.MediaType { // the last four registries have made of Docker's by mistake
-	case ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "application/octet-stream", "application/json", "text/html", "":
-	case "application/vnd.docker.plugin.v1+json":
-		return m, fmt.Errorf("Encountered remote %q(plugin) when fetching", m.Config.MediaType)
-	default:
-		return m, fmt.Errorf("Encountered remote %q(unknown) when fetching", m.Config.MediaType)
-	}
-	for _, blob := range append(m.Layers, m.Config) {
-		if err := blob.Digest.Validate(); err != nil || blob.Digest.Algorithm() != digest.SHA256 || blob.Size < 0 {
-			return m, fmt.Errorf("manifest of %s: invalid digest %q or size", name, blob.Digest)
-		}
-	}
-	return m, nil
-}
-
 // fetch stores an image's manifest and blobs, and unpacks its layers.
 func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m ocispec.Manifest) (i *Image, err error) {
 	if err := os.MkdirAll(p.pulls(), 0o700); err != nil {
@@ -303,24 +249,6 @@ func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m
 		return nil, fmt.Errorf("image operating system %q cannot be used on this platform", system)
 	}
 	return i, p.layers(ctx, i)
-}
-
-// convert makes an OCI manifest of Docker's (OCI image-spec, media-types.md).
-func convert(m ocispec.Manifest) ocispec.Manifest {
-	m.Versioned, m.MediaType = specs.Versioned{SchemaVersion: 2}, ocispec.MediaTypeImageManifest
-	m.Config.MediaType = ocispec.MediaTypeImageConfig
-	for n, l := range m.Layers {
-		switch {
-		case strings.HasSuffix(l.MediaType, "gzip"):
-			l.MediaType = ocispec.MediaTypeImageLayerGzip
-		case strings.HasSuffix(l.MediaType, "zstd"):
-			l.MediaType = ocispec.MediaTypeImageLayerZstd
-		default:
-			l.MediaType = ocispec.MediaTypeImageLayer
-		}
-		m.Layers[n] = l
-	}
-	return m
 }
 
 // layers fetches and unpacks all layers of an image that are not there.
@@ -372,108 +300,4 @@ func (p *puller) layer(ctx context.Context, i *Image, n int) error {
 		p.tell(id, "Pull complete", 0, 0)
 	}
 	return err
-}
-
-// download stores a blob and passes it on, while it comes, to use, which reads it to
-// its end. What there is of the blob already is not downloaded again; if it then turns
-// out to be wrong it may be that, so once more all is.
-func (p *puller) download(ctx context.Context, d ocispec.Descriptor, id string, use func(io.Reader) error) error {
-	staging := filepath.Join(p.blobs(), "new-"+d.Digest.Encoded())
-	lock, err := lockBlob(ctx, staging)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	if file, err := os.Open(p.blob(d.Digest)); err == nil { // somebody else has brought it
-		defer file.Close()
-		os.Remove(staging)
-		return use(p.metered(ctx, file, id, "Extracting", d.Size))
-	}
-	for {
-		resumed, err := p.receive(ctx, d, id, lock.File(), use)
-		if err == nil {
-			return os.Rename(staging, p.blob(d.Digest))
-		}
-		if !errors.Is(err, errVerify) {
-			if ctx.Err() == nil && !registry.Temporary(err) {
-				os.Remove(staging)
-			}
-			return err
-		}
-		if terr := lock.File().Truncate(0); terr != nil || !resumed && !p.remote.GiveUp() {
-			os.Remove(staging)
-			return errors.Join(terr, err)
-		}
-	}
-}
-
-// lockBlob waits for whoever else downloads a blob.
-func lockBlob(ctx context.Context, staging string) (*disk.Lock, error) {
-	for {
-		lock, err := disk.TryAcquire(staging, disk.Exclusive)
-		if !errors.Is(err, disk.ErrLocked) {
-			return lock, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-var errVerify = errors.New("filesystem layer verification failed for digest")
-
-// receive appends to file what is missing in it, in one stream with use and the hash
-// that is compared before the stream ends.
-func (p *puller) receive(ctx context.Context, d ocispec.Descriptor, id string, file *os.File, use func(io.Reader) error) (resumed bool, err error) {
-	info, err := file.Stat()
-	if err != nil {
-		return false, err
-	}
-	offset := min(info.Size(), d.Size)
-	_, err = file.Seek(offset, io.SeekStart)
-	if err = errors.Join(err, file.Truncate(offset)); err != nil {
-		return false, err
-	}
-	body, err := p.remote.Blob(ctx, d, offset)
-	if err != nil {
-		return false, err
-	}
-	defer body.Close()
-	sum := digest.SHA256.Digester()
-	source := &source{done: func() error {
-		p.tell(id, "Verifying Checksum", 0, 0)
-		if sum.Digest() != d.Digest {
-			return fmt.Errorf("%w %s", errVerify, d.Digest)
-		}
-		p.tell(id, "Download complete", 0, 0)
-		p.tell(id, "Extracting", d.Size, d.Size)
-		return nil
-	}}
-	whole := io.MultiReader(io.NewSectionReader(file, 0, offset), io.TeeReader(body, file))
-	source.Reader = io.TeeReader(p.metered(ctx, whole, id, "Downloading", d.Size), sum.Hash())
-	uerr := use(source)
-	if _, err := io.Copy(io.Discard, source); err != nil { // what use has left; and it knows less of why
-		return offset > 0, err
-	}
-	return offset > 0, uerr
-}
-
-// source keeps the error at which it ended, for all later reads.
-type source struct {
-	io.Reader
-	done func() error // is called at the end; its error replaces it
-	err  error
-}
-
-func (s *source) Read(p []byte) (n int, err error) {
-	if s.err != nil {
-		return 0, s.err
-	}
-	n, s.err = s.Reader.Read(p)
-	if s.err == io.EOF {
-		s.err = cmp.Or(s.done(), io.EOF)
-	}
-	return n, s.err
 }
