@@ -93,13 +93,11 @@ func (c *Client) Search(ctx context.Context, term string, limit int, filters map
 	if config, err := authn.Authorization(ctx, e.auth); err == nil && config.Username != "" {
 		e.challenge = &transport.Challenge{Scheme: "basic"}
 	}
-	var response *http.Response
-	for len(e.schemes) > 0 {
-		response, err = e.get(ctx, e.schemes[0]+"://"+host+"/v1/search?"+url.Values{"q": {term}, "n": {strconv.Itoa(limit)}}.Encode())
-		if err == nil || len(e.schemes) == 1 {
-			break
-		}
+	query := url.Values{"q": {term}, "n": {strconv.Itoa(limit)}}.Encode()
+	response, err := e.get(ctx, "https://"+host+"/v1/search?"+query)
+	if err != nil && len(e.schemes) > 1 {
 		e.schemes = e.schemes[1:]
+		response, err = e.get(ctx, "http://"+host+"/v1/search?"+query)
 	}
 	if err != nil {
 		return nil, err
