@@ -67,7 +67,7 @@ func (o *usageOptions) writeDetails(w io.Writer, u system.DiskUsage) error {
 	for n := range images { // each once, by its first name
 		i := &images[n]
 		i.RepoTags, i.RepoDigests = i.RepoTags[:min(1, len(i.RepoTags))], nil
-		all.Images = append(all.Images, imageRows(*i, false)...)
+		all.Images = append(all.Images, imageRows(*i, false, false)...)
 	}
 	for n := range containers {
 		containers[n].SizeRootFs = 0 // is not shown

@@ -16,13 +16,14 @@ import (
 )
 
 func loadCommand(s *session) *command {
-	var input string
+	var input, platform string
 	var quiet bool
 	return &command{
 		Usage: "Load an image from a tar archive or STDIN", ArgsUsage: "[OPTIONS]",
 		Description: "mydocker load -i debian.tar",
-		Flags: flags("platform",
+		Flags: flags("",
 			text(&input, "i,input", "Read from tar archive file, instead of STDIN"),
+			text(&platform, "platform", `Load only the given platform variant, such as "linux/amd64"`),
 			boolean(&quiet, "q,quiet", "Suppress the load output"),
 		),
 		Action: s.action(func(e *engine.Engine, _ []string) (err error) {
@@ -39,7 +40,12 @@ func loadCommand(s *session) *command {
 			if !quiet && term.IsTerminal(1) {
 				show = (&progress{w: os.Stdout}).show
 			}
-			loaded, err := e.Load(context.Background(), archive, show)
+			loaded, err := e.Load(context.Background(), archive, platform, show)
+			for _, image := range loaded {
+				if image.Replaced != "" {
+					fmt.Printf("The image %s already exists, renaming the old one with ID %s to empty string\n", image.Name, image.Replaced)
+				}
+			}
 			for _, image := range loaded {
 				if image.Name != "" {
 					fmt.Println("Loaded image:", image.Name)

@@ -13,12 +13,12 @@ import (
 )
 
 type pruneOptions struct {
-	kind       string // of objects: container, network, or system for all kinds
+	kind       string // of objects: container, network, image, or system for all kinds
 	all, force bool
 	filters    engine.Filters
 }
 
-// pruneCommand is container prune, network prune, or, for all kinds of objects, system prune.
+// pruneCommand is container prune, network prune, image prune, or, for all kinds of objects, system prune.
 func pruneCommand(kind, usage string) func(*session) *command {
 	return func(s *session) *command {
 		o := &pruneOptions{kind: kind}
@@ -31,7 +31,10 @@ func pruneCommand(kind, usage string) func(*session) *command {
 			Action:      s.action(func(e *engine.Engine, _ []string) error { return o.prune(e) }),
 		}
 		if kind == "system" {
-			c.Flags = append(c.Flags, flags("volumes", boolean(&o.all, "a,all", "Remove all unused images not just dangling ones"))...)
+			c.Flags = append(c.Flags, flags("volumes")...)
+		}
+		if kind == "system" || kind == "image" {
+			c.Flags = append(c.Flags, flags("", boolean(&o.all, "a,all", "Remove all unused images, not just dangling ones"))...)
 		}
 		return c
 	}
@@ -43,18 +46,20 @@ func (o *pruneOptions) prune(e *engine.Engine) error {
 		return nil
 	}
 	var reclaimed uint64
-	if o.kind != "network" {
+	if o.kind == "container" || o.kind == "system" {
 		r, err := e.PruneContainers(o.filters)
 		if printDeleted("Containers", r.ContainersDeleted); err != nil {
 			return err
 		}
 		reclaimed = r.SpaceReclaimed
 	}
-	if o.kind != "container" {
+	if o.kind == "network" || o.kind == "system" {
 		r, err := e.PruneNetworks(o.filters)
 		if printDeleted("Networks", r.NetworksDeleted); err != nil || o.kind == "network" {
 			return err
 		}
+	}
+	if o.kind != "container" {
 		images, err := e.PruneImages(o.all, o.filters)
 		var lines []string
 		for _, i := range images.ImagesDeleted {
@@ -84,11 +89,11 @@ func (o *pruneOptions) confirm() bool {
 	if o.force {
 		return true
 	}
+	images := map[bool]string{false: "all dangling images", true: "all images without at least one container associated to them"}[o.all]
 	warning := map[string]string{
-		"container": " all stopped containers.", "network": " all custom networks not used by at least one container.",
+		"image": " " + images + ".", "container": " all stopped containers.", "network": " all custom networks not used by at least one container.",
 	}[o.kind]
 	if o.kind == "system" {
-		images := map[bool]string{false: "all dangling images", true: "all images without at least one container associated to them"}[o.all]
 		warning = ":\n  - all stopped containers\n  - all networks not used by at least one container\n  - " + images + "\n"
 	}
 	var given []string

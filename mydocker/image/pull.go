@@ -1,0 +1,303 @@
+package image
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"minidocker/mydocker/disk"
+	"minidocker/mydocker/image/registry"
+)
+
+// Progress is something that happened in a pull or push, in Docker's words.
+type Progress struct {
+	Layer          string // first 12 digits of a digest (pull: of the blob, push: of the layer), or the tag; "": it is about the whole
+	Status         string // such as "Downloading" or "Pull complete"
+	Current, Total int64  // bytes; Total 0: there is nothing to measure
+}
+
+// PullOptions are the options of Pull. All may be empty.
+type PullOptions struct {
+	Platform string         // os[/arch[/variant]] or arch; "": this machine's
+	Progress func(Progress) // called by one goroutine at a time
+}
+
+// Pulled is an image that Pull stored or found up to date.
+type Pulled struct {
+	Name   string        // short, with its tag or digest
+	Digest digest.Digest // of the manifest or index that the name means at the registry
+	ID     digest.Digest
+	New    bool // it was not there, or the name meant another image
+}
+
+// transfers is how many blobs are under way at once, as in Docker.
+const transfers = 3
+
+// Pull stores the image that ref means at its registry. A pull that is interrupted
+// leaves its manifest in pulls/, for whose sake the sweep keeps what there is of its
+// blobs, and the next one goes on there.
+func (s *Store) Pull(ctx context.Context, c *registry.Client, ref string, o PullOptions) (pulled Pulled, err error) {
+	name, remote, err := reachable(ctx, c, ref)
+	if err != nil {
+		return pulled, err
+	}
+	defer remote.Close()
+	return s.pull(ctx, remote, name, o)
+}
+
+// PullAll pulls every tag of a repository; each is told of one when it is done.
+func (s *Store) PullAll(ctx context.Context, c *registry.Client, repository string, o PullOptions, each func(Pulled)) error {
+	name, remote, err := reachable(ctx, c, repository)
+	if err != nil {
+		return err
+	}
+	defer remote.Close()
+	tags, err := remote.Tags(ctx)
+	if err != nil {
+		return explain(err, name)
+	}
+	for _, tag := range tags {
+		pulled, err := s.pull(ctx, remote, repositoryOf(name)+":"+tag, o)
+		if err != nil {
+			return err
+		}
+		each(pulled)
+	}
+	return nil
+}
+
+func reachable(ctx context.Context, c *registry.Client, ref string) (name string, r *registry.Repository, err error) {
+	if name, err = normalize(ref); err == nil && repositoryOf(name) == "scratch" {
+		err = errors.New("'scratch' is a reserved name")
+	}
+	if err == nil {
+		r, err = c.Repository(ctx, repositoryOf(name))
+	}
+	return name, r, err
+}
+
+// explain puts a registry's answer as Docker does.
+func explain(err error, name string) error {
+	var status *registry.Error
+	if !errors.As(err, &status) {
+		return err
+	}
+	repository := repositoryOf(name)
+	switch status.Code {
+	case "DENIED":
+		return fmt.Errorf("pull access denied for %s, repository does not exist or may require 'docker login': %w", repository, err)
+	case "MANIFEST_UNKNOWN":
+		return fmt.Errorf("manifest for %s not found: %w", name, err)
+	case "NAME_UNKNOWN":
+		return fmt.Errorf("repository %s not found: %w", repository, err)
+	}
+	return err
+}
+
+// puller is one pull.
+type puller struct {
+	*Store
+	remote *registry.Repository
+	mu     sync.Mutex
+	report func(Progress)
+}
+
+// tell reports progress, by one goroutine at a time; of a config, without id, nothing.
+func (p *puller) tell(id, status string, current, total int64) {
+	if id != "" {
+		p.say(Progress{id, status, current, total})
+	}
+}
+
+func (p *puller) say(what Progress) {
+	if p.report != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.report(what)
+	}
+}
+
+// metered tells, ten times a second, how much of a blob has been read.
+func (p *puller) metered(ctx context.Context, r io.Reader, id, status string, total int64) io.Reader {
+	done, told := int64(0), time.Time{}
+	return &meter{ctx, r, func(n int) {
+		done += int64(n)
+		if time.Since(told) > 100*time.Millisecond {
+			told = time.Now()
+			p.tell(id, status, done, total)
+		}
+	}}
+}
+
+func (s *Store) pull(ctx context.Context, remote *registry.Repository, name string, o PullOptions) (pulled Pulled, err error) {
+	p := &puller{Store: s, remote: remote, report: o.Progress}
+	repository := repositoryOf(name)
+	reference := name[len(repository)+1:]
+	err = s.adding(func() error {
+		data, d, err := remote.Manifest(ctx, reference)
+		if err != nil {
+			return explain(err, name)
+		}
+		pulled = Pulled{Name: name, Digest: d.Digest}
+		if strings.Contains(name, "@") {
+			reference = name
+		}
+		p.tell(reference, "Pulling from "+remote.Path(), 0, 0)
+		if data, d, err = p.choose(ctx, data, d, o.Platform); err != nil {
+			return err
+		}
+		manifest, err := parseManifest(data, d, name)
+		if err != nil {
+			return err
+		}
+		old, err := s.find(func(i *Image) bool { return slices.Contains(i.Names, name) || slices.Contains(i.Digests, name) })
+		if err != nil {
+			return err
+		}
+		pulled.ID = manifest.Config.Digest
+		pulled.New = old == nil || old.ID != pulled.ID
+		i, err := s.find(func(i *Image) bool { return i.ID == pulled.ID && s.whole(i) })
+		known := i != nil
+		if err == nil && !known {
+			i, err = p.fetch(ctx, data, d, manifest)
+		}
+		if err != nil {
+			return err
+		}
+		if err := i.CheckPlatform(o.Platform, name); err != nil {
+			p.say(Progress{Status: "WARNING: " + err.Error()})
+		}
+		names := slices.Compact([]string{repository + "@" + string(pulled.Digest), name})
+		if !known {
+			i.Digests, i.Names = names[:1], names[1:]
+			return s.commit(i)
+		}
+		return s.update(func(index *ocispec.Index) error {
+			for _, name := range names {
+				setName(index, i.Descriptor, name)
+			}
+			return nil
+		})
+	})
+	return pulled, err
+}
+
+// find returns an image, nil if there is none of that kind.
+func (s *Store) find(match func(*Image) bool) (*Image, error) {
+	all, err := s.List()
+	if at := slices.IndexFunc(all, match); at >= 0 {
+		return all[at], err
+	}
+	return nil, err
+}
+
+// fetch stores an image's manifest and blobs, and unpacks its layers.
+func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m ocispec.Manifest) (i *Image, err error) {
+	if err := os.MkdirAll(p.pulls(), 0o700); err != nil {
+		return nil, err
+	}
+	record := filepath.Join(p.pulls(), d.Digest.Encoded())
+	lock, err := disk.Acquire(record, disk.Shared)
+	if err == nil {
+		defer lock.Release()
+		err = os.WriteFile(record, data, 0o600) // not by a rename, which would lose the lock
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err == nil || ctx.Err() == nil && !registry.Temporary(err) { // else a later pull goes on
+			os.Remove(record)
+		}
+	}()
+	if m.Config.Size > 16<<20 {
+		return nil, fmt.Errorf("config %s of %d bytes is too large", m.Config.Digest, m.Config.Size)
+	}
+	err = p.download(ctx, m.Config, "", func(r io.Reader) error {
+		_, err := io.Copy(io.Discard, r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	stored, err := p.writeBlob(bytes.NewReader(data), nil)
+	stored.MediaType = ocispec.MediaTypeImageManifest
+	if err == nil && d.MediaType == dockerManifest { // that is kept, too, to be pushed
+		stored, err = p.writeJSON(convert(m))
+		stored.MediaType = ocispec.MediaTypeImageManifest
+	}
+	if err != nil {
+		return nil, err
+	}
+	if i, err = p.open(&ocispec.Index{}, stored); err != nil {
+		return nil, err
+	}
+	if system := cmp.Or(i.Config.OS, "linux"); system != "linux" {
+		return nil, fmt.Errorf("image operating system %q cannot be used on this platform", system)
+	}
+	return i, p.layers(ctx, i)
+}
+
+// layers fetches and unpacks all layers of an image that are not there.
+func (p *puller) layers(ctx context.Context, i *Image) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(transfers)
+	type part struct{ blob, diffID digest.Digest }
+	missing, met := []int{}, map[part]bool{}
+	for n, l := range i.Manifest.Layers {
+		one := part{l.Digest, i.Layers()[n]}
+		if met[one] {
+			continue
+		}
+		met[one] = true
+		_, err := os.Stat(p.blob(l.Digest))
+		if err == nil && p.findLayer(one.diffID) == nil {
+			p.tell(l.Digest.Encoded()[:12], "Already exists", 0, 0)
+			continue
+		}
+		missing = append(missing, n)
+		p.tell(l.Digest.Encoded()[:12], "Pulling fs layer", 0, 0)
+	}
+	for k, n := range missing {
+		if k >= transfers {
+			p.tell(i.Manifest.Layers[n].Digest.Encoded()[:12], "Waiting", 0, 0)
+		}
+	}
+	for _, n := range missing {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return p.layer(ctx, i, n)
+		})
+	}
+	return group.Wait()
+}
+
+func (p *puller) layer(ctx context.Context, i *Image, n int) error {
+	blob, diffID := i.Manifest.Layers[n], i.Layers()[n]
+	id := blob.Digest.Encoded()[:12]
+	err := p.download(ctx, blob, id, func(r io.Reader) error {
+		if _, err := p.unpack(r, diffID); err != nil {
+			return fmt.Errorf("failed to register layer: %v", err) // %v: that a layer is cut is not Temporary
+		}
+		return nil
+	})
+	if err == nil {
+		p.tell(id, "Pull complete", 0, 0)
+	}
+	return err
+}
