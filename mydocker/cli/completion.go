@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func (c *completion) values(flag, given string) {
 			c.argument(&command{Name: "exec", ArgsUsage: "CONTAINER"}, nil, nil)
 		}
 	}
-	c.files = strings.Contains(" cidfile device env-file input label-file output root run-root volume ", " "+flag+" ") && !strings.Contains(given, ":")
+	c.files = strings.Contains(" cidfile config device env-file input label-file output root run-root volume ", " "+flag+" ") && !strings.Contains(given, ":")
 }
 
 // argument is the one behind args, by the command's usage. A container is named if its
@@ -141,10 +142,14 @@ func (c *completion) argument(on *command, words, args []string) {
 	if has("|") && strings.ToLower(kind) == kind { // bash|zsh|fish
 		c.words = strings.Split(kind, "|")
 	}
-	if _, err := os.Stat(c.Root); err != nil { // a question makes no directories
+	config, err := c.configure()
+	if err != nil {
 		return
 	}
-	e, err := engine.Open(c.Config)
+	if _, err := os.Stat(cmp.Or(config.Root, engine.DefaultRoot)); err != nil { // a question makes no directories
+		return
+	}
+	e, err := engine.Open(config)
 	if err != nil {
 		return
 	}
