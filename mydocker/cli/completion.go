@@ -178,7 +178,7 @@ func (c *completion) argument(on *command, words, args []string) {
 			c.add(one.Name, one.Driver)
 		}
 	}
-	if has("IMAGE") || has("REPOSITORY") || has("NAME|ID") {
+	if has("IMAGE") || has("REPOSITORY") || verb == "push" || has("NAME|ID") {
 		found, _ := e.Images(engine.ImagesOptions{})
 		for _, image := range found {
 			for _, tag := range image.RepoTags {

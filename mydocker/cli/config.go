@@ -186,8 +186,8 @@ func checkMirror(mirror string) error {
 		return fmt.Errorf("invalid mirror: %q is not a valid URI", mirror)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("invalid mirror: unsupported scheme %q in %q", u.Scheme, mirror)
-	case u.Host == "" || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("invalid mirror: no host, or a query or fragment in the URI %q", mirror)
+	case u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("invalid mirror: no host, or a path, query, or fragment at end of the URI %q", mirror)
 	case u.User != nil:
 		return fmt.Errorf("invalid mirror: username/password not allowed in URI %q", u.Redacted())
 	}

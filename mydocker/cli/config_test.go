@@ -16,7 +16,7 @@ import (
 )
 
 const wholeConfig = `{
-	"registry-mirrors": ["http://127.0.0.1:5000", "https://mirror.example/cache/"],
+	"registry-mirrors": ["http://127.0.0.1:5000", "https://mirror.example/"],
 	"insecure-registries": ["registry.example:5000", "10.0.0.0/8", "[fd00::1]:5000", "host"],
 	"data-root": "/srv/containers",
 	"bip": "10.1.0.1/24",
@@ -33,7 +33,7 @@ func TestParseConfig(t *testing.T) {
 			BridgeAddress: "10.1.0.1/24", DNS: []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("fd00::53")},
 			AddressPools: []ipam.AddressPool{{Base: netip.MustParsePrefix("172.30.0.0/16"), Size: 24}, {Base: netip.MustParsePrefix("fd01::/48"), Size: 64}},
 		},
-		RegistryMirrors:    []string{"http://127.0.0.1:5000/", "https://mirror.example/cache/"},
+		RegistryMirrors:    []string{"http://127.0.0.1:5000/", "https://mirror.example/"},
 		InsecureRegistries: []string{"registry.example:5000", "10.0.0.0/8", "[fd00::1]:5000", "host"},
 		LogOptions:         map[string]string{"max-size": "10m", "max-file": "3", "tag": "{{.Name}}"},
 	}
@@ -74,8 +74,9 @@ func TestParseConfigErrors(t *testing.T) {
 		`{"exec-opts": ["cgroupfs"]}`:                            "exec-opts: unable to parse key/value option: cgroupfs",
 		`{"registry-mirrors": ["mirror.example"]}`:               `registry-mirrors: invalid mirror: unsupported scheme "" in "mirror.example"`,
 		`{"registry-mirrors": ["https://u:p@mirror.example/"]}`:  `registry-mirrors: invalid mirror: username/password not allowed in URI "https://u:xxxxx@mirror.example/"`,
-		`{"registry-mirrors": ["https://mirror.example/?a=b"]}`:  `registry-mirrors: invalid mirror: no host, or a query or fragment in the URI "https://mirror.example/?a=b"`,
-		`{"registry-mirrors": ["https://"]}`:                     `registry-mirrors: invalid mirror: no host, or a query or fragment in the URI "https://"`,
+		`{"registry-mirrors": ["https://mirror.example/?a=b"]}`:  `registry-mirrors: invalid mirror: no host, or a path, query, or fragment at end of the URI "https://mirror.example/?a=b"`,
+		`{"registry-mirrors": ["https://mirror.example/v2"]}`:    `registry-mirrors: invalid mirror: no host, or a path, query, or fragment at end of the URI "https://mirror.example/v2"`,
+		`{"registry-mirrors": ["https://"]}`:                     `registry-mirrors: invalid mirror: no host, or a path, query, or fragment at end of the URI "https://"`,
 		`{"insecure-registries": ["http://10.0.0.1"]}`:           "insecure-registries: insecure registry http://10.0.0.1 should not contain '://'",
 		`{"insecure-registries": ["10.0.0.0/99"]}`:               `insecure-registries: insecure registry "10.0.0.0/99" is not valid: it is neither host[:port] nor a network such as 10.0.0.0/8`,
 		`{"insecure-registries": ["a:b"]}`:                       `insecure-registries: insecure registry "a:b" is not valid: it is neither host[:port] nor a network such as 10.0.0.0/8`,

@@ -6,6 +6,15 @@ import (
 	"strings"
 )
 
+// PlatformError says that an image is for another platform. It matches ErrNotFound: the right one may be pulled.
+type PlatformError struct{ Ref, Wanted, Actual string }
+
+func (e *PlatformError) Error() string {
+	return fmt.Sprintf("image with reference %s was found but does not match the specified platform: wanted %s, actual: %s", e.Ref, e.Wanted, e.Actual)
+}
+
+func (e *PlatformError) Is(target error) bool { return target == ErrNotFound }
+
 // CheckPlatform refuses an image, called ref by the user, that is not for the
 // platform wanted, as os[/arch[/variant]] or arch; "" wants none.
 func (i *Image) CheckPlatform(wanted, ref string) error {
@@ -24,8 +33,7 @@ func (i *Image) CheckPlatform(wanted, ref string) error {
 	for n, part := range parts {
 		// v8 is what every arm64 is.
 		if part != actual[n] && !(n == 2 && actual[n] == "" && part == "v8") {
-			return fmt.Errorf("image with reference %s was found but does not match the specified platform: wanted %s, actual: %s",
-				ref, strings.Join(parts, "/"), strings.TrimSuffix(strings.Join(actual, "/"), "/"))
+			return &PlatformError{Ref: ref, Wanted: strings.Join(parts, "/"), Actual: strings.TrimSuffix(strings.Join(actual, "/"), "/")}
 		}
 	}
 	return nil
