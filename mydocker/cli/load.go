@@ -31,13 +31,10 @@ func loadCommand(s *session) *command {
 			} else if term.IsTerminal(0) {
 				return exit(1, "requested load from stdin, but stdin is empty")
 			}
-			var show func(layer string, done, total int64)
-			if draw := showProgress(os.Stdout, quiet || !term.IsTerminal(1)); draw != nil {
-				show = func(layer string, done, total int64) {
-					draw(image.Progress{Layer: layer, Status: "Loading layer", Current: done, Total: total})
-				}
-			}
-			loaded, err := e.Load(context.Background(), archive, show)
+			show := showProgress(os.Stdout, quiet || !term.IsTerminal(1))
+			loaded, err := e.Load(context.Background(), archive, func(layer string, done, total int64) {
+				show(image.Progress{Layer: layer, Status: "Loading layer", Current: done, Total: total})
+			})
 			for _, one := range loaded {
 				if one.Name != "" {
 					fmt.Println("Loaded image:", one.Name)

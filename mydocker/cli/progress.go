@@ -32,10 +32,10 @@ type drawing struct {
 	since  time.Time
 }
 
-// showProgress is a progress.show for a file; nil if it is to be quiet.
+// showProgress is a progress.show for a file.
 func showProgress(file *os.File, quiet bool) func(image.Progress) {
 	if quiet {
-		return nil
+		return func(image.Progress) {}
 	}
 	p := &progress{w: file, pause: 50 * time.Millisecond}
 	if term.IsTerminal(file.Fd()) {
@@ -53,6 +53,8 @@ func showProgress(file *os.File, quiet bool) func(image.Progress) {
 // show tells what has happened, unless nobody would see it.
 func (p *progress) show(x image.Progress) {
 	switch {
+	case strings.HasPrefix(x.Status, "Pulling from "): // x.Layer is a tag
+		p.show(image.Progress{Status: x.Layer + ": " + x.Status})
 	case x.Layer == "": // its line parts the lines before from those that come
 		p.layers, p.drawn = nil, nil
 		fmt.Fprintln(p.w, x.Status)

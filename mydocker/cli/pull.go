@@ -33,7 +33,7 @@ func pullCommand(s *session) *command {
 				return err
 			case o.all:
 				err = o.pullAll(e, n)
-				n.Full = n.Repository
+				n.Full = n.FullRepository
 			default:
 				err = o.pull(e, n, os.Stdout)
 			}
@@ -61,32 +61,32 @@ func tagged(text string, all, quiet bool) (image.Name, error) {
 
 // pull fetches an image and tells of it in a file.
 func (o *pullOptions) pull(e *engine.Engine, n image.Name, file *os.File) error {
-	pulled, err := e.Pull(context.Background(), n.Short, image.PullOptions{Platform: o.platform, Progress: showProgress(file, o.quiet)})
-	if err == nil && !o.quiet {
-		fmt.Fprintf(file, "Digest: %s\nStatus: %s\n", pulled.Digest, pullStatus(pulled.New, n.Short))
+	show := showProgress(file, o.quiet)
+	pulled, err := e.Pull(context.Background(), n.Short, image.PullOptions{Platform: o.platform, Progress: show})
+	if err == nil {
+		show(image.Progress{Status: "Digest: " + pulled.Digest.String()})
+		show(pullStatus(pulled.New, n.Short))
 	}
 	return err
 }
 
 func (o *pullOptions) pullAll(e *engine.Engine, n image.Name) error {
-	isNew := false
-	err := e.PullAll(context.Background(), n.Repository, image.PullOptions{Platform: o.platform, Progress: showProgress(os.Stdout, o.quiet)}, func(pulled image.Pulled) {
+	show, isNew := showProgress(os.Stdout, o.quiet), false
+	err := e.PullAll(context.Background(), n.Repository, image.PullOptions{Platform: o.platform, Progress: show}, func(pulled image.Pulled) {
 		isNew = isNew || pulled.New
-		if !o.quiet {
-			fmt.Println("Digest:", pulled.Digest)
-		}
+		show(image.Progress{Status: "Digest: " + pulled.Digest.String()})
 	})
-	if err == nil && !o.quiet {
-		fmt.Println("Status:", pullStatus(isNew, n.ShortRepository()))
+	if err == nil {
+		show(pullStatus(isNew, n.Repository))
 	}
 	return err
 }
 
-func pullStatus(isNew bool, called string) string {
+func pullStatus(isNew bool, called string) image.Progress {
 	if isNew {
-		return "Downloaded newer image for " + called
+		return image.Progress{Status: "Status: Downloaded newer image for " + called}
 	}
-	return "Image is up to date for " + called
+	return image.Progress{Status: "Status: Image is up to date for " + called}
 }
 
 // unverified is --disable-content-trust: no signature is ever looked at.

@@ -24,17 +24,12 @@ func pushCommand(s *session) *command {
 			if err != nil {
 				return err
 			}
-			show := func(pushed image.Pushed) {
-				if !quiet {
-					fmt.Printf("%s: digest: %s size: %d\n", pushed.Tag, pushed.Digest, pushed.Size)
-				}
-			}
-			if !quiet {
-				fmt.Printf("The push refers to repository [%s]\n", n.Repository)
-			}
 			progress := showProgress(os.Stdout, quiet)
+			show := func(pushed image.Pushed) {
+				progress(image.Progress{Status: fmt.Sprintf("%s: digest: %s size: %d", pushed.Tag, pushed.Digest, pushed.Size)})
+			}
 			if all {
-				n.Full = n.Repository
+				n.Full = n.FullRepository
 				err = e.PushAll(context.Background(), n.Repository, progress, show)
 			} else {
 				var pushed image.Pushed
