@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // configured makes the test's engine read a daemon.json; change replaces it.
@@ -212,4 +214,26 @@ func TestLogoutFile(t *testing.T) {
 	}
 	h.write(file, "{")
 	h.fails(1, []string{"config.json"}, "login", "-u", "a", "-p", "b", "127.0.0.1:1") // and is not overwritten
+}
+
+// The password is not seen, and the terminal echoes again afterwards, also after Ctrl-C.
+func TestLoginTerminal(t *testing.T) {
+	h := emptyHost(t)
+	h.env = append(h.env, "DOCKER_CONFIG="+filepath.Join(filepath.Dir(h.root), "docker"))
+	const absent = "127.0.0.1:1" // where nobody listens
+	echoes := func(x *terminal) bool {
+		mode, err := unix.IoctlGetTermios(int(x.master.Fd()), unix.TCGETS)
+		return err == nil && mode.Lflag&unix.ECHO != 0
+	}
+	for keys, want := range map[string]int{"secret\n": 1, "\x03": 130} {
+		x := h.onTerminal("login", absent)
+		x.shows("Username: ")
+		x.types("me\n")
+		x.shows("Password: ")
+		h.eventually("the terminal does not echo", func() bool { return !echoes(x) })
+		x.types(keys)
+		if r := x.wait(); r.code != want || strings.Contains(x.screen.String(), "secret") || !echoes(x) {
+			t.Errorf("%q: exit %d, want %d, echo %v, on the screen:\n%s", keys, r.code, want, echoes(x), x.screen)
+		}
+	}
 }
