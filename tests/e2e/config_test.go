@@ -120,6 +120,13 @@ func TestConfigDNS(t *testing.T) {
 			equal(t, network, got, want)
 		}
 	}
+	// In a network with names they are whom its resolver asks.
+	change(`{"dns": ["` + s.resolves(map[string][]string{"outside.test": {"192.0.2.7"}}).address + `"]}`)
+	s.ok("network", "create", "--subnet", s.subnet("64/26"), "n")
+	s.ok("run", "-d", "--name", "asker", "--network", "n", "busybox", "sleep", "1000")
+	s.resolved(t, "asker", "outside.test", "192.0.2.7")
+	s.ok("rm", "-f", "asker")
+	s.ok("network", "rm", "n")
 	s.ok("create", "--name", "c1", "busybox")
 	equal(t, "inspect", s.inspect("c1", "{{json .HostConfig.Dns}}"), s.inspectWithout(change, "c1", "{{json .HostConfig.Dns}}"))
 }
