@@ -129,13 +129,31 @@ type puller struct {
 	report func(Progress)
 }
 
-// tell reports progress, by one goroutine at a time.
-func (p *puller) tell(layer, status string, current, total int64) {
+// tell reports progress, by one goroutine at a time; of a config, without id, nothing.
+func (p *puller) tell(id, status string, current, total int64) {
+	if id != "" {
+		p.say(Progress{id, status, current, total})
+	}
+}
+
+func (p *puller) say(what Progress) {
 	if p.report != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.report(Progress{layer, status, current, total})
+		p.report(what)
 	}
+}
+
+// metered tells, ten times a second, how much of a blob has been read.
+func (p *puller) metered(ctx context.Context, r io.Reader, id, status string, total int64) io.Reader {
+	done, told := int64(0), time.Time{}
+	return &meter{ctx, r, func(n int) {
+		done += int64(n)
+		if time.Since(told) > 100*time.Millisecond {
+			told = time.Now()
+			p.tell(id, status, done, total)
+		}
+	}}
 }
 
 func (s *Store) pull(ctx context.Context, remote *registry.Repository, name, reference string, o PullOptions) (pulled Pulled, err error) {
@@ -172,7 +190,7 @@ func (s *Store) pull(ctx context.Context, remote *registry.Repository, name, ref
 			return err
 		}
 		if err := i.CheckPlatform(o.Platform, name); err != nil {
-			p.tell("", "WARNING: "+err.Error(), 0, 0)
+			p.say(Progress{Status: "WARNING: " + err.Error()})
 		}
 		repository, _ := splitName(name)
 		names := slices.Compact([]string{repository + "@" + string(pulled.Digest), name})
@@ -385,11 +403,7 @@ func (p *puller) download(ctx context.Context, d ocispec.Descriptor, id string, 
 	if file, err := os.Open(p.blob(d.Digest)); err == nil { // somebody else has brought it
 		defer file.Close()
 		os.Remove(staging)
-		done := int64(0)
-		return use(&meter{ctx, file, func(n int) {
-			done += int64(n)
-			p.tell(id, "Extracting", done, d.Size)
-		}})
+		return use(p.metered(ctx, file, id, "Extracting", d.Size))
 	}
 	for {
 		resumed, err := p.receive(ctx, d, id, lock.File(), use)
@@ -452,15 +466,8 @@ func (p *puller) receive(ctx context.Context, d ocispec.Descriptor, id string, f
 		p.tell(id, "Extracting", d.Size, d.Size)
 		return nil
 	}}
-	current, told := int64(0), time.Time{}
-	count := &meter{ctx, io.MultiReader(io.NewSectionReader(file, 0, offset), io.TeeReader(body, file)), func(n int) {
-		current += int64(n)
-		if time.Since(told) > 100*time.Millisecond && n > 0 {
-			told = time.Now()
-			p.tell(id, "Downloading", current, d.Size)
-		}
-	}}
-	source.Reader = io.TeeReader(count, sum.Hash())
+	whole := io.MultiReader(io.NewSectionReader(file, 0, offset), io.TeeReader(body, file))
+	source.Reader = io.TeeReader(p.metered(ctx, whole, id, "Downloading", d.Size), sum.Hash())
 	uerr := use(source)
 	if _, err := io.Copy(io.Discard, source); err != nil { // what use has left; and it knows less of why
 		return offset > 0, err

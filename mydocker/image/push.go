@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
@@ -23,6 +21,7 @@ import (
 
 // Pushed is one tag that Push has set at its registry.
 type Pushed struct {
+	Name   string // short, with the tag
 	Tag    string
 	Digest digest.Digest // of the manifest
 	Size   int64         // of the manifest, in bytes
@@ -45,7 +44,7 @@ func (s *Store) Push(ctx context.Context, c *registry.Client, ref string, progre
 	}
 	repository, tag := splitName(name)
 	p := &puller{Store: s, report: progress}
-	p.tell("", "The push refers to repository ["+fullName(repository)+"]", 0, 0)
+	p.say(Progress{Status: "The push refers to repository [" + fullName(repository) + "]"})
 	err = s.adding(func() error { // nothing of the image is swept meanwhile
 		i, err := s.find(func(i *Image) bool { return slices.Contains(i.Names, name) })
 		if err == nil && i == nil {
@@ -131,9 +130,6 @@ func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, reposit
 		return pushed, err
 	}
 	defer p.remote.Close()
-	if err := p.remote.Reach(ctx); err != nil {
-		return pushed, err
-	}
 	ids := i.Layers()
 	for _, id := range slices.Backward(ids) {
 		p.tell(id.Encoded()[:12], "Preparing", 0, 0)
@@ -170,16 +166,14 @@ func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, reposit
 	if i.original() != i.Descriptor.Digest {
 		mediaType = dockerManifest
 	}
-	if err := p.remote.PutManifest(ctx, tag, mediaType, registry.Body{Size: int64(len(data)), Open: func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(data)), nil
-	}}); err != nil {
+	if err := p.remote.PutManifest(ctx, tag, mediaType, data); err != nil {
 		return pushed, err
 	}
 	err = p.update(func(index *ocispec.Index) error {
 		setName(index, i.Descriptor, repository+"@"+string(i.original()))
 		return nil
 	})
-	return Pushed{tag, i.original(), int64(len(data))}, err
+	return Pushed{repository + ":" + tag, tag, i.original(), int64(len(data))}, err
 }
 
 // sources gives, by a layer's blob, the other repositories of the same registry that
@@ -207,48 +201,28 @@ func (p *puller) sources(i *Image, repository string) (map[digest.Digest][]strin
 
 // send makes sure that the registry has a blob. id is that of its layer, "" of a config.
 func (p *puller) send(ctx context.Context, d ocispec.Descriptor, id string, sources []string) error {
-	tell := func(status string, done, total int64) {
-		if id != "" {
-			p.tell(id, status, done, total)
-		}
-	}
 	if len(d.URLs) > 0 {
-		tell("Skipped foreign layer", 0, 0)
+		p.tell(id, "Skipped foreign layer", 0, 0)
 		return nil
 	}
-	has, err := p.remote.Has(ctx, d.Digest)
-	if err != nil {
-		return err
-	}
-	if has {
-		tell("Layer already exists", 0, 0)
-		return nil
-	}
-	for _, source := range sources {
-		if p.remote.Mount(ctx, d.Digest, source) {
-			tell("Mounted from "+source, 0, 0)
-			return nil
-		}
-	}
-	err = p.remote.Upload(ctx, d.Digest, registry.Body{Size: d.Size, Open: func() (io.ReadCloser, error) {
+	existed, mounted, err := p.remote.Send(ctx, registry.Upload{Descriptor: d, Open: func() (io.ReadCloser, error) {
 		file, err := os.Open(p.blob(d.Digest))
 		if err != nil {
 			return nil, err
 		}
-		done, told := int64(0), time.Time{}
 		return struct {
 			io.Reader
 			io.Closer
-		}{&meter{ctx, file, func(n int) {
-			done += int64(n)
-			if time.Since(told) > 100*time.Millisecond {
-				told = time.Now()
-				tell("Pushing", done, d.Size)
-			}
-		}}, file}, nil
-	}})
-	if err == nil {
-		tell("Pushed", 0, 0)
+		}{p.metered(ctx, file, id, "Pushing", d.Size), file}, nil
+	}}, sources)
+	switch {
+	case err != nil:
+	case existed:
+		p.tell(id, "Layer already exists", 0, 0)
+	case mounted != "":
+		p.tell(id, "Mounted from "+mounted, 0, 0)
+	default:
+		p.tell(id, "Pushed", 0, 0)
 	}
 	return err
 }
