@@ -42,15 +42,15 @@ func loginCommand(s *session) *command {
 			optional(&o.user, text, "u,username", "Username"),
 		),
 		Action: s.action(func(e *engine.Engine, args []string) error {
-			user, password, err := o.given()
-			if err != nil {
-				return exit(1, "%w", err)
-			}
+			auth := types.AuthConfig{ServerAddress: serverKey(strings.Join(args, ""))}
 			file, err := credentialsFile()
+			if err == nil {
+				err = o.complete(&auth)
+			}
 			if err != nil {
 				return exit(1, "%w", err)
 			}
-			return login(e, file, types.AuthConfig{ServerAddress: serverKey(slices.Concat(args, []string{""})[0]), Username: user, Password: password})
+			return login(e, file, auth)
 		}),
 	}
 }
@@ -72,32 +72,31 @@ func serverKey(server string) string {
 	return credentials.ConvertToHostname(server)
 }
 
-// given checks the flags and reads the password, if that is on standard input.
-func (o *loginOptions) given() (user, password string, err error) {
+// complete checks the flags and takes what they say, the password perhaps from standard input.
+func (o *loginOptions) complete(auth *types.AuthConfig) error {
 	switch {
 	case o.fromStdin && o.password != nil:
-		return "", "", errors.New("conflicting options: cannot specify both --password and --password-stdin")
+		return errors.New("conflicting options: cannot specify both --password and --password-stdin")
 	case o.fromStdin && o.user == nil:
-		return "", "", errors.New("the --password-stdin option requires --username to be set")
+		return errors.New("the --password-stdin option requires --username to be set")
 	case o.user != nil && *o.user == "":
-		return "", "", errors.New("username is empty")
+		return errors.New("username is empty")
 	case o.password != nil && *o.password == "":
-		return "", "", errors.New("password is empty")
+		return errors.New("password is empty")
 	}
 	if o.user != nil {
-		user = *o.user
+		auth.Username = *o.user
 	}
 	if o.password != nil {
 		fmt.Fprintln(os.Stderr, "WARNING! Using --password via the CLI is insecure. Use --password-stdin.")
-		password = *o.password
+		auth.Password = *o.password
 	}
 	if o.fromStdin {
-		var input []byte
-		if input, err = io.ReadAll(os.Stdin); err == nil {
-			password = strings.TrimSuffix(strings.TrimSuffix(string(input), "\n"), "\r")
-		}
+		input, err := io.ReadAll(os.Stdin)
+		auth.Password = strings.TrimSuffix(strings.TrimSuffix(string(input), "\n"), "\r")
+		return err
 	}
-	return user, password, err
+	return nil
 }
 
 // login tries the stored credentials, unless others were given, and asks for what is missing.
@@ -215,10 +214,11 @@ func logoutCommand(*session) *command {
 			if err != nil {
 				return exit(1, "%w", err)
 			}
-			called, servers := hub, []string{hub}
-			if server := c.Args().First(); server != "" {
+			server := cmp.Or(c.Args().First(), hub)
+			called, servers := server, []string{server, serverKey(server)}
+			if server != hub { // older programs have kept it in other forms
 				called = credentials.ConvertToHostname(server)
-				servers = []string{serverKey(server), server, called, "http://" + called, "https://" + called} // as older programs kept them
+				servers = append(servers, "http://"+called, "https://"+called)
 			}
 			fmt.Println("Removing login credentials for", called)
 			var errs []error
