@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"sort"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -84,15 +85,18 @@ func (s *session) noCommand(c *cli.Context) error {
 // action is a command's action that needs the engine.
 func (s *session) action(act func(e *engine.Engine, args []string) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
+		var e *engine.Engine
 		config, err := s.configure()
-		if err != nil {
-			return err
+		if err == nil {
+			e, err = engine.Open(config)
 		}
-		e, err := engine.Open(config)
-		if err != nil {
-			return err
+		switch {
+		case err == nil:
+			return act(e, c.Args().Slice())
+		case strings.HasSuffix(c.Command.Name, "run"):
+			return withHelp(err, "run")
 		}
-		return act(e, c.Args().Slice())
+		return err
 	}
 }
 

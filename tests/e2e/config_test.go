@@ -38,6 +38,7 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		change(content)
 		h.fails(1, []string{"unable to configure mydocker with file ", want}, "ps")
+		h.fails(125, []string{"mydocker: unable to configure", want, "Run 'mydocker run --help'"}, "run", "busybox", "true")
 		if r := h.try("doctor"); r.code != 1 || !strings.Contains(r.out, want) {
 			t.Errorf("want %q: %s", want, r)
 		}
