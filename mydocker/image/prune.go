@@ -1,7 +1,6 @@
 package image
 
 import (
-	"errors"
 	"slices"
 
 	api "github.com/moby/moby/api/types/image"
@@ -34,7 +33,7 @@ func (s *Store) Prune(keep func(*Image) bool) (done []api.DeleteResponse, freed 
 		freed = before - after
 		return err
 	})
-	if err = errors.Join(err, s.forgetPulls()); err != nil {
+	if err != nil {
 		return nil, 0, err
 	}
 	return done, freed, s.sweep()
