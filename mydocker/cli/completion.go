@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func (c *completion) values(flag, given string) {
 			c.argument(&command{Name: "exec", ArgsUsage: "CONTAINER"}, nil, nil)
 		}
 	}
-	c.files = strings.Contains(" cidfile device env-file input label-file output root run-root volume ", " "+flag+" ") && !strings.Contains(given, ":")
+	c.files = strings.Contains(" cidfile config device env-file input label-file output root run-root volume ", " "+flag+" ") && !strings.Contains(given, ":")
 }
 
 // argument is the one behind args, by the command's usage. A container is named if its
@@ -141,10 +142,14 @@ func (c *completion) argument(on *command, words, args []string) {
 	if has("|") && strings.ToLower(kind) == kind { // bash|zsh|fish
 		c.words = strings.Split(kind, "|")
 	}
-	if _, err := os.Stat(c.Root); err != nil { // a question makes no directories
+	config, err := c.configure()
+	if err != nil {
 		return
 	}
-	e, err := engine.Open(c.Config)
+	if _, err := os.Stat(cmp.Or(config.Root, engine.DefaultRoot)); err != nil { // a question makes no directories
+		return
+	}
+	e, err := engine.Open(config)
 	if err != nil {
 		return
 	}
@@ -173,7 +178,7 @@ func (c *completion) argument(on *command, words, args []string) {
 			c.add(one.Name, one.Driver)
 		}
 	}
-	if has("IMAGE") || has("REPOSITORY") || has("NAME|ID") {
+	if has("IMAGE") || has("REPOSITORY") || verb == "push" || has("NAME|ID") {
 		found, _ := e.Images(engine.ImagesOptions{})
 		for _, image := range found {
 			for _, tag := range image.RepoTags {

@@ -35,7 +35,6 @@ type containerOptions struct {
 	noHealthcheck, quiet bool
 	labelFiles           []string
 	platform             string
-	unverified           bool
 
 	networks           []attachment // --network, in the order given
 	first              attachment   // what other flags wish of the first of them

@@ -99,7 +99,6 @@ func TestCreateRefuses(t *testing.T) {
 		"--restart on-failure:x busybox":                           "maximum retry count must be an integer",
 		"--restart :3 busybox":                                     "no policy provided before colon",
 		"--rm --restart always busybox":                            "cannot specify both --restart and --rm",
-		"--pull always busybox":                                    "cannot pull",
 		"--pull sometimes busybox":                                 "invalid pull option: 'sometimes'",
 		"--memory-swappiness 101 busybox":                          "Valid memory swappiness range is 0-100",
 		"--log-driver none --log-opt max-size=1m busybox":          "invalid logging opts for driver none",

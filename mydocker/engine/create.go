@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,6 +120,11 @@ func (e *Engine) settle(config *api.Config, host *api.HostConfig, img *image.Ima
 		return nil, err
 	}
 	host.LogConfig.Type = cmp.Or(host.LogConfig.Type, "json-file")
+	if host.LogConfig.Type == "json-file" && len(e.config.LogOptions) > 0 {
+		options := maps.Clone(e.config.LogOptions)
+		maps.Copy(options, host.LogConfig.Config)
+		host.LogConfig.Config = options
+	}
 	if host.Memory > 0 && !hierarchies.LimitsSwap() {
 		warnings = append(warnings, noSwapLimit)
 		host.MemorySwap = -1

@@ -2,12 +2,22 @@ package image
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
+
+// PlatformError says that an image is for another platform. It matches ErrNotFound: the right one may be pulled.
+type PlatformError struct{ Ref, Wanted, Actual string }
+
+func (e *PlatformError) Error() string {
+	return fmt.Sprintf("image with reference %s was found but does not match the specified platform: wanted %s, actual: %s", e.Ref, e.Wanted, e.Actual)
+}
+
+func (e *PlatformError) Is(target error) bool { return target == ErrNotFound }
 
 // parsePlatform reads os[/arch[/variant]] or arch. The architecture that is not
 // given is this machine's.
@@ -55,10 +65,12 @@ func bestMatch(list []ocispec.Descriptor, wanted ocispec.Platform) (best *ocispe
 // CheckPlatform refuses an image, called ref by the user, that is not for the
 // platform wanted, as os[/arch[/variant]] or arch; "" wants none.
 func (i *Image) CheckPlatform(wanted, ref string) error {
-	if err := matchPlatform(wanted, i.Config.Platform); err != nil {
-		return fmt.Errorf("image with reference %s was found but does not match the specified platform: %w", ref, err)
+	err := matchPlatform(wanted, i.Config.Platform)
+	var other *PlatformError
+	if errors.As(err, &other) {
+		other.Ref = ref
 	}
-	return nil
+	return err
 }
 
 func matchPlatform(wanted string, actual ocispec.Platform) error {
@@ -71,7 +83,7 @@ func matchPlatform(wanted string, actual ocispec.Platform) error {
 	}
 	actual.OS = cmp.Or(actual.OS, "linux")
 	if p.OS != actual.OS || p.Architecture != actual.Architecture || p.Variant != "" && variant(p) != variant(actual) {
-		return fmt.Errorf("wanted %s, actual: %s", platformText(p), platformText(actual))
+		return &PlatformError{Wanted: platformText(p), Actual: platformText(actual)}
 	}
 	return nil
 }

@@ -105,8 +105,8 @@ func (m *Monitor) resolvConf(l *life) string {
 			config = dns.ParseConfig(string(content))
 		}
 	}
-	if len(host.DNS) > 0 {
-		config.Servers = host.DNS
+	if servers := m.nameServers(); len(servers) > 0 {
+		config.Servers = servers
 	}
 	if len(host.DNSSearch) > 0 {
 		config.Search = slices.DeleteFunc(slices.Clone(host.DNSSearch), func(domain string) bool { return domain == "." })
@@ -125,6 +125,14 @@ func (m *Monitor) resolvConf(l *life) string {
 		}
 	}
 	return config.String()
+}
+
+// nameServers are those the user has chosen for the container, or for all; none: the host's.
+func (m *Monitor) nameServers() []netip.Addr {
+	if own := m.record().HostConfig.DNS; len(own) > 0 {
+		return own
+	}
+	return m.dns
 }
 
 // maxHosts is how much of /etc/hosts lasts when networks change, in bytes: a container may have

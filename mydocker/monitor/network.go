@@ -69,7 +69,7 @@ func (m *Monitor) member() network.Member {
 			alive, err := m.store.Alive(id)
 			return err != nil || alive
 		}}
-	for _, server := range record.HostConfig.DNS {
+	for _, server := range m.nameServers() {
 		member.Upstreams = append(member.Upstreams, netip.AddrPortFrom(server, 53))
 	}
 	return member
