@@ -29,6 +29,7 @@ type Image struct {
 	ID         digest.Digest      // the digest of the config, as in Docker
 	Names      []string           // short ("busybox:latest"), sorted; none: a dangling image
 	Digests    []string           // name@sha256:..., which pulled images have
+	Parent     digest.Digest      // ID of the image it was committed from; "": none
 	Descriptor ocispec.Descriptor // of the manifest, without a name
 	Manifest   ocispec.Manifest
 	Config     dockerspec.DockerOCIImage
