@@ -3,12 +3,17 @@ package image
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"minidocker/mydocker/image/layer"
+	"minidocker/mydocker/trace"
 )
 
 // CommitOptions describe an image made of another.
@@ -78,13 +83,35 @@ func (s *Store) writeLayer(write func(io.Writer) error) (blob ocispec.Descriptor
 		w.CloseWithError(err)
 		written <- err
 	}()
-	blob, err = s.writeBlob(r, func(r io.Reader) (err error) {
-		diffID, err = s.unpack(r, "")
-		return err
-	})
+	blob, diffID, err = s.takeLayer(r)
 	r.CloseWithError(err)
 	if cause := <-written; cause != nil { // the writer's own words, or err
 		err = cause
 	}
 	return blob, diffID, err
+}
+
+// takeLayer is writeBlob and unpack for what is known not to be compressed: it is
+// hashed once, the digest of the blob being the diff ID.
+func (s *Store) takeLayer(r io.Reader) (blob ocispec.Descriptor, diffID digest.Digest, err error) {
+	file, err := os.CreateTemp(s.blobs(), "new-*")
+	if err != nil {
+		return blob, "", err
+	}
+	defer file.Close()
+	defer os.Remove(file.Name()) // unless it was renamed
+	dir, err := os.MkdirTemp(s.layers(), "new-*")
+	if err != nil {
+		return blob, "", err
+	}
+	trace.Step("untar", "layer into %s", dir)
+	stats, err := layer.Apply(filepath.Join(dir, "fs"), io.TeeReader(r, file))
+	if err == nil {
+		err = os.Rename(file.Name(), s.blob(stats.DiffID))
+	}
+	if err == nil {
+		err = s.place(dir, stats)
+	}
+	size, _ := file.Seek(0, io.SeekCurrent) // cannot fail
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: stats.DiffID, Size: size}, stats.DiffID, err
 }
