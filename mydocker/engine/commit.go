@@ -62,14 +62,11 @@ func (e *Engine) Commit(ref string, o CommitOptions) (id string, err error) {
 // changes. A command, or entry point, that these leave empty is the container's.
 func committed(from *api.Config, changes []string) (config dockerspec.DockerOCIImageConfig, err error) {
 	data, err := json.Marshal(from) // a copy too: the record keeps its maps
-	if err != nil {
-		return config, err
+	if err == nil {
+		err = json.Unmarshal(data, &config)
 	}
-	if err := json.Unmarshal(data, &config); err != nil {
-		return config, err
-	}
-	if err := image.Change(&config, changes); err != nil {
-		return config, err
+	if err == nil {
+		err = image.Change(&config, changes)
 	}
 	if len(config.Entrypoint) == 0 {
 		if len(config.Cmd) == 0 {
@@ -79,7 +76,7 @@ func committed(from *api.Config, changes []string) (config dockerspec.DockerOCII
 			config.Entrypoint = from.Entrypoint
 		}
 	}
-	return config, nil
+	return config, err
 }
 
 // writeChanges writes the container's changes as a layer. Overlayfs is mounted

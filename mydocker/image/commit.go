@@ -1,6 +1,8 @@
 package image
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -45,7 +47,7 @@ func (s *Store) Commit(o CommitOptions, write func(io.Writer) error) (i *Image, 
 		if err != nil {
 			return err
 		}
-		blob, diffID, err := s.writeLayer(write)
+		blob, err := s.writeLayer(write)
 		if err != nil {
 			return err
 		}
@@ -53,9 +55,9 @@ func (s *Store) Commit(o CommitOptions, write func(io.Writer) error) (i *Image, 
 		config, layers := parent.Config, parent.Manifest.Layers
 		config.Created, config.Author, config.Config = &now, o.Author, o.Config
 		config.History = append(slices.Clip(config.History), ocispec.History{
-			Created: &now, CreatedBy: o.CreatedBy, Author: o.Author, Comment: o.Message, EmptyLayer: diffID == emptyLayer})
-		if diffID != emptyLayer {
-			config.RootFS.DiffIDs = append(slices.Clip(config.RootFS.DiffIDs), diffID)
+			Created: &now, CreatedBy: o.CreatedBy, Author: o.Author, Comment: o.Message, EmptyLayer: blob.Digest == emptyLayer})
+		if blob.Digest != emptyLayer {
+			config.RootFS.DiffIDs = append(slices.Clip(config.RootFS.DiffIDs), blob.Digest)
 			layers = append(slices.Clip(layers), blob)
 		}
 		configBlob, err := s.writeJSON(config)
@@ -74,8 +76,18 @@ func (s *Store) Commit(o CommitOptions, write func(io.Writer) error) (i *Image, 
 	return i, nil
 }
 
-// writeLayer stores what write writes, as a blob and unpacked.
-func (s *Store) writeLayer(write func(io.Writer) error) (blob ocispec.Descriptor, diffID digest.Digest, err error) {
+// writeLayer stores what write writes, as a blob and unpacked. It is hashed once: the
+// digest of a blob that is not compressed is the diff ID.
+func (s *Store) writeLayer(write func(io.Writer) error) (blob ocispec.Descriptor, err error) {
+	file, err := os.CreateTemp(s.blobs(), "new-*")
+	if err != nil {
+		return blob, err
+	}
+	defer file.Close()
+	dir, err := os.MkdirTemp(s.layers(), "new-*")
+	if err != nil {
+		return blob, err
+	}
 	r, w := io.Pipe()
 	written := make(chan error, 1)
 	go func() {
@@ -83,35 +95,15 @@ func (s *Store) writeLayer(write func(io.Writer) error) (blob ocispec.Descriptor
 		w.CloseWithError(err)
 		written <- err
 	}()
-	blob, diffID, err = s.takeLayer(r)
-	r.CloseWithError(err)
-	if cause := <-written; cause != nil { // the writer's own words, or err
-		err = cause
-	}
-	return blob, diffID, err
-}
-
-// takeLayer is writeBlob and unpack for what is known not to be compressed: it is
-// hashed once, the digest of the blob being the diff ID.
-func (s *Store) takeLayer(r io.Reader) (blob ocispec.Descriptor, diffID digest.Digest, err error) {
-	file, err := os.CreateTemp(s.blobs(), "new-*")
-	if err != nil {
-		return blob, "", err
-	}
-	defer file.Close()
-	defer os.Remove(file.Name()) // unless it was renamed
-	dir, err := os.MkdirTemp(s.layers(), "new-*")
-	if err != nil {
-		return blob, "", err
-	}
 	trace.Step("untar", "layer into %s", dir)
 	stats, err := layer.Apply(filepath.Join(dir, "fs"), io.TeeReader(r, file))
-	if err == nil {
-		err = os.Rename(file.Name(), s.blob(stats.DiffID))
+	r.CloseWithError(err)
+	if err = cmp.Or(<-written, err); err != nil { // the writer's own words, if it has any
+		return blob, err
 	}
-	if err == nil {
-		err = s.place(dir, stats)
+	if err := errors.Join(os.Rename(file.Name(), s.blob(stats.DiffID)), s.place(dir, stats)); err != nil {
+		return blob, err
 	}
 	size, _ := file.Seek(0, io.SeekCurrent) // cannot fail
-	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: stats.DiffID, Size: size}, stats.DiffID, err
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: stats.DiffID, Size: size}, nil
 }

@@ -156,25 +156,12 @@ func (t *tree) regular(header *tar.Header, parent int, base string, content io.R
 			unix.Unlinkat(parent, base, 0) // half a file is none
 			return err
 		}
-	} else if err := t.fill(file, header, content, isFile); err != nil {
-		return err
+		return nil
 	}
-	// Here and not by name, for there are many of them: chmod alone would be four calls.
-	if err := unix.Fchown(fd, header.Uid, header.Gid); err != nil {
-		return fmt.Errorf("chown: %w", err)
-	}
-	if err := unix.Fchmod(fd, uint32(header.Mode&0o7777)); err != nil {
-		return fmt.Errorf("chmod: %w", err)
-	}
-	return nil
-}
-
-// fill writes a file's content. mayShrink: it may be shorter than it was to be.
-func (t *tree) fill(file *os.File, header *tar.Header, content io.Reader, mayShrink bool) (err error) {
 	for offset := int64(0); offset < header.Size; {
 		block := t.block[:min(header.Size-offset, blockSize)]
-		if n, err := io.ReadFull(content, block); err != nil && mayShrink && n < len(block) {
-			block, header.Size = block[:n], offset+int64(n)
+		if n, err := io.ReadFull(content, block); err != nil && isFile && n < len(block) {
+			block, header.Size = block[:n], offset+int64(n) // it has become shorter meanwhile
 		} else if err != nil {
 			return fmt.Errorf("read layer: %w", err)
 		}
@@ -216,11 +203,12 @@ func (t *tree) link(header *tar.Header, parent int, base string) error {
 // setAttributes gives a new file its owner, mode, attributes and times. The
 // owner comes first, because chown(2) clears set-user-ID bits and capabilities.
 func setAttributes(header *tar.Header, parent int, base string) error {
-	switch header.Typeflag {
-	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse: // has both
-	default:
-		if err := setOwner(header, parent, base); err != nil {
-			return err
+	if err := unix.Fchownat(parent, base, header.Uid, header.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("chown: %w", err)
+	}
+	if header.Typeflag != tar.TypeSymlink {
+		if err := chmod(parent, base, uint32(header.Mode&0o7777)); err != nil {
+			return fmt.Errorf("chmod: %w", err)
 		}
 	}
 	for key, value := range header.PAXRecords {
@@ -236,19 +224,6 @@ func setAttributes(header *tar.Header, parent int, base string) error {
 		}
 	}
 	return setTimes(header, parent, base, unix.AT_SYMLINK_NOFOLLOW)
-}
-
-func setOwner(header *tar.Header, parent int, base string) error {
-	if err := unix.Fchownat(parent, base, header.Uid, header.Gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("chown: %w", err)
-	}
-	if header.Typeflag == tar.TypeSymlink {
-		return nil
-	}
-	if err := chmod(parent, base, uint32(header.Mode&0o7777)); err != nil {
-		return fmt.Errorf("chmod: %w", err)
-	}
-	return nil
 }
 
 // chmod changes a mode and follows no link, which fchmodat(2) cannot; fchmodat2
