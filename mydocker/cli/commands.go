@@ -35,6 +35,7 @@ func entries() []entry {
 
 		{"attach", []string{"container attach"}, attachCommand},
 		{"", []string{"system check"}, checkCommand},
+		{"commit", []string{"container commit"}, commitCommand},
 		{"completion", nil, completionCommand},
 		{"cp", []string{"container cp"}, cpCommand},
 		{"create", []string{"container create"}, createCommand},

@@ -101,6 +101,8 @@ type Monitor struct {
 	mu       sync.Mutex
 	phase    phase
 	clients  int
+	holders  int   // clients that hold it paused
+	held     *life // the one that was paused for them; nil: none was, or it goes on
 	state    *container.State
 	life     *life         // the one that goes on, or the next
 	delay    time.Duration // before the policy's next restart

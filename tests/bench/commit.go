@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// commitMeasures are of containers that do not run, with so many small files new.
+func commitMeasures(dir string) []measure {
+	var memory float64
+	few, many := commitMeasure(dir, 1000, nil), commitMeasure(dir, 100_000, &memory)
+	return []measure{few, many, {
+		name: "memory of that commit", unit: "bytes", once: true, skip: func(e *engine) bool { return e.name != "mydocker" },
+		budgets: []budget{{"mydocker", 200e6}},
+		sample:  func(*engine) (float64, error) { return memory, nil },
+	}}
+}
+
+// commitMeasure counts no removal: the images stay until the end of all, as in
+// fileMeasures. A file that is new each time makes each layer another.
+func commitMeasure(dir string, count int, memory *float64) measure {
+	name, source, taken := fmt.Sprint("mydocker-bench-commit-", count), fmt.Sprint(dir, "/commit-", count), 0
+	return measure{
+		name: fmt.Sprintf("commit, %d files", count), slow: true, skip: noImages, budgets: half,
+		setup: func(e *engine) error {
+			return errors.Join(writeFiles(source, count), e.do(e.createArgs(name)...), e.do("cp", source, name+":/changed"))
+		},
+		sample: func(e *engine) (seconds float64, err error) {
+			taken++
+			fresh := dir + "/fresh"
+			err = errors.Join(os.WriteFile(fresh, fmt.Append(nil, taken), 0o644), e.do("cp", fresh, name+":/fresh"))
+			if err != nil {
+				return 0, err
+			}
+			made := fmt.Sprint(commitImage, ":", count, "-", taken)
+			unix.Sync() // nobody pays for what another has written
+			var peak float64
+			seconds, err = timed(func() error {
+				peak, err = e.peak("commit", name, made)
+				return err
+			})
+			if memory != nil && e.name == "mydocker" {
+				*memory = max(*memory, peak)
+			}
+			if err != nil || e.still {
+				return seconds, err
+			}
+			var found bytes.Buffer
+			err = e.output(&found, append(append([]string{"run", "--rm"}, e.flags...), made, "sh", "-c", "cat /fresh; echo; find /changed -type f | wc -l")...)
+			if want := fmt.Sprintf("%d\n%d", taken, count); err == nil && strings.TrimSpace(found.String()) != want {
+				err = fmt.Errorf("%s: the image has %q, not %q", e.name, found.String(), want)
+			}
+			return seconds, err
+		},
+		done: func(e *engine) error { return e.do("rm", "-f", name) },
+	}
+}
+
+// peak is the most memory that a command line of the engine takes by itself, in bytes.
+func (e *engine) peak(args ...string) (float64, error) {
+	cmd := exec.Command(e.argv[0], append(slices.Clone(e.argv[1:]), args...)...)
+	cmd.Env = append(os.Environ(), e.env...)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%s %s: %w: %s", e.name, strings.Join(args, " "), err, bytes.TrimSpace(text))
+	}
+	return float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) * 1024, nil
+}
