@@ -24,6 +24,8 @@ import (
 	"minidocker/mydocker/image"
 	"minidocker/mydocker/journal"
 	"minidocker/mydocker/network"
+
+	"github.com/moby/moby/api/types/events"
 )
 
 // Version is the engine's version.
@@ -31,7 +33,7 @@ const Version = "0.1.0"
 
 // Config says where an engine keeps what it owns.
 type Config struct {
-	Root    string // images, layers, containers; survives a reboot; "" is /var/lib/mydocker
+	Root    string // images, layers, containers, volumes; survives a reboot; "" is /var/lib/mydocker
 	RunRoot string // sockets, bundles, events; gone after one; "" is /run/mydocker
 	// Instance names the parent cgroup (and bridge, links, tables), so that
 	// engines with different roots do not meet; "" is mydocker.
@@ -86,7 +88,9 @@ func Open(c Config) (*Engine, error) {
 	}
 	networks := network.Open(c.Root, c.RunRoot, c.Instance)
 	networks.BridgeAddress = c.BridgeAddress
-	return &Engine{c, container.Open(c.Root, c.RunRoot, networks), networks, images, journal.Open(filepath.Join(c.RunRoot, "events"))}, nil
+	e := &Engine{c, container.Open(c.Root, c.RunRoot, networks), networks, images, journal.Open(filepath.Join(c.RunRoot, "events"))}
+	e.containers.VolumeRemoved = func(name string) { e.volumeEvent(events.ActionDestroy, name) }
+	return e, nil
 }
 
 // lockStore takes the store lock: shared while a container is made of an image,
