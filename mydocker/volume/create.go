@@ -53,22 +53,29 @@ func (s *Store) Use(r api.CreateRequest, d disk.Durability) (h *Held, err error)
 func (s *Store) make(r api.CreateRequest, d disk.Durability) (h *Held, err error) {
 	id := newID()
 	v := &api.Volume{Name: r.Name, Driver: "local", Labels: r.Labels, Options: r.DriverOpts, CreatedAt: time.Now().UTC().Format(time.RFC3339)}
+	if len(v.Labels) == 0 { // null, as Docker shows it
+		v.Labels = nil
+	}
+	if len(v.Options) == 0 {
+		v.Options = nil
+	}
 	if r.Name == "" {
 		v.Name, v.Labels = id, map[string]string{AnonymousLabel: ""}
 		for key, value := range r.Labels {
 			v.Labels[key] = value
 		}
 	}
-	h = &Held{Volume: v, Made: true, store: s, entry: making + id, d: d}
-	if h.lock, err = s.begin(h.entry); err != nil {
+	lock, err := s.begin(making + id)
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			disk.RemoveAll(s.path(making + id))
-			h.lock.Release()
+			lock.Release()
 		}
 	}()
+	h = &Held{Volume: v, Made: true, store: s, entry: making + id, lock: lock, d: d}
 	data := s.path(h.entry, dataDir)
 	err = errors.Join(os.Mkdir(data, 0o755), os.Chmod(data, 0o755)) // mkdir(2) is subject to the umask
 	if err == nil {
