@@ -86,15 +86,15 @@ func TestVolumeCommands(t *testing.T) {
 func TestVolumeMounts(t *testing.T) {
 	h := newHost(t)
 	h.withContent()
-	h.ok("run", "--name", "c1", "-v", "named:/x", "-v", "/anon", "-v", "/anon", "-v", "locked:/y:ro", "-v", "raw:/link:nocopy",
-		"--mount", "type=volume,src=mm,dst=/m,volume-label=a=b", "-v", "named:/again", "content", "sh", "-c", "echo 1 >/x/f; cat /again/f; ls /link")
+	h.ok("run", "--name", "c1", "-v", "named:/x", "-v", "/anon", "-v", "/anon", "-v", "locked:/y:ro", "-v", "raw:/etc:nocopy",
+		"--mount", "type=volume,src=mm,dst=/m,volume-label=a=b", "-v", "named:/again", "content", "sh", "-c", "echo 1 >/x/f; cat /again/f")
 	template := `{{range .Mounts}}{{if eq .Destination %q}}{{.Type}} {{.Name}} {{.Source}} {{.Driver}} [{{.Mode}}] {{.RW}} [{{.Propagation}}]{{end}}{{end}}`
 	point := func(ref, at string) string {
 		return h.inspect(ref, strings.Replace(template, "%q", `"`+at+`"`, 1))
 	}
 	equal(t, "-v", point("c1", "/x"), "volume named "+h.data("named")+" local [z] true []")
 	equal(t, "-v :ro", point("c1", "/y"), "volume locked "+h.data("locked")+" local [ro] false []")
-	equal(t, "-v :nocopy", point("c1", "/link"), "volume raw "+h.data("raw")+" local [nocopy] true []")
+	equal(t, "-v :nocopy", point("c1", "/etc"), "volume raw "+h.data("raw")+" local [nocopy] true []")
 	equal(t, "--mount", point("c1", "/m"), "volume mm "+h.data("mm")+" local [z] true []")
 	for _, at := range []string{"/anon", "/data"} {
 		name := strings.Fields(point("c1", at))[1]
@@ -102,7 +102,9 @@ func TestVolumeMounts(t *testing.T) {
 		equal(t, "its label", h.ok("volume", "inspect", "-f", "{{json .Labels}}", name), `{"com.docker.volume.anonymous":""}`)
 	}
 	equal(t, "output", h.ok("logs", "c1"), "1")
-	equal(t, "nocopy", entries(t, h.data("raw")), "")
+	if got := entries(t, h.data("raw")); strings.Contains(got, "passwd") {
+		t.Errorf("nocopy: %s", got)
+	}
 	equal(t, "label of --mount", h.ok("volume", "inspect", "-f", "{{.Labels.a}}", "mm"), "b")
 
 	// The heir's own /x replaces the donor's; the donor may go.
