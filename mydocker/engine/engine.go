@@ -6,7 +6,7 @@
 // RunRoot, and for a container that is alive asks its monitor. What a call that
 // is killed leaves is repaired at the head of the next one that touches the same
 // object: the container by reconcile, a creation or removal half done by
-// container.Sweep, the image store by itself; Check finds what nobody touches.
+// container.Sweep, volumes among them, the image store by itself; Check finds what nobody touches.
 package engine
 
 import (

@@ -90,6 +90,9 @@ func (e *Engine) inheritedMounts(host *api.HostConfig, own []mount.Mount) ([]mou
 		}
 		for _, m := range mounts {
 			if m.Type == mount.TypeVolume { // filled when it was the other's first
+				if _, err := e.containers.Volumes.Find(m.Source); err != nil {
+					return nil, err
+				}
 				o := mount.VolumeOptions{}
 				if m.VolumeOptions != nil {
 					o = *m.VolumeOptions

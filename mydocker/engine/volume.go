@@ -88,11 +88,10 @@ func (e *Engine) volumes(f Filters, known ...string) ([]*api.Volume, map[string]
 		return nil, nil, err
 	}
 	err := e.containers.Sweep()
-	err2 := e.containers.Volumes.Sweep(e.containers.VolumeUsers)
-	users, err3 := e.containers.VolumeUsers()
-	match, err4 := matcher(f, func(name, value string) (func(*api.Volume) bool, error) { return volumeCondition(users, name, value) })
-	all, err5 := e.containers.Volumes.List()
-	if err := errors.Join(err, err2, err3, err4, err5); err != nil {
+	users, err2 := e.containers.VolumeUsers()
+	match, err3 := matcher(f, func(name, value string) (func(*api.Volume) bool, error) { return volumeCondition(users, name, value) })
+	all, err4 := e.containers.Volumes.List()
+	if err := errors.Join(err, err2, err3, err4); err != nil {
 		return nil, nil, err
 	}
 	return slices.DeleteFunc(all, func(v *api.Volume) bool { return !match(v) }), users, nil

@@ -95,13 +95,14 @@ func (s *Store) make(r api.CreateRequest, d disk.Durability) (h *Held, err error
 	return h, nil
 }
 
-// begin makes the directory in which a volume is built, and locks it.
+// begin makes the directory in which a volume is built, and locks it: shared like all who
+// hold a volume, or two that make two volumes could wait for each other.
 func (s *Store) begin(entry string) (*disk.Lock, error) {
 	for {
 		if err := errors.Join(os.MkdirAll(s.root, 0o711), os.MkdirAll(s.path(entry), 0o711)); err != nil {
 			return nil, err
 		}
-		lock, err := disk.Acquire(s.path(entry, lockFile), disk.Exclusive)
+		lock, err := disk.Acquire(s.path(entry, lockFile), disk.Shared)
 		if !errors.Is(err, os.ErrNotExist) { // or else a sweeper was quicker, and took it for a dead one's
 			return lock, err
 		}

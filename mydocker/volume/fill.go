@@ -76,7 +76,7 @@ func (h *Held) Fill(layers overlay.Mount, path string) (err error) {
 	if err := copyTree(source, target); err != nil || !own {
 		return err
 	}
-	if h.d == disk.Durable {
+	if some, _ := hasEntries(target); some && h.d == disk.Durable {
 		if err := unix.Syncfs(int(target.Fd())); err != nil {
 			return fmt.Errorf("syncfs %s: %w", scratch, err)
 		}

@@ -108,3 +108,20 @@ func TestVolumeRaces(t *testing.T) {
 		t.Errorf("left: %v %v", left, err)
 	}
 }
+
+// Two containers that make the same two volumes in opposite order do not wait for each other.
+func TestVolumesInOppositeOrder(t *testing.T) {
+	h := newHost(t)
+	h.withContent()
+	for range 5 {
+		one, two := h.begin("create", "-v", "aa:/data", "-v", "bb:/link", "content"), h.begin("create", "-v", "bb:/link", "-v", "aa:/data", "content")
+		for _, r := range []result{one.wait(), two.wait()} {
+			if r.code != 0 {
+				t.Fatal(r)
+			}
+			h.ok("rm", strings.TrimSpace(r.out))
+		}
+		equal(t, "both", entries(t, h.data("aa"))+" "+entries(t, h.data("bb")), "f out sub f out sub")
+		h.ok("volume", "rm", "aa", "bb")
+	}
+}
