@@ -262,3 +262,27 @@ func TestVolumeBackup(t *testing.T) {
 	h.ok("rm", "-v", "dbstore", "other")
 	equal(t, "left", h.ok("volume", "ls", "-q"), "")
 }
+
+func TestVolumeEventsAndPrune(t *testing.T) {
+	h := newHost(t)
+	h.ok("run", "--name", "c1", "-v", "data:/x:ro", "-v", "/anon", "busybox", "true")
+	id := h.inspect("c1", "{{.Id}}")
+	h.ok("volume", "create", "--label", "keep=1")
+	h.ok("rm", "c1")
+	h.fails(1, []string{`The "until" filter is not supported with "--volumes"`}, "system", "prune", "-f", "--volumes", "--filter", "until=1h")
+	r := h.tryWith("n\n", "system", "prune", "--volumes")
+	if !strings.Contains(r.out, "  - all networks not used by at least one container\n  - all anonymous volumes not used by at least one container\n  - all dangling images\n") {
+		t.Error(r)
+	}
+	pruned := h.ok("system", "prune", "-f", "--volumes", "--filter", "label!=keep")
+	if !strings.HasPrefix(pruned, "Deleted Volumes:\n") || strings.Count(pruned, "\n") != 3 {
+		t.Error(pruned)
+	}
+	h.ok("volume", "prune", "-f")
+	h.ok("volume", "rm", "data")
+	got := h.ok("events", "--since", "0", "--until", "0s", "--filter", "volume=data", "--format", "{{.Action}} {{.Actor.ID}} {{json .Actor.Attributes}}")
+	equal(t, "events", got, `create data {"driver":"local"}
+mount data {"container":"`+id+`","destination":"/x","driver":"local","propagation":"","read/write":"false"}
+unmount data {"container":"`+id+`","driver":"local"}
+destroy data {"driver":"local"}`)
+}
