@@ -31,6 +31,7 @@ func entries() []entry {
 		{"container", nil, group("container", "Manage containers")},
 		{"image", nil, group("image", "Manage images")},
 		{"network", nil, group("network", "Manage networks")},
+		{"volume", nil, group("volume", "Manage volumes")},
 		{"system", nil, group("system", "Manage mydocker")},
 
 		{"attach", []string{"container attach"}, attachCommand},
@@ -81,6 +82,12 @@ func entries() []entry {
 		{"top", []string{"container top"}, topCommand},
 		{"unpause", []string{"container unpause"}, unpauseCommand},
 		{"update", []string{"container update"}, updateCommand},
+		{"", []string{"volume create"}, volumeCreateCommand},
+		{"", []string{"volume inspect"}, inspectCommand("volume")},
+		{"", []string{"volume ls", "volume list"}, new(volumesOptions).command},
+		{"", []string{"volume prune"}, pruneCommand("volume", "Remove unused local volumes")},
+		{"", []string{"volume rm", "volume remove"}, volumeRmCommand},
+		{"", []string{"volume update"}, volumeUpdateCommand},
 		{"wait", []string{"container wait"}, waitCommand},
 	}
 }

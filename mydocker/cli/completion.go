@@ -110,7 +110,7 @@ func (c *completion) find(words []string) {
 func (c *completion) values(flag, given string) {
 	for values, flags := range map[string]string{
 		"container:": "net network", "host private": "cgroupns", "host none private shareable": "ipc", "host": "pid uts",
-		"json table": "format", "json-file none": "log-driver", "always missing never": "pull", "container image network": "type",
+		"json table": "format", "json-file none": "log-driver", "always missing never": "pull", "container image network volume": "type", "local": "driver volume-driver",
 		"always no on-failure unless-stopped": "restart", "HUP INT KILL QUIT TERM USR1 USR2": "signal stop-signal",
 	} {
 		if slices.Contains(strings.Fields(flags), flag) {
@@ -125,6 +125,12 @@ func (c *completion) values(flag, given string) {
 			c.prefix += word
 			c.argument(&command{Name: "exec", ArgsUsage: "CONTAINER"}, nil, nil)
 		}
+	}
+	switch flag {
+	case "volumes-from":
+		c.argument(&command{Name: "inspect", ArgsUsage: "CONTAINER"}, nil, nil)
+	case "volume":
+		c.argument(&command{ArgsUsage: "VOLUME:"}, nil, nil)
 	}
 	c.files = strings.Contains(" cidfile config device env-file input label-file output root run-root volume ", " "+flag+" ") && !strings.Contains(given, ":")
 }
@@ -176,6 +182,12 @@ func (c *completion) argument(on *command, words, args []string) {
 		found, _ := e.Networks(nil)
 		for _, one := range found {
 			c.add(one.Name, one.Driver)
+		}
+	}
+	if has("VOLUME") || has("NAME|ID") {
+		found, _ := e.Volumes(nil)
+		for _, one := range found {
+			c.add(one.Name+map[bool]string{true: ":"}[has(":")], one.Driver)
 		}
 	}
 	if has("IMAGE") || has("REPOSITORY") || verb == "push" || has("NAME|ID") {

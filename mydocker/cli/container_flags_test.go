@@ -114,7 +114,7 @@ func TestCreateRefuses(t *testing.T) {
 		"--gpus all busybox":                                       "flag --gpus is not supported",
 		"--disable-content-trust=false busybox":                    "cannot be verified",
 		"--security-opt seccomp=testdata/env.list busybox":         "compacting json",
-		"--mount type=bind,src=/a,dst=/b,volume-nocopy=1 busybox":  "unexpected key 'volume-nocopy'",
+		"--mount type=bind,src=/a,dst=/b,volume-nocopy=1 busybox":  "cannot mix 'volume-*' options with mount type 'bind'",
 	} {
 		_, err := parseCreate(strings.Fields(args))
 		if err == nil || !strings.Contains(err.Error(), want) {

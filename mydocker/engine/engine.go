@@ -6,7 +6,7 @@
 // RunRoot, and for a container that is alive asks its monitor. What a call that
 // is killed leaves is repaired at the head of the next one that touches the same
 // object: the container by reconcile, a creation or removal half done by
-// container.Sweep, the image store by itself; Check finds what nobody touches.
+// container.Sweep, volumes among them, the image store by itself; Check finds what nobody touches.
 package engine
 
 import (
@@ -25,6 +25,8 @@ import (
 	"minidocker/mydocker/journal"
 	"minidocker/mydocker/monitor"
 	"minidocker/mydocker/network"
+
+	"github.com/moby/moby/api/types/events"
 )
 
 // Version is the engine's version.
@@ -35,7 +37,7 @@ const DefaultRoot = "/var/lib/mydocker"
 
 // Config says where an engine keeps what it owns.
 type Config struct {
-	Root    string // images, layers, containers; survives a reboot; "" is DefaultRoot
+	Root    string // images, layers, containers, volumes; survives a reboot; "" is DefaultRoot
 	RunRoot string // sockets, bundles, events; gone after one; "" is /run/mydocker
 	// Instance names the parent cgroup (and bridge, links, tables), so that
 	// engines with different roots do not meet; "" is mydocker.
@@ -94,7 +96,9 @@ func Open(c Config) (*Engine, error) {
 	}
 	networks := network.Open(c.Root, c.RunRoot, c.Instance)
 	networks.BridgeAddress, networks.AddressPools = c.BridgeAddress, c.AddressPools
-	return &Engine{c, container.Open(c.Root, c.RunRoot, networks), networks, images, journal.Open(filepath.Join(c.RunRoot, "events"))}, nil
+	e := &Engine{c, container.Open(c.Root, c.RunRoot, networks), networks, images, journal.Open(filepath.Join(c.RunRoot, "events"))}
+	e.containers.VolumeRemoved = func(name string) { e.volumeEvent(events.ActionDestroy, name) }
+	return e, nil
 }
 
 // CheckBridgeAddress refuses what is no Settings.BridgeAddress; "" is.

@@ -41,7 +41,7 @@ func (e *Engine) Info() (system.Info, error) {
 			{"Backing Filesystem", fileSystem(e.config.Root)}, {"Using metacopy", "false"}, {"Native Overlay Diff", "true"}, {"userxattr", "false"},
 		},
 		LoggingDriver: "json-file", CgroupDriver: "cgroupfs", CgroupVersion: strconv.Itoa(host.Version),
-		Plugins:         system.PluginsInfo{Volume: []string{}, Network: []string{"bridge", "host", "null"}, Log: []string{"json-file"}},
+		Plugins:         system.PluginsInfo{Volume: []string{"local"}, Network: []string{"bridge", "host", "null"}, Log: []string{"json-file"}},
 		SecurityOptions: []string{"name=seccomp,profile=builtin", "name=cgroupns"},
 		Swarm:           swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}, Labels: []string{},
 		OperatingSystem: osRelease("PRETTY_NAME", "Linux"), OSVersion: osRelease("VERSION_ID", ""), OSType: goruntime.GOOS,

@@ -50,7 +50,7 @@ func (e *Engine) removeIdle(id string) (size int64, err error) {
 	}
 	defer lock.Release()
 	if size, err = overlay.Size(e.upper(id)); err == nil {
-		err = e.removeDead(id, false)
+		err = e.removeDead(id, RemoveOptions{})
 	}
 	return size, err
 }

@@ -89,6 +89,7 @@ func (m *Monitor) tellEnd(l *life) {
 	if l.stopping {
 		m.event(events.ActionStop, nil)
 	}
+	m.closedVolumes()
 }
 
 // finish removes the container if it was asked to go, or else its run directory,

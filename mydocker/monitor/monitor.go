@@ -172,6 +172,7 @@ func open(args []string) (*Monitor, error) {
 	}
 	m.store = container.Open(m.root, m.runRoot, m.networks)
 	m.journal = journal.Open(filepath.Join(m.runRoot, "events"))
+	m.store.VolumeRemoved = func(name string) { m.journal.Append(container.VolumeEvent(events.ActionDestroy, name, nil)) }
 	record, err := m.store.Record(id)
 	if err != nil {
 		return nil, err
