@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"text/template"
+
+	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 
 	"minidocker/mydocker/engine"
 	"minidocker/mydocker/image"
@@ -59,7 +63,7 @@ func (o *inspectOptions) find(e *engine.Engine, ref string) (any, error) {
 	if o.kind == "" || o.kind == "container" {
 		container, err := e.Inspect(ref, o.size)
 		if o.kind != "" || !isNotFound(err) {
-			return container, err
+			return shownContainer{container, shownNetworks(container.NetworkSettings)}, err
 		}
 	}
 	if o.kind == "" || o.kind == "image" {
@@ -132,4 +136,36 @@ func inspectLine(w io.Writer, text *template.Template, object any) error {
 		fields["ID"] = fields["Id"] // both are written
 	}
 	return printTemplate(w, text.Option("missingkey=error"), raw)
+}
+
+// shownContainer is a container as Docker 28 shows it: newer types of the API lack the
+// addresses in the default network, which scripts read at .NetworkSettings.IPAddress.
+type shownContainer struct {
+	api.InspectResponse
+	NetworkSettings *networkSettings
+}
+
+type networkSettings struct {
+	*api.NetworkSettings
+	EndpointID          string
+	Gateway             netip.Addr
+	GlobalIPv6Address   netip.Addr
+	GlobalIPv6PrefixLen int
+	IPAddress           netip.Addr
+	IPPrefixLen         int
+	IPv6Gateway         netip.Addr
+	MacAddress          network.HardwareAddr
+}
+
+func shownNetworks(s *api.NetworkSettings) *networkSettings {
+	if s == nil {
+		return nil
+	}
+	shown := &networkSettings{NetworkSettings: s}
+	if b := s.Networks[network.NetworkBridge]; b != nil {
+		shown.EndpointID, shown.MacAddress = b.EndpointID, b.MacAddress
+		shown.Gateway, shown.IPAddress, shown.IPPrefixLen = b.Gateway, b.IPAddress, b.IPPrefixLen
+		shown.IPv6Gateway, shown.GlobalIPv6Address, shown.GlobalIPv6PrefixLen = b.IPv6Gateway, b.GlobalIPv6Address, b.GlobalIPv6PrefixLen
+	}
+	return shown
 }

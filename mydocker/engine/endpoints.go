@@ -183,7 +183,7 @@ func shownPorts(r *container.Record, s *container.State) netapi.PortMap {
 	return ports
 }
 
-// portCondition holds for containers that publish, or expose, a port or one of a range:
+// portCondition holds for containers that publish at a port of the host, or expose, a port or one of a range:
 // 80, 8000-8010/udp.
 func portCondition(name, value string) (func(known) bool, error) {
 	asked, err := netapi.ParsePortRange(value)
@@ -202,7 +202,7 @@ func portCondition(name, value string) (func(known) bool, error) {
 		for port, bindings := range c.State.Ports {
 			for _, b := range bindings {
 				public, _ := strconv.ParseUint(b.HostPort, 10, 16)
-				if name == "publish" && (among(uint16(public), port.Proto()) || among(port.Num(), port.Proto())) {
+				if name == "publish" && among(uint16(public), port.Proto()) {
 					return true
 				}
 			}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -43,6 +44,7 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 		response.LogPath = ""
 	}
 	if running(state) {
+		response.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", state.Pid)
 		response.ExecIDs = e.execIDs(id)
 	}
 	if response.Mounts == nil {

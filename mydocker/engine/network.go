@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"minidocker/mydocker/attach"
@@ -48,10 +48,14 @@ func (e *Engine) Networks(f Filters) ([]api.Inspect, error) {
 
 func (e *Engine) networkCondition(name, value string) (func(api.Inspect) bool, error) {
 	switch name {
-	case "id":
-		return func(n api.Inspect) bool { return strings.HasPrefix(n.ID, value) }, nil
-	case "name":
-		return func(n api.Inspect) bool { return strings.Contains(n.Name, value) }, nil
+	case "id", "name":
+		pattern, err := regexp.Compile(value)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter '%s=%s': %w", name, value, err)
+		}
+		return func(n api.Inspect) bool {
+			return name == "id" && pattern.MatchString(n.ID) || name == "name" && pattern.MatchString(n.Name)
+		}, nil
 	case "driver":
 		return func(n api.Inspect) bool { return n.Driver == value }, nil
 	case "scope":
@@ -64,6 +68,9 @@ func (e *Engine) networkCondition(name, value string) (func(api.Inspect) bool, e
 		limit, err := ParseTime(value, time.Now())
 		return func(n api.Inspect) bool { return !n.Created.After(limit) }, err
 	case "dangling":
+		if !slices.Contains([]string{"true", "1", "false", "0"}, value) {
+			return nil, fmt.Errorf("invalid filter 'dangling=%s'", value)
+		}
 		return func(n api.Inspect) bool {
 			dangling := len(n.Containers) == 0 && !network.Predefined(n.Name)
 			return dangling == slices.Contains([]string{"true", "1"}, value)
@@ -218,15 +225,15 @@ func (e *Engine) DisconnectNetwork(ref, containerRef string, force bool) error {
 }
 
 func (e *Engine) changeNetworks(ref, containerRef string, request attach.Request, action events.Action, change func(*container.Record, *network.Network) (*container.Record, error)) error {
+	id, err := e.find(containerRef)
+	if err != nil {
+		return err
+	}
 	n, err := e.networks.Find(ref)
 	if missing := (*NetworkNotFoundError)(nil); errors.As(err, &missing) && request.Force {
 		n, err = &network.Network{}, nil // it was removed, and a container that does not run still wants it
 		n.Name = ref
 	}
-	if err != nil {
-		return err
-	}
-	id, err := e.find(containerRef)
 	if err != nil {
 		return err
 	}

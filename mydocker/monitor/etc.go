@@ -71,15 +71,12 @@ func (m *Monitor) hosts(l *life, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !host.NetworkMode.IsHost() {
+	if !host.NetworkMode.IsHost() || len(extra) > 0 { // with --add-host not even host mode has the host's, as in Docker
 		return network.Hosts(m.ownHosts(l.places, name), extra, true), nil
 	}
 	content, err := os.ReadFile("/etc/hosts")
 	if err != nil && !os.IsNotExist(err) {
 		return "", err
-	}
-	for _, entry := range extra {
-		content = fmt.Appendf(content, "%s\t%s\n", entry.Addr, strings.Join(entry.Names, " "))
 	}
 	return string(content), nil
 }

@@ -20,6 +20,8 @@ func checkSubnets(n *Network) error {
 		switch {
 		case !c.Subnet.IsValid():
 			return errors.New("invalid network config: a gateway or an ip-range needs a subnet")
+		case c.Subnet != c.Subnet.Masked():
+			return fmt.Errorf("invalid network config:\ninvalid subnet %s: it should be %s", c.Subnet, c.Subnet.Masked())
 		case c.Subnet.Addr().Is4():
 			v4++
 		default:

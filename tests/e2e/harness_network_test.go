@@ -365,11 +365,11 @@ func (s *site) serves(name string, flags ...string) (id string) {
 	return id
 }
 
-// isUp waits for the word "up" in a container's log.
+// isUp waits for the word "up" in a container's log since its last start.
 func (s *site) isUp(ref string) {
 	s.t.Helper()
 	s.eventuallyOr(func() string { return fmt.Sprintf("%s never says up: %s", ref, s.try("logs", ref)) }, func() bool {
-		return strings.Contains(s.try("logs", ref).out, "up")
+		return strings.Contains(s.try("logs", "--since", s.inspect(ref, "{{.State.StartedAt}}"), ref).out, "up")
 	})
 }
 

@@ -21,6 +21,8 @@ func TestNetworkDefaultBridge(t *testing.T) {
 	if err != nil || !subnet.Contains(parsed) || address == gateway || gateway != subnet.Masked().Addr().Next().String() {
 		t.Fatalf("address %q, gateway %q of the subnet %s", address, gateway, subnet)
 	}
+	equal(t, "inspect, the default network's", s.inspect("web", "{{.NetworkSettings.IPAddress}} {{.NetworkSettings.Gateway}} {{.NetworkSettings.SandboxKey}}"),
+		s.inspect("web", "{{.NetworkSettings.Networks.bridge.IPAddress}} {{.NetworkSettings.Networks.bridge.Gateway}} /proc/{{.State.Pid}}/ns/net"))
 	equal(t, "inspect", s.inspect("web", "{{.NetworkSettings.Networks.bridge.IPPrefixLen}} {{len .NetworkSettings.Networks}} "),
 		strings.SplitN(subnet.String(), "/", 2)[1]+" 1 ")
 

@@ -96,6 +96,7 @@ func TestNetworkCreateRefused(t *testing.T) {
 		{[]string{"nope"}, []string{"-d", "nope", "second"}},
 		{[]string{"invalid CIDR"}, []string{"--subnet", "10.1.2", "second"}},
 		{[]string{"invalid CIDR"}, []string{"--subnet", "10.1.2.0/33", "second"}},
+		{[]string{"invalid subnet 10.1.2.3/24: it should be 10.1.2.0/24"}, []string{"--subnet", "10.1.2.3/24", "second"}},
 		{[]string{"no matching subnet for gateway 10.78.1.1"}, []string{"--subnet", s.subnet("128/26"), "--gateway", "10.78.1.1", "second"}},
 		{[]string{"no matching subnet for range 10.78.1.0/25"}, []string{"--subnet", s.subnet("128/26"), "--ip-range", "10.78.1.0/25", "second"}},
 		{[]string{"no matching subnet for aux-address 10.78.1.1"}, []string{"--subnet", s.subnet("128/26"), "--aux-address", "x=10.78.1.1", "second"}},
@@ -142,6 +143,8 @@ func TestNetworkLs(t *testing.T) {
 	equal(t, "two filters", s.ok("network", "list", "-f", "label=one", "-f", "label=two", "--format", "{{.Name}}"), "net-a")
 	s.fails(1, []string{"nope"}, "network", "ls", "--filter", "nope=1")
 	s.fails(1, []string{"type"}, "network", "ls", "--filter", "type=nope")
+	s.fails(1, []string{"dangling"}, "network", "ls", "--filter", "dangling=nope")
+	equal(t, "a pattern", s.ok("network", "ls", "--filter", "name=^net-a$", "--format", "{{.Name}}"), "net-a")
 	equal(t, "-q", s.ok("network", "ls", "-q", "--filter", "name=net-a"), id[:12])
 	equal(t, "--no-trunc", s.ok("network", "ls", "-q", "--no-trunc", "--filter", "name=net-a"), id)
 	equal(t, "format", s.ok("network", "ls", "--filter", "name=net-a", "--format", `{{.ID}} {{.Name}} {{.Driver}} {{.Scope}} {{.IPv6}} {{.Internal}} {{.Labels}} {{.Label "one"}}`),

@@ -56,7 +56,7 @@ func TestNetworkPorts(t *testing.T) {
 	equal(t, "inspect", s.inspect("web", `{{json .NetworkSettings.Ports}} {{json .HostConfig.PortBindings}} {{json .Config.ExposedPorts}}`),
 		fmt.Sprintf(`{"53/udp":[{"HostIp":"0.0.0.0","HostPort":"%[2]s"},{"HostIp":"::","HostPort":"%[2]s"}],"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"%[1]s"},{"HostIp":"::","HostPort":"%[1]s"}]} `+
 			`{"53/udp":[{"HostIp":"","HostPort":"%[2]s"}],"80/tcp":[{"HostIp":"","HostPort":"%[1]s"}]} {"53/udp":{},"80/tcp":{}}`, p(0), p(1)))
-	for filter, want := range map[string]string{"publish=" + p(0): "web", "publish=" + p(1) + "/udp": "web", "publish=" + p(1): "", "expose=80": "web", "expose=81": "", "network=bridge": "web", "network=none": ""} {
+	for filter, want := range map[string]string{"publish=" + p(0): "web", "publish=" + p(1) + "/udp": "web", "publish=" + p(1): "", "publish=80": "", "expose=80": "web", "expose=81": "", "network=bridge": "web", "network=none": ""} {
 		equal(t, filter, s.ok("ps", "--filter", filter, "--format", "{{.Names}}"), want)
 	}
 }
