@@ -39,6 +39,10 @@ type Config struct {
 	// BridgeAddress is the address of the default network's bridge, with the length of its subnet,
 	// when it is made; "": one that is free.
 	BridgeAddress string
+	// RegistryMirrors are base URLs, asked in order before docker.io.
+	RegistryMirrors []string
+	// InsecureRegistries are host[:port] or networks whose registries need no certificate.
+	InsecureRegistries []string
 }
 
 // Engine works on one root. Its methods may be called from any number of

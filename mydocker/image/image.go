@@ -47,7 +47,7 @@ func (i *Image) Created() time.Time {
 
 // blobs are the digests of all that is stored of an image but unpacked layers.
 func (i *Image) blobs() []digest.Digest {
-	blobs := []digest.Digest{i.Descriptor.Digest, i.ID}
+	blobs := []digest.Digest{i.Descriptor.Digest, i.original(), i.ID}
 	for _, l := range i.Manifest.Layers {
 		blobs = append(blobs, l.Digest)
 	}
@@ -133,11 +133,14 @@ func (s *Store) open(index *ocispec.Index, d ocispec.Descriptor) (i *Image, err 
 		}
 	}
 	for _, other := range index.Manifests {
-		if name := nameOf(other); name != "" && other.Digest == d.Digest {
+		if name := nameOf(other); strings.Contains(name, "@") && other.Digest == d.Digest {
+			i.Digests = append(i.Digests, name)
+		} else if name != "" && other.Digest == d.Digest {
 			i.Names = append(i.Names, name)
 		}
 	}
 	slices.Sort(i.Names)
+	slices.Sort(i.Digests)
 	return i, nil
 }
 

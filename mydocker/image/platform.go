@@ -3,8 +3,54 @@ package image
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
+
+// parsePlatform reads os[/arch[/variant]] or arch. The architecture that is not
+// given is this machine's.
+func parsePlatform(text string) (p ocispec.Platform, err error) {
+	aliases := strings.NewReplacer("x86_64", "amd64", "x86-64", "amd64", "aarch64", "arm64")
+	parts := strings.Split(aliases.Replace(strings.ToLower(text)), "/")
+	if len(parts) == 1 && parts[0] != "linux" && parts[0] != "windows" {
+		parts = []string{"linux", parts[0]}
+	}
+	if len(parts) > 3 {
+		return p, fmt.Errorf("%q: platform must be os[/arch[/variant]]", text)
+	}
+	parts = append(parts, "", "")
+	return ocispec.Platform{OS: parts[0], Architecture: cmp.Or(parts[1], runtime.GOARCH), Variant: parts[2]}, nil
+}
+
+func platformText(p ocispec.Platform) string {
+	return strings.TrimRight(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
+}
+
+// variant of an architecture that has more than one; what is not said is the usual one.
+func variant(p ocispec.Platform) string {
+	usual := map[string]string{"arm": "v7", "arm64": "v8", "amd64": "v1"}
+	return cmp.Or(p.Variant, usual[p.Architecture])
+}
+
+// bestMatch is the entry of an index whose platform a machine of the wanted one can
+// run and that uses most of it, nil: there is none. What says no platform comes last.
+func bestMatch(list []ocispec.Descriptor, wanted ocispec.Platform) (best *ocispec.Descriptor) {
+	for n, d := range list {
+		p := d.Platform
+		if p == nil && best == nil {
+			best = &list[n]
+		}
+		if p == nil || p.OS != wanted.OS || p.Architecture != wanted.Architecture || variant(*p) > variant(wanted) {
+			continue
+		}
+		if best == nil || best.Platform == nil || variant(*p) > variant(*best.Platform) {
+			best = &list[n]
+		}
+	}
+	return best
+}
 
 // CheckPlatform refuses an image, called ref by the user, that is not for the
 // platform wanted, as os[/arch[/variant]] or arch; "" wants none.
@@ -12,21 +58,14 @@ func (i *Image) CheckPlatform(wanted, ref string) error {
 	if wanted == "" {
 		return nil
 	}
-	aliases := strings.NewReplacer("x86_64", "amd64", "x86-64", "amd64", "aarch64", "arm64")
-	parts := strings.Split(aliases.Replace(strings.ToLower(wanted)), "/")
-	if len(parts) == 1 && parts[0] != "linux" { // an architecture alone
-		parts = []string{"linux", parts[0]}
+	p, err := parsePlatform(wanted)
+	if err != nil {
+		return err
 	}
-	if len(parts) > 3 {
-		return fmt.Errorf("%q: platform must be os[/arch[/variant]]", wanted)
-	}
-	actual := []string{cmp.Or(i.Config.OS, "linux"), i.Config.Architecture, i.Config.Variant}
-	for n, part := range parts {
-		// v8 is what every arm64 is.
-		if part != actual[n] && !(n == 2 && actual[n] == "" && part == "v8") {
-			return fmt.Errorf("image with reference %s was found but does not match the specified platform: wanted %s, actual: %s",
-				ref, strings.Join(parts, "/"), strings.TrimSuffix(strings.Join(actual, "/"), "/"))
-		}
+	actual := ocispec.Platform{OS: cmp.Or(i.Config.OS, "linux"), Architecture: i.Config.Architecture, Variant: i.Config.Variant}
+	if p.OS != actual.OS || p.Architecture != actual.Architecture || p.Variant != "" && variant(p) != variant(actual) {
+		return fmt.Errorf("image with reference %s was found but does not match the specified platform: wanted %s, actual: %s",
+			ref, platformText(p), platformText(actual))
 	}
 	return nil
 }

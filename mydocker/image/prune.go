@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"slices"
 
 	api "github.com/moby/moby/api/types/image"
@@ -33,7 +34,7 @@ func (s *Store) Prune(keep func(*Image) bool) (done []api.DeleteResponse, freed 
 		freed = before - after
 		return err
 	})
-	if err != nil {
+	if err = errors.Join(err, s.forgetPulls()); err != nil {
 		return nil, 0, err
 	}
 	return done, freed, s.sweep()

@@ -196,6 +196,9 @@ func (s *Store) audit(deep bool, unused func(Problem) error) (problems []Problem
 				need("layer", s.layer(diffID), s.findLayer(diffID))
 			}
 		}
+		for _, path := range s.interrupted() {
+			needed[path] = true
+		}
 		return s.eachUnused(needed, whole, func(p Problem) error {
 			problems = append(problems, p)
 			return unused(p)
@@ -223,7 +226,7 @@ func (s *Store) eachUnused(needed map[string]bool, whole bool, do func(Problem) 
 			if strings.HasPrefix(e.Name(), "new-") || strings.HasPrefix(e.Name(), ".tmp-") {
 				p.Kind = "staging"
 			}
-			if p.Kind == "staging" || kind != "" && whole && !needed[p.Object] {
+			if !needed[p.Object] && (p.Kind == "staging" || kind != "" && whole) {
 				err = errors.Join(err, do(p))
 			}
 		}

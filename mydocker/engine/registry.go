@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"context"
+
+	"minidocker/mydocker/image"
+	"minidocker/mydocker/image/registry"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/moby/moby/api/types/events"
+	registryapi "github.com/moby/moby/api/types/registry"
+)
+
+// registry is a client with the credentials that `docker login` and ours keep.
+func (e *Engine) registry() *registry.Client {
+	return registry.New(registry.Options{
+		Mirrors:  e.config.RegistryMirrors,
+		Insecure: e.config.InsecureRegistries,
+		CertDirs: []string{"/etc/docker/certs.d", "/etc/containers/certs.d", "/etc/mydocker/certs.d"},
+		Keychain: authn.DefaultKeychain,
+	})
+}
+
+// Pull fetches an image from its registry.
+func (e *Engine) Pull(ctx context.Context, ref string, o image.PullOptions) (image.Pulled, error) {
+	pulled, err := e.images.Pull(ctx, e.registry(), ref, o)
+	if err == nil {
+		e.pullEvent(pulled)
+	}
+	return pulled, err
+}
+
+// PullAll fetches all tags of a repository, and tells each.
+func (e *Engine) PullAll(ctx context.Context, repository string, o image.PullOptions, each func(image.Pulled)) error {
+	return e.images.PullAll(ctx, e.registry(), repository, o, func(pulled image.Pulled) {
+		e.pullEvent(pulled)
+		each(pulled)
+	})
+}
+
+func (e *Engine) pullEvent(pulled image.Pulled) {
+	e.imageEvent(events.ActionPull, pulled.Name, pulled.Name)
+}
+
+// Push sends the image of a name to the registry of that name.
+func (e *Engine) Push(ctx context.Context, ref string, progress func(image.Progress)) (image.Pushed, error) {
+	pushed, err := e.images.Push(ctx, e.registry(), ref, progress)
+	if err == nil {
+		e.imageEvent(events.ActionPush, ref, ref)
+	}
+	return pushed, err
+}
+
+// PushAll sends all tags of a repository, and tells each.
+func (e *Engine) PushAll(ctx context.Context, repository string, progress func(image.Progress), each func(image.Pushed)) error {
+	err := e.images.PushAll(ctx, e.registry(), repository, progress, each)
+	if err == nil {
+		e.imageEvent(events.ActionPush, repository, repository)
+	}
+	return err
+}
+
+// Login checks credentials with a registry ("": docker.io). token, if not empty, is
+// to be kept instead of the password.
+func (e *Engine) Login(ctx context.Context, server, user, password string) (token string, err error) {
+	return e.registry().Login(ctx, server, user, password)
+}
+
+// Search looks for repositories at docker.io, or at the host that term begins with.
+func (e *Engine) Search(ctx context.Context, term string, limit int, filters map[string][]string) ([]registryapi.SearchResult, error) {
+	return e.registry().Search(ctx, term, limit, filters)
+}
