@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -28,6 +29,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // registry is Debian's docker-registry, on a unix socket of its own, and in front
@@ -327,9 +330,29 @@ func (r *registry) seedAs(repository, tag string, config []byte, manifestType, c
 	r.t.Helper()
 	var descriptors []any
 	for _, l := range layers {
-		descriptors = append(descriptors, r.blob(repository, layerType, compressed(r.t, l)[compression]))
+		descriptors = append(descriptors, r.blob(repository, layerType, packed(r.t, l, compression)))
 	}
 	return r.manifest(repository, tag, manifestType, map[string]any{"config": r.blob(repository, configType, config), "layers": descriptors})
+}
+
+// packed is a layer as a registry keeps it.
+func packed(t *testing.T, layer []byte, compression string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	var w io.WriteCloser
+	switch compression {
+	case "gzip":
+		w, _ = gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	case "zstd":
+		w, _ = zstd.NewWriter(&out)
+	default:
+		return layer
+	}
+	w.Write(layer)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 // cutter cuts the connection after so many bytes of the body.
@@ -372,6 +395,20 @@ func (s *slow) Write(p []byte) (n int, err error) {
 }
 
 func (s *slow) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+// slowBody is slow for what comes.
+type slowBody struct {
+	io.ReadCloser
+	quick chan struct{}
+}
+
+func (s *slowBody) Read(p []byte) (int, error) {
+	select {
+	case <-s.quick:
+	case <-time.After(20 * time.Millisecond):
+	}
+	return s.ReadCloser.Read(p[:min(len(p), 32<<10)])
+}
 
 // authority is a certificate authority of one test.
 type authority struct {

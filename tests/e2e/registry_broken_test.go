@@ -263,7 +263,9 @@ func TestPullKilled(t *testing.T) {
 		t.Errorf("%d blobs were asked for at first, and then %d of 5", first, again)
 	}
 	equal(t, "layers", h.ok("inspect", "-f", "{{len .RootFS.Layers}}", name), "4")
-	equal(t, "check", h.try("system", "check").out, h.ok("system", "check"))
+	if got := h.try("system", "check"); got.code != 0 {
+		t.Errorf("%s", got)
+	}
 
 	// Prune takes away what a killed pull has left.
 	h.rmiAll()
@@ -298,6 +300,7 @@ func TestPullInterrupted(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	equal(t, "images", h.ok("images", "-aq"), "")
+	h.ok("image", "prune", "-f")
 }
 
 // Pulls at the same time share what they have in common.

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -8,11 +10,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"crypto/tls"
-	"crypto/x509"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestLogin(t *testing.T) {
@@ -56,6 +53,7 @@ func TestLogin(t *testing.T) {
 			equal(t, "run", h.ok("run", "-q", "--rm", name, "echo", "yes"), "yes")
 			equal(t, "logout", h.ok("logout", r.address), "Removing login credentials for "+r.address)
 			h.fails(1, []string{denied}, "pull", name)
+			h.ok("tag", name, r.address+"/mine")
 			h.fails(1, []string{denied}, "push", r.address+"/mine")
 			text, _ = os.ReadFile(config)
 			if strings.Contains(string(text), `"auth"`) {
@@ -270,7 +268,7 @@ func TestRegistryInsecure(t *testing.T) {
 	s.configure(fmt.Sprintf(`{"insecure-registries": ["nowhere.example", %q]}`, s.subnet("0/24")))
 	s.ok("pull", "-q", name)
 	s.ok("push", "-q", name)
-	s.fails(1, []string{"unable to configure", "insecure-registry"}, "--config", "/no/such", "info")
+	s.fails(1, []string{"unable to configure", "/no/such"}, "--config", "/no/such", "info")
 }
 
 // What search shows is what the registry's index says.
@@ -291,13 +289,10 @@ func TestSearch(t *testing.T) {
 			{"name": "team/app", "description": "", "star_count": 3, "is_official": false},
 			{"name": "other/app", "description": "Other", "star_count": 0, "is_official": false}]}`)
 	})
-	if diff := cmp.Diff([]string{
-		"NAME|DESCRIPTION|STARS|OFFICIAL",
-		"app|An app of many words many words many words m…|12|[OK]",
-		"team/app||3|",
-		"other/app|Other|0|"}, strings.Split(strings.Join(trimmed(lines(h.ok("search", r.address+"/app"))), "\n"), "\n")); diff != "" {
-		t.Logf("-want +got:\n%s", diff)
-	}
+	equal(t, "table", h.ok("search", r.address+"/app"), `NAME        DESCRIPTION                                     STARS     OFFICIAL
+app         An app of many words many words many words m…   12        [OK]
+team/app                                                    3         
+other/app   Other                                           0         `)
 	if !strings.HasPrefix(asked, "app ") {
 		t.Errorf("the registry was asked %q", asked)
 	}
@@ -309,14 +304,7 @@ func TestSearch(t *testing.T) {
 	}
 	h.ok("search", "--limit", "7", r.address+"/app")
 	equal(t, "limit", asked, "app 7")
-	h.fails(1, []string{"Limit 200 is outside the range of [1, 100]"}, "search", "--limit", "200", "x")
+	h.fails(1, []string{"imit 200 is outside the range of [1, 100]"}, "search", "--limit", "200", "x")
 	h.fails(1, []string{"requires 1 argument"}, "search")
 	h.fails(1, []string{"nvalid filter 'foo'"}, "search", "--filter", "foo=bar", "x")
-}
-
-func trimmed(all []string) []string {
-	for i := range all {
-		all[i] = strings.TrimRight(all[i], " ")
-	}
-	return all
 }

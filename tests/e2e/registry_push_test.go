@@ -109,7 +109,8 @@ func TestPush(t *testing.T) {
 		args  []string
 		words string
 	}{
-		{[]string{name + ":nope"}, "An image does not exist locally with the tag: " + name},
+		{[]string{name + ":nope"}, "tag does not exist: " + name + ":nope"},
+		{[]string{r.address + "/nope"}, "An image does not exist locally with the tag: " + r.address + "/nope"},
 		{[]string{"-a", r.address + "/nope"}, "An image does not exist locally with the tag: " + r.address + "/nope"},
 		{[]string{"-a", name + ":v1"}, "tag can't be used with --all-tags/-a"},
 		{[]string{"UPPER"}, "invalid reference format: repository name"},
@@ -167,14 +168,8 @@ func TestPushBroken(t *testing.T) {
 		if method != "PATCH" && (got.code != 1 || got.err == "") { // what is mounted is not sent
 			t.Errorf("%s is refused: %s", method, got)
 		}
-		h.rmiNamed(r.address + "/refused" + strings.ToLower(method))
-		_ = got
+		h.ok("rmi", r.address+"/refused"+strings.ToLower(method))
 	}
-}
-
-func (h *host) rmiNamed(names ...string) {
-	h.t.Helper()
-	h.ok(append([]string{"rmi"}, names...)...)
 }
 
 // A terminal has a line and a bar for each layer.
@@ -185,12 +180,20 @@ func TestPushTerminal(t *testing.T) {
 	dir := h.dir("archives")
 	h.write(dir+"/in", string(dockerArchive(t, []string{r.address + "/app:latest"}, heavy(t, 2, 4)...)))
 	h.ok("load", "-q", "-i", dir+"/in")
+	quick := make(chan struct{})
+	r.misbehaves(func(w http.ResponseWriter, q *http.Request, next http.Handler) {
+		if q.Method == "PATCH" || q.Method == "PUT" {
+			q.Body = &slowBody{q.Body, quick}
+		}
+		next.ServeHTTP(w, q)
+	})
 	cmd := h.command("push", r.address+"/app")
 	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `stty cols 120; exec "$0" "$@"`}, cmd.Args...)
 	p := h.onTerminalOf(cmd)
 	p.shows("The push refers to repository [" + r.address + "/app]")
 	p.shows("Pushing")
 	p.shows("[==")
+	close(quick)
 	p.shows("Pushed")
 	p.shows("latest: digest: sha256:")
 	equal(t, "exit code", exitCode(p.wait()), "0")
