@@ -60,7 +60,7 @@ func (e *Engine) dial(id string, request attach.Request, spawn bool) (*net.UnixC
 		case !errors.Is(err, disk.ErrLocked):
 			return nil, err
 		case time.Now().After(deadline):
-			return nil, fmt.Errorf("container %s: its monitor does not answer", id)
+			return nil, fmt.Errorf("container %s is busy: a commit, cp or export of it is under way, or its monitor hangs", id)
 		default:
 			time.Sleep(pause)
 			pause = min(2*pause, 20*time.Millisecond)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -72,13 +73,28 @@ func (s *Store) removeDamaged(problems []Problem) {
 }
 
 // sweep removes everything that no image refers to, and no pull under way; nor, unless
-// abandoned, one that was interrupted, for it may be taken up again.
+// abandoned, one that was interrupted, for it may be taken up again. Layers get the name
+// of what is not complete and go when no lock is held: that may take minutes.
 func (s *Store) sweep(abandoned bool) error {
+	var layers []string
 	_, err := s.audit(false, abandoned, func(p Problem) error {
 		trace.Step("unlink", "%s", p.Object)
-		os.Remove(filepath.Join(p.Object, "diffid")) // first: a layer half removed counts as missing
-		return disk.RemoveAll(p.Object)
+		if filepath.Dir(p.Object) != s.layers() {
+			return disk.RemoveAll(p.Object)
+		}
+		if p.Kind == "layer" {
+			gone := fmt.Sprintf("%s/new-%s-%d", s.layers(), filepath.Base(p.Object), time.Now().UnixNano())
+			if err := os.Rename(p.Object, gone); err != nil {
+				return err
+			}
+			p.Object = gone
+		}
+		layers = append(layers, p.Object)
+		return nil
 	})
+	for _, dir := range layers {
+		err = errors.Join(err, disk.RemoveAll(dir))
+	}
 	return err
 }
 

@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"minidocker/mydocker/image/layer"
-	"minidocker/mydocker/trace"
 )
 
 // CommitOptions describe an image made of another.
@@ -31,8 +27,7 @@ type CommitOptions struct {
 const emptyLayer digest.Digest = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 
 // Commit makes an image of another and one more layer, which write writes as an
-// uncompressed archive. It is stored, hashed and unpacked in one pass. If there is
-// nothing in it the image has the other's layers, as in Docker.
+// uncompressed archive. If there is nothing in it the image has the other's layers, as in Docker.
 func (s *Store) Commit(o CommitOptions, write func(io.Writer) error) (i *Image, err error) {
 	var names []string
 	if o.Ref != "" {
@@ -76,18 +71,10 @@ func (s *Store) Commit(o CommitOptions, write func(io.Writer) error) (i *Image, 
 	return i, nil
 }
 
-// writeLayer stores what write writes, as a blob and unpacked. It is hashed once: the
-// digest of a blob that is not compressed is the diff ID.
+// writeLayer stores what write writes, as a blob and unpacked: first the one, so that write,
+// for which a container may be paused, waits for no files to be made, and a layer that is
+// there is not unpacked to be removed again.
 func (s *Store) writeLayer(write func(io.Writer) error) (blob ocispec.Descriptor, err error) {
-	file, err := os.CreateTemp(s.blobs(), "new-*")
-	if err != nil {
-		return blob, err
-	}
-	defer file.Close()
-	dir, err := os.MkdirTemp(s.layers(), "new-*")
-	if err != nil {
-		return blob, err
-	}
 	r, w := io.Pipe()
 	written := make(chan error, 1)
 	go func() {
@@ -95,15 +82,18 @@ func (s *Store) writeLayer(write func(io.Writer) error) (blob ocispec.Descriptor
 		w.CloseWithError(err)
 		written <- err
 	}()
-	trace.Step("untar", "layer into %s", dir)
-	stats, err := layer.Apply(filepath.Join(dir, "fs"), io.TeeReader(r, file))
+	blob, err = s.writeBlob(r, nil)
 	r.CloseWithError(err)
 	if err = cmp.Or(<-written, err); err != nil { // the writer's own words, if it has any
 		return blob, err
 	}
-	if err := errors.Join(os.Rename(file.Name(), s.blob(stats.DiffID)), s.place(dir, stats)); err != nil {
-		return blob, err
+	err = s.findLayer(blob.Digest) // the digest of a blob that is not compressed is the diff ID
+	if errors.Is(err, os.ErrNotExist) {
+		var file *os.File
+		if file, err = os.Open(s.blob(blob.Digest)); err == nil {
+			defer file.Close()
+			_, err = s.unpack(file, blob.Digest)
+		}
 	}
-	size, _ := file.Seek(0, io.SeekCurrent) // cannot fail
-	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: stats.DiffID, Size: size}, nil
+	return blob, err
 }

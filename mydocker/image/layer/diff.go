@@ -75,9 +75,19 @@ func (w *walker) attributes(header *tar.Header, fd int) {
 			if header.PAXRecords == nil {
 				header.PAXRecords = map[string]string{}
 			}
-			header.PAXRecords[xattrRecord+name] = string(w.buffer[:n])
+			header.PAXRecords[xattrRecord+name] = portable(name, w.buffer[:n])
 		}
 	}
+}
+
+// portable is an attribute's value in an archive. Capabilities set in a user namespace
+// name its root (capabilities(7), revision 3), who is nobody elsewhere: as in Docker they
+// become those of revision 2.
+func portable(name string, value []byte) string {
+	if name == "security.capability" && len(value) == 24 && value[3] == 3 {
+		value[3], value = 2, value[:20]
+	}
+	return string(value)
 }
 
 // isOverlay tells an attribute by which overlayfs would take orders from an archive:

@@ -223,7 +223,7 @@ func (w *walker) regular(from int, base, name string, st *unix.Stat_t) error {
 	if w.leave != nil {
 		w.attributes(header, fd)
 	} else if n, err := unix.Fgetxattr(fd, "security.capability", capability[:]); err == nil {
-		header.PAXRecords = map[string]string{xattrRecord + "security.capability": string(capability[:n])}
+		header.PAXRecords = map[string]string{xattrRecord + "security.capability": portable("security.capability", capability[:n])}
 	}
 	return w.once(header, st, content)
 }
