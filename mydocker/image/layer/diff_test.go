@@ -249,3 +249,18 @@ func TestDiffRace(t *testing.T) {
 	close(stop)
 	<-done
 }
+
+// TestPortable: capabilities of a user namespace lose its root, others nothing.
+func TestPortable(t *testing.T) {
+	rest := strings.Repeat("\x10", 16)
+	for _, test := range [][3]string{
+		{"security.capability", "\x01\x00\x00\x03" + rest + "\xa0\x86\x01\x00", "\x01\x00\x00\x02" + rest},
+		{"security.capability", "\x01\x00\x00\x02" + rest, "\x01\x00\x00\x02" + rest},
+		{"security.capability", "\x03", "\x03"},
+		{"user.note", "\x01\x00\x00\x03" + rest + "1234", "\x01\x00\x00\x03" + rest + "1234"},
+	} {
+		if got := portable(test[0], []byte(test[1])); got != test[2] {
+			t.Errorf("%s %q: %q", test[0], test[1], got)
+		}
+	}
+}
