@@ -1,12 +1,10 @@
 package volume
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/image/layer"
@@ -73,7 +71,7 @@ func (h *Held) Fill(layers overlay.Mount, path string) (err error) {
 		}
 		defer target.Close()
 	}
-	if err := copyTree(source, target); err != nil || !own {
+	if err := layer.Copy(source, target); err != nil || !own {
 		return err
 	}
 	if some, _ := hasEntries(target); some && h.d == disk.Durable {
@@ -88,92 +86,16 @@ func (h *Held) Fill(layers overlay.Mount, path string) (err error) {
 }
 
 func hasEntries(dir *os.File) (bool, error) {
-	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	opened, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", dir.Fd())) // it may be open with O_PATH
 	if err != nil {
 		return false, err
 	}
-	opened := os.NewFile(uintptr(fd), dir.Name())
 	defer opened.Close()
 	names, err := opened.Readdirnames(1)
 	if err == io.EOF {
 		err = nil
 	}
 	return len(names) > 0, err
-}
-
-// copyTree copies what is in one directory into another, which becomes its like.
-func copyTree(from, to *os.File) error {
-	target := layer.NewTarget(to, ".", ".")
-	err := layer.Walk(from, "", nil, func(header *tar.Header, content *os.File) error {
-		err := target.Put(header, content)
-		if err == nil && header.Typeflag != tar.TypeLink && header.Typeflag != tar.TypeSymlink {
-			err = copyAttributes(from, to, header.Name)
-		}
-		return err
-	})
-	if err == nil {
-		err = target.Finish()
-	}
-	if err == nil {
-		err = become(from, to)
-	}
-	return err
-}
-
-// become gives a directory the owner, mode, attributes and times of another.
-func become(from, to *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(from.Fd()), &st); err != nil {
-		return err
-	}
-	path := fmt.Sprintf("/proc/self/fd/%d", to.Fd()) // it may be open with O_PATH
-	err := unix.Chown(path, int(st.Uid), int(st.Gid))
-	if err == nil {
-		err = unix.Chmod(path, st.Mode&0o7777)
-	}
-	if err == nil {
-		err = copyAttributes(from, to, ".")
-	}
-	if err == nil {
-		err = unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{st.Atim, st.Mtim}, 0)
-	}
-	return err
-}
-
-// copyAttributes copies the extended attributes that Walk leaves out: it is made for archives.
-func copyAttributes(from, to *os.File, name string) error {
-	source, err := rootfs.Lookup(from, name, false)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	path := fmt.Sprintf("/proc/self/fd/%d", source.Fd())
-	names, values := make([]byte, 64<<10), make([]byte, 64<<10) // the most there can be (xattr(7))
-	n, err := unix.Listxattr(path, names)
-	if n == 0 || err == unix.ENOTSUP {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("listxattr %s: %w", name, err)
-	}
-	made, err := rootfs.Lookup(to, name, false)
-	if err != nil {
-		return err
-	}
-	defer made.Close()
-	for key := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
-		if strings.HasPrefix(key, "trusted.overlay.") {
-			continue
-		}
-		n, err := unix.Getxattr(path, key, values)
-		if err == nil {
-			err = unix.Setxattr(fmt.Sprintf("/proc/self/fd/%d", made.Fd()), key, values[:n], 0)
-		}
-		if err != nil && err != unix.ENOTSUP && err != unix.ENODATA {
-			return fmt.Errorf("copy attribute %s of %s: %w", key, name, err)
-		}
-	}
-	return nil
 }
 
 func (s *Store) unfinished(entry string) bool {
@@ -220,7 +142,7 @@ func (s *Store) finish(entry string) error {
 	if err := errors.Join(err, err2, err3); err != nil {
 		return err
 	}
-	if err := become(from, to); err != nil {
+	if err := layer.Imitate(from, to); err != nil {
 		return fmt.Errorf("fill volume %s: %w", entry, err)
 	}
 	return errors.Join(disk.RemoveAll(filled), disk.RemoveAll(s.path(entry, fillDir)))
