@@ -154,6 +154,9 @@ func (o *containerOptions) addUlimit(v string) error {
 }
 
 func (o *containerOptions) addVolume(v string) (err error) {
+	if v == "" {
+		return exit(125, "invalid empty volume spec")
+	}
 	source, rest, ok := strings.Cut(v, ":")
 	if source, err = absolute(source); ok {
 		source += ":" + rest
@@ -202,6 +205,8 @@ func (o *containerOptions) addMount(v string) error {
 		}
 	}
 	switch {
+	case m.Target == "":
+		return errors.New("target is required")
 	case m.Type != mount.TypeBind && m.BindOptions != nil:
 		return fmt.Errorf("cannot mix 'bind-*' options with mount type '%s'", m.Type)
 	case m.Type != mount.TypeVolume && m.VolumeOptions != nil:
@@ -242,6 +247,8 @@ func setMount(m *mount.Mount, field string) (err error) {
 		m.Target = value
 	case "readonly", "ro":
 		m.ReadOnly, err = strconv.ParseBool(value)
+	case "consistency": // of Docker Desktop alone, as in -v
+		m.Consistency = mount.Consistency(strings.ToLower(value))
 	case "bind-propagation":
 		m.BindOptions.Propagation = mount.Propagation(value)
 	case "bind-create-src":

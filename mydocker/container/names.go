@@ -86,6 +86,14 @@ func (s *Store) owner(name string) string {
 
 func (s *Store) has(id string) bool { return isID(id) && exists(s.Dir(id)) }
 
+// Free is a NameInUseError if a container has the name.
+func (s *Store) Free(name string) error {
+	if id := s.owner(name); s.has(id) {
+		return &NameInUseError{name, id}
+	}
+	return nil
+}
+
 // claim gives the name to the container in the directory entry, whose lock the
 // caller holds. The link appears complete and already locked, so nobody takes it
 // for a dead creator's; and like open with O_EXCL, link(2) fails if the name is there.
@@ -123,8 +131,8 @@ func (s *Store) evict(name string) error {
 // lockDead locks a name whose claimant died before its container came into being, or
 // whose container is gone. Only with this lock is a name taken away from its owner.
 func (s *Store) lockDead(name string) (*disk.Lock, error) {
-	if id := s.owner(name); s.has(id) { // first, because the lock would be the container's
-		return nil, &NameInUseError{name, id}
+	if err := s.Free(name); err != nil { // first, because the lock would be the container's
+		return nil, err
 	}
 	lock, err := disk.TryAcquire(s.namePath(name), disk.Exclusive|disk.Existing)
 	if errors.Is(err, disk.ErrLocked) {

@@ -2,9 +2,7 @@ package container
 
 import (
 	"errors"
-	"os"
 	"slices"
-	"strings"
 
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/spec"
@@ -54,21 +52,11 @@ func (s *Store) VolumeUsers() (map[string][]string, error) {
 	return users, err
 }
 
-// DropVolumes has the next Remove take the container's anonymous volumes too, or not. The
-// caller holds its lock. It is written down: a removal that is killed goes on where it was.
-func (s *Store) DropVolumes(id string, drop bool) error {
-	if drop {
-		return absent(id, os.WriteFile(s.file(id, dropFile), nil, 0o600))
-	}
-	return disk.RemoveAll(s.file(id, dropFile))
-}
-
 // dropVolumes removes the anonymous volumes that no other container has of one that is
 // being removed, if they are to go with it.
-func (s *Store) dropVolumes(aside, entry string) (err error) {
+func (s *Store) dropVolumes(aside string) (err error) {
 	r := new(Record)
-	if strings.Contains(entry, making) || disk.ReadJSON(s.file(aside, configFile), r) != nil || r.HostConfig == nil ||
-		!r.HostConfig.AutoRemove && !exists(s.file(aside, dropFile)) {
+	if !exists(s.file(aside, dropFile)) || disk.ReadJSON(s.file(aside, configFile), r) != nil {
 		return nil
 	}
 	for _, m := range slices.DeleteFunc(r.Inherited, func(m mount.Mount) bool { return !Anonymous(m) }) {

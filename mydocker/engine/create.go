@@ -62,10 +62,14 @@ func (e *Engine) Create(r CreateRequest) (api.CreateResponse, error) {
 	if err := e.containers.Sweep(); err != nil {
 		return response, err
 	}
+	name := strings.TrimPrefix(r.Name, "/")
+	if err := e.containers.Free(name); name != "" && err != nil { // before volumes are made
+		return response, err
+	}
 	volumes, err := e.settleMounts(record)
 	defer volumes.release()
 	if err == nil {
-		err = e.claim(record, strings.TrimPrefix(r.Name, "/"))
+		err = e.claim(record, name)
 	}
 	if err != nil {
 		return response, err

@@ -72,7 +72,7 @@ func (e *Engine) inheritedMounts(host *api.HostConfig, own []mount.Mount) ([]mou
 		}
 		words := strings.Split(mode, ",")
 		for _, word := range words {
-			if !slices.Contains([]string{"", "ro", "rw", "z", "Z"}, word) { // labels have no meaning here
+			if !slices.Contains([]string{"", "ro", "rw", "z", "Z"}, word) || slices.Contains(words, "ro") && slices.Contains(words, "rw") { // labels have no meaning here
 				return nil, fmt.Errorf("invalid mode: %s", mode)
 			}
 		}

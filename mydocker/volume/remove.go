@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"minidocker/mydocker/disk"
 )
@@ -18,7 +19,16 @@ func (s *Store) Remove(name string, users Users) error {
 	if checkName(name) != nil {
 		return &NotFoundError{name}
 	}
+	// By a link the data of another volume would go, or what is no volume's.
+	if info, err := os.Lstat(s.path(name)); err == nil && !info.IsDir() {
+		return fmt.Errorf("remove %s: %s is not a directory", name, s.path(name))
+	}
 	lock, err := disk.TryAcquire(s.path(name, lockFile), disk.Exclusive)
+	// Two containers that have it, removed at once: who comes second is to find the first one gone.
+	for tries := 0; errors.Is(err, disk.ErrLocked) && tries < 50; tries++ {
+		time.Sleep(5 * time.Millisecond)
+		lock, err = disk.TryAcquire(s.path(name, lockFile), disk.Exclusive)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return &NotFoundError{name}

@@ -111,7 +111,7 @@ func (s *Store) read(entry, name string) (*api.Volume, error) {
 func (s *Store) List() (all []*api.Volume, err error) {
 	entries, err := s.entries()
 	for _, entry := range entries {
-		if strings.HasPrefix(entry, ".") {
+		if checkName(entry) != nil { // half made, half removed, or lost+found
 			continue
 		}
 		v, err := s.read(entry, entry)

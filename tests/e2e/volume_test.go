@@ -58,7 +58,7 @@ func TestVolumeCommands(t *testing.T) {
 	h.ok("create", "--name", "user", "-v", "used:/x", "busybox")
 	for filter, want := range map[string]string{
 		"name=dat": "data", "label=app": "data", "label=app=db": "data", "label=app=web": "", "driver=other": "", "dangling=false": "used",
-		"dangling=true": anonymous + "\ndata",
+		"dangling=true": anonymous + "\ndata", "name=^d.ta$": "data",
 	} {
 		got, list := strings.Fields(h.ok("volume", "ls", "-q", "--filter", filter)), strings.Fields(want)
 		slices.Sort(list)
@@ -128,6 +128,16 @@ func TestVolumeMounts(t *testing.T) {
 	if len(left) != 1 {
 		t.Errorf("after --rm and a plain rm there are %v", left)
 	}
+	// Only its end, or -v, takes those of a container with --rm along.
+	h.ok("create", "--rm", "--name", "never", "-v", "/x", "busybox")
+	h.ok("rm", "never")
+	if all := strings.Fields(h.ok("volume", "ls", "-q", "--filter", "dangling=true", "--filter", "name=^[0-9a-f]{64}$")); len(all) != 2 {
+		t.Errorf("after rm of a container with --rm there are %v", all)
+	}
+	// Who does not come into being makes no volume.
+	h.ok("create", "--name", "taken", "busybox")
+	h.fails(1, []string{"already in use"}, "create", "--name", "taken", "-v", "unmade:/x", "busybox")
+	h.fails(1, []string{"no such volume"}, "volume", "inspect", "unmade")
 	// A volume that is called by its name is not anonymous to who calls it so.
 	h.ok("run", "--rm", "-v", left[0]+":/x", "busybox", "true")
 	h.ok("volume", "inspect", left[0])
@@ -140,6 +150,12 @@ func TestVolumeMounts(t *testing.T) {
 		"empty section between colons":                  {"-v", "ab:"},
 		"mount path must be absolute":                   {"-v", "ab"},
 		"path can't be '/'":                             {"-v", "/"},
+		"invalid empty volume spec":                     {"-v", ""},
+		"target is required":                            {"--mount", "type=volume,src=ab"},
+		"invalid mode: ro,rw":                           {"--volumes-from", "taken:ro,rw"},
+		"must not set Subpath when using anonymous":     {"--mount", "type=volume,dst=/x,volume-subpath=a"},
+		"subpath must be a relative path":               {"--mount", "type=volume,src=ab,dst=/x,volume-subpath=../a"},
+		"field VolumeOptions must not be specified":     {"-v", "/tmp:/x:nocopy"},
 		"volume ab: subpath nope: ":                     {"--mount", "type=volume,src=ab,dst=/x,volume-subpath=nope"},
 	} {
 		h.fails(125, []string{words}, append(append([]string{"run", "--rm"}, args...), "busybox", "true")...)
