@@ -87,7 +87,6 @@ func entries() []entry {
 		{"", []string{"volume ls", "volume list"}, new(volumesOptions).command},
 		{"", []string{"volume prune"}, pruneCommand("volume", "Remove unused local volumes")},
 		{"", []string{"volume rm", "volume remove"}, volumeRmCommand},
-		{"", []string{"volume update"}, volumeUpdateCommand},
 		{"wait", []string{"container wait"}, waitCommand},
 	}
 }

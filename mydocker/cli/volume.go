@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -108,16 +107,5 @@ func volumeRmCommand(s *session) *command {
 		Action: s.action(each(func(e *engine.Engine, name string) (string, error) {
 			return name, e.RemoveVolume(name, force)
 		})),
-	}
-}
-
-func volumeUpdateCommand(s *session) *command {
-	return &command{
-		Usage: "Update a volume (cluster volumes only, which there are none of)", ArgsUsage: "[OPTIONS] [VOLUME]",
-		Description: "mydocker volume update        # is always refused",
-		Flags:       flags("availability"),
-		Action: s.action(func(*engine.Engine, []string) error {
-			return errors.New("volume update: only cluster volumes can be updated, and there are none without a swarm")
-		}),
 	}
 }

@@ -1,8 +1,6 @@
 package container
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,9 +16,7 @@ import (
 // breaks programs (as Docker has it).
 func NewID() string {
 	for {
-		var b [32]byte
-		rand.Read(b[:]) // never fails (crypto/rand)
-		id := hex.EncodeToString(b[:])
+		id := disk.NewID()
 		if strings.Trim(ShortID(id), "0123456789") != "" {
 			return id
 		}
@@ -59,12 +55,9 @@ func NewName(attempt int) string {
 	return name
 }
 
-// ValidName reports whether a container may be called name, by Docker's rule
-// ([a-zA-Z0-9][a-zA-Z0-9_.-]+; two characters at least) and, because the name
-// is a file's, with at most 255 characters.
+// ValidName reports whether a container may be called name.
 func ValidName(name string) error {
-	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	if len(name) < 2 || len(name) > 255 || !strings.Contains(first, name[:1]) || strings.Trim(name, first+"_.-") != "" {
+	if !disk.IsName(name) {
 		return fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
 	return nil

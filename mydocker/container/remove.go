@@ -29,7 +29,7 @@ func (s *Store) Remove(id string, volumes bool) error {
 	if r, err := s.Record(id); err == nil {
 		names = []string{r.Name}
 	} else { // damaged: look who has this ID
-		names, _ = list(s.names())
+		names, _ = disk.List(s.names())
 	}
 	return s.discard(id, id, names...)
 }
@@ -58,16 +58,5 @@ func (s *Store) discard(entry, id string, names ...string) error {
 		}
 	}
 	volumesErr := s.dropVolumes(aside)
-	files, err := list(s.Dir(aside))
-	if err != nil {
-		return fmt.Errorf("remove container %s: %w", id, err)
-	}
-	for _, name := range files {
-		if name != lockFile {
-			if err := disk.RemoveAll(s.file(aside, name)); err != nil {
-				return err
-			}
-		}
-	}
-	return errors.Join(disk.RemoveAll(s.Dir(aside)), volumesErr)
+	return errors.Join(disk.RemoveLast(s.Dir(aside), lockFile), volumesErr)
 }

@@ -296,7 +296,7 @@ func TestSweptTooEarly(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				entries, _ := list(s.containers())
+				entries, _ := disk.List(s.containers())
 				for _, entry := range entries {
 					if !isID(entry) {
 						(&checker{Store: s, repair: true}).halfDone(entry)

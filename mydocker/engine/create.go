@@ -67,14 +67,10 @@ func (e *Engine) Create(r CreateRequest) (api.CreateResponse, error) {
 		return response, err
 	}
 	volumes, err := e.settleMounts(record)
-	defer volumes.release()
 	if err == nil {
 		err = e.claim(record, name)
 	}
-	if err != nil {
-		return response, err
-	}
-	if err := volumes.publish(); err != nil {
+	if err = errors.Join(err, volumes.release(err == nil)); err != nil {
 		return response, err
 	}
 	e.journal.Append(record.Event(events.ActionCreate, nil))

@@ -25,18 +25,13 @@ type VolumeNotFoundError = volume.NotFoundError
 // heldVolumes are those of a container that is being made.
 type heldVolumes []*volume.Held
 
-// publish makes the anonymous ones volumes like all others: the container's record is written.
-func (all heldVolumes) publish() (err error) {
+// release lets others remove them; new ones without a name go, unless keep says that the
+// container's record is written.
+func (all heldVolumes) release(keep bool) (err error) {
 	for _, v := range all {
-		err = errors.Join(err, v.Publish())
+		err = errors.Join(err, v.Release(keep))
 	}
 	return err
-}
-
-func (all heldVolumes) release() {
-	for _, v := range all {
-		v.Release()
-	}
 }
 
 // holdVolume finds or makes the volume of a mount, which gets its name, fills it and adds
@@ -138,11 +133,10 @@ func (e *Engine) CreateVolume(r api.CreateRequest) (*api.Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer v.Release()
 	if v.Made {
 		e.volumeEvent(events.ActionCreate, v.Name)
 	}
-	return v.Volume, v.Publish()
+	return v.Volume, v.Release(true)
 }
 
 // InspectVolume tells all about a volume.

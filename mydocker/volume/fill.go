@@ -98,27 +98,9 @@ func hasEntries(dir *os.File) (bool, error) {
 	return len(names) > 0, err
 }
 
-func (s *Store) unfinished(entry string) bool {
-	_, fill := os.Lstat(s.path(entry, fillDir))
-	_, filled := os.Lstat(s.path(entry, filledDir))
-	if fill != nil && filled != nil {
-		return false
-	}
-	lock, err := disk.TryAcquire(s.path(entry, recordFile), disk.Shared|disk.Existing)
-	if err == nil {
-		lock.Release()
-	}
-	return err == nil // or else somebody is at it
-}
-
-// finishLocked is finish for who is not filling the volume himself.
-func (s *Store) finishLocked(entry string) error {
-	lock, err := disk.Acquire(s.path(entry, recordFile), disk.Exclusive|disk.Existing)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	return s.finish(entry)
+func (s *Store) has(entry, part string) bool {
+	_, err := os.Lstat(s.path(entry, part))
+	return err == nil
 }
 
 // finish moves what has been copied whole into the volume, and deletes what has not.

@@ -47,7 +47,6 @@ func TestVolumeCommands(t *testing.T) {
 		{"get nope: no such volume", []string{"inspect", "nope"}}, {"get nope: no such volume", []string{"rm", "nope"}},
 		{"get ../names: no such volume", []string{"rm", "../names"}}, {"get .: no such volume", []string{"rm", "."}},
 		{"invalid filter 'bad'", []string{"ls", "--filter", "bad=1"}}, {"invalid filter 'dangling=[x]'", []string{"ls", "--filter", "dangling=x"}},
-		{"volume update", []string{"update", "data"}},
 	} {
 		h.fails(1, []string{test.words}, append([]string{"volume"}, test.args...)...)
 	}
@@ -273,7 +272,7 @@ func TestVolumeBackup(t *testing.T) {
 	h.ok("cp", "dbstore2:/dbdata/in", backup+"/out")
 	equal(t, "cp", read(t, backup+"/out"), "copied")
 	h.ok("rename", "dbstore2", "other")
-	h.ok("start", "other")
+	h.ok("start", "-a", "other")
 	equal(t, "df", strings.Join(strings.Fields(lines(h.ok("system", "df"))[3]), " "), "Local Volumes|2|2|24B|0B (0%)")
 	h.ok("rm", "-v", "dbstore", "other")
 	equal(t, "left", h.ok("volume", "ls", "-q"), "")
