@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"minidocker/mydocker/disk"
@@ -23,11 +24,8 @@ func (r *Record) AskedMounts() ([]mount.Mount, error) {
 
 // Anonymous tells whether a mount of a record is a volume that was made for it without a name.
 func Anonymous(m mount.Mount) bool {
-	if m.Type != mount.TypeVolume || m.VolumeOptions == nil {
-		return false
-	}
-	_, ok := m.VolumeOptions.Labels[volume.AnonymousLabel]
-	return ok
+	_, ok := volume.Options(m).Labels[volume.AnonymousLabel]
+	return ok && m.Type == mount.TypeVolume && isID(m.Source) // one with a name may have any label
 }
 
 // VolumeUsers gives the IDs of the containers that have a volume, by its name.
@@ -75,8 +73,6 @@ func (s *Store) dropVolumes(aside string) (err error) {
 // VolumeEvent is what happened to a volume, in the form Docker's events have.
 func VolumeEvent(action events.Action, name string, more map[string]string) events.Message {
 	attributes := map[string]string{"driver": "local"}
-	for key, value := range more {
-		attributes[key] = value
-	}
+	maps.Copy(attributes, more)
 	return events.Message{Type: events.VolumeEventType, Action: action, Actor: events.Actor{ID: name, Attributes: attributes}}
 }

@@ -143,11 +143,7 @@ func (e *Engine) openDead(f *files, mounts []specs.Mount) error {
 		if m.Type != mount.TypeVolume || mounts == nil {
 			continue
 		}
-		subpath := ""
-		if m.VolumeOptions != nil {
-			subpath = m.VolumeOptions.Subpath
-		}
-		opened, v, err := e.containers.Volumes.Open(m.Source, subpath)
+		opened, v, err := e.containers.Volumes.Open(m)
 		if err != nil {
 			return err
 		}

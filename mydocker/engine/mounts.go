@@ -10,6 +10,7 @@ import (
 
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/spec"
+	"minidocker/mydocker/volume"
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
@@ -93,10 +94,7 @@ func (e *Engine) inheritedMounts(host *api.HostConfig, own []mount.Mount) ([]mou
 				if _, err := e.containers.Volumes.Find(m.Source); err != nil {
 					return nil, err
 				}
-				o := mount.VolumeOptions{}
-				if m.VolumeOptions != nil {
-					o = *m.VolumeOptions
-				}
+				o := volume.Options(m)
 				o.NoCopy, m.VolumeOptions = true, &o
 			}
 			m.ReadOnly = m.ReadOnly || slices.Contains(words, "ro")

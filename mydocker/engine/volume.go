@@ -37,10 +37,7 @@ func (all heldVolumes) release(keep bool) (err error) {
 // holdVolume finds or makes the volume of a mount, which gets its name, fills it and adds
 // it to those held: unless it is among them, for it is locked then.
 func (e *Engine) holdVolume(held *heldVolumes, r *container.Record, m *mount.Mount) (*volume.Held, error) {
-	o := mount.VolumeOptions{}
-	if m.VolumeOptions != nil {
-		o = *m.VolumeOptions
-	}
+	o := volume.Options(*m)
 	request := api.CreateRequest{Name: m.Source, Labels: o.Labels, Driver: r.HostConfig.VolumeDriver}
 	if o.DriverConfig != nil {
 		request.Driver, request.DriverOpts = cmp.Or(o.DriverConfig.Name, request.Driver), o.DriverConfig.Options

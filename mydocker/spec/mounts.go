@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"minidocker/mydocker/volume"
+
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -121,10 +123,7 @@ func mountError(m mount.Mount, problem string) error {
 // checkMount checks what can be checked without the host.
 func checkMount(m mount.Mount) error {
 	problem := targetProblem(m.Target)
-	isBind, subpath := m.Type == mount.TypeBind, ""
-	if m.VolumeOptions != nil {
-		subpath = m.VolumeOptions.Subpath
-	}
+	isBind, subpath := m.Type == mount.TypeBind, volume.Options(m).Subpath
 	switch {
 	case problem != "":
 	case isBind && m.Source == "":

@@ -10,6 +10,7 @@ import (
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/rootfs"
 
+	"github.com/moby/moby/api/types/mount"
 	api "github.com/moby/moby/api/types/volume"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -18,9 +19,18 @@ import (
 // last container that runs with it.
 func IsTmpfs(v *api.Volume) bool { return v.Options["type"] == "tmpfs" }
 
-// Open gives the volume as a detached mount, or if subpath is not "" what is there in
-// it. A link in the volume cannot lead out of it.
-func (s *Store) Open(name, subpath string) (*os.File, *api.Volume, error) {
+// Options are those of a mount, which may have none.
+func Options(m mount.Mount) (o mount.VolumeOptions) {
+	if m.VolumeOptions != nil {
+		o = *m.VolumeOptions
+	}
+	return o
+}
+
+// Open gives the volume that m names as a detached mount, or the part of it that m asks
+// for. A link in the volume cannot lead out of it.
+func (s *Store) Open(m mount.Mount) (*os.File, *api.Volume, error) {
+	name, subpath := m.Source, Options(m).Subpath
 	// The maker of an anonymous one may have died before it got its name.
 	err := s.publish(name, disk.Durable)
 	if errors.Is(err, os.ErrNotExist) {
@@ -42,12 +52,12 @@ func (s *Store) Open(name, subpath string) (*os.File, *api.Volume, error) {
 			return nil, nil, err
 		}
 	}
-	mount, err := open(v, v.Mountpoint)
+	opened, err := open(v, v.Mountpoint)
 	if err != nil || subpath == "" {
-		return mount, v, err
+		return opened, v, err
 	}
-	defer mount.Close()
-	part, err := rootfs.Apart(mount, func(root *os.File) (*os.File, error) { return rootfs.Lookup(root, subpath, true) })
+	defer opened.Close()
+	part, err := rootfs.Apart(opened, func(root *os.File) (*os.File, error) { return rootfs.Lookup(root, subpath, true) })
 	if err != nil {
 		err = fmt.Errorf("volume %s: subpath %s: %w", name, subpath, err)
 	}

@@ -120,6 +120,11 @@ func TestVolumeMounts(t *testing.T) {
 	h.fails(1, []string{"no such volume"}, "volume", "inspect", anonymous)
 	equal(t, "volumes left", strings.Join(strings.Fields(h.ok("volume", "ls", "-q")), " "), "locked mm named other raw")
 
+	// A label does not make a volume with a name one without.
+	h.ok("create", "--name", "c2", "--mount", "src=labelled,dst=/x,volume-label=com.docker.volume.anonymous=", "busybox")
+	h.ok("rm", "-v", "c2")
+	h.ok("volume", "rm", "labelled")
+
 	h.ok("run", "--rm", "content", "true")
 	h.ok("run", "--name", "kept", "content", "true")
 	h.ok("rm", "kept")
