@@ -154,11 +154,11 @@ func (e *Engine) RemoveVolume(name string, force bool) error {
 		return err
 	}
 	err = e.containers.Volumes.Remove(name, e.containers.VolumeUsers)
-	if missing := (*VolumeNotFoundError)(nil); errors.As(err, &missing) && force {
-		return nil
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		e.volumeEvent(events.ActionDestroy, name)
+	case force && errors.As(err, new(*VolumeNotFoundError)):
+		return nil
 	}
 	return err
 }
@@ -167,12 +167,9 @@ func (e *Engine) RemoveVolume(name string, force bool) error {
 // container has and that the filters label and label! let through. Those with driver
 // options are left, as in Docker: their data is not here.
 func (e *Engine) PruneVolumes(f Filters) (report api.PruneReport, err error) {
-	if f = maps.Clone(f); f == nil {
-		f = Filters{}
-	}
-	if f["all"] == nil {
-		f["all"] = []string{"false"}
-	}
+	given := f
+	f = Filters{"all": {"false"}}
+	maps.Copy(f, given)
 	lock, err := e.lockStore(disk.Exclusive)
 	if err != nil {
 		return report, err
@@ -188,12 +185,12 @@ func (e *Engine) PruneVolumes(f Filters) (report api.PruneReport, err error) {
 		}
 		size, serr := overlay.Size(v.Mountpoint)
 		rerr := e.containers.Volumes.Remove(v.Name, func() (map[string][]string, error) { return users, nil })
-		switch used := (*volume.InUseError)(nil); {
+		switch {
 		case rerr == nil:
 			report.VolumesDeleted = append(report.VolumesDeleted, v.Name)
 			report.SpaceReclaimed += uint64(size)
 			e.volumeEvent(events.ActionDestroy, v.Name)
-		case !errors.As(rerr, &used):
+		case !errors.As(rerr, new(*volume.InUseError)):
 			err = errors.Join(err, serr, rerr)
 		}
 	}

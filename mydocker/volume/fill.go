@@ -16,8 +16,8 @@ import (
 
 // Fill copies what an image, given by its layers, has at path into the volume, if that
 // is empty. Its own directory stands aside until all is copied, so nobody ever takes
-// half of it for the whole. A file system of driver options is filled in place, and one
-// in memory, which nobody would see, not at all.
+// half of it for the whole. Another file system, of driver options or mounted on the
+// directory by hand, is filled in place, and one in memory, which nobody would see, not at all.
 func (h *Held) Fill(layers overlay.Mount, path string) (err error) {
 	s := h.store
 	if IsTmpfs(h.Volume) || len(layers.Lower) == 0 {
@@ -31,7 +31,7 @@ func (h *Held) Fill(layers overlay.Mount, path string) (err error) {
 	if err := s.finish(h.entry); err != nil {
 		return err
 	}
-	own := len(h.Options) == 0
+	own := len(h.Options) == 0 && mountID(s.path(h.entry)) == mountID(s.path(h.entry, dataDir))
 	target, err := open(h.Volume, s.path(h.entry, dataDir))
 	if err != nil {
 		return err
@@ -83,6 +83,14 @@ func (h *Held) Fill(layers overlay.Mount, path string) (err error) {
 		return err
 	}
 	return s.finish(h.entry)
+}
+
+// mountID tells mounts apart (statx(2), since Linux 5.8; before, one cannot): rename(2) does
+// not go from one to another, though their file system be the same.
+func mountID(path string) uint64 {
+	var st unix.Statx_t
+	unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_MNT_ID, &st)
+	return st.Mnt_id
 }
 
 func hasEntries(dir *os.File) (bool, error) {

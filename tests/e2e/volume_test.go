@@ -227,6 +227,16 @@ func TestVolumeCopyUp(t *testing.T) {
 	equal(t, "left", entries(t, volume), "_data lock volume.json")
 	h.ok("rm", "c1")
 
+	// A disk of its own, mounted by hand, is filled too.
+	h.ok("volume", "create", "disk")
+	if err := unix.Mount("tmpfs", h.data("disk"), "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	r := h.try("run", "--rm", "-v", "disk:/data", "content", "ls", "/data")
+	unix.Unmount(h.data("disk"), 0)
+	equal(t, "on a disk of its own", r.out+r.err, "f\nout\nsub\n")
+	equal(t, "left", entries(t, filepath.Dir(h.data("disk"))), "_data lock volume.json")
+
 	os.RemoveAll(volume)
 	h.ok("create", "--name", "lost", "-v", "full:/data", "busybox", "true")
 	os.RemoveAll(volume)
