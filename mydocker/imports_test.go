@@ -15,7 +15,7 @@ import (
 // chapters gives the chapter of the book that introduces a package, and below
 // it the chapter of each file that comes later than its package.
 var chapters = map[string]int{
-	"trace": 1, "namespace": 1, "rootfs": 2, "cgroup": 3, "disk": 4, "overlay": 4, "image": 5, "image/layer": 5, "image/registry": 5,
+	"trace": 1, "namespace": 1, "rootfs": 2, "cgroup": 3, "disk": 4, "overlay": 4, "image": 5, "image/layer": 5, "image/registry": 5, "volume": 6,
 	"network": 7, "network/ipam": 7, "network/nft": 7, "network/dns": 7, "network/proxy": 7,
 	"security": 8, "spec": 9, "runtime": 9, "container": 10, "journal": 10, "logfile": 10, "attach": 10,
 	"monitor": 10, "engine": 10, "cli": 11, ".": 11,
@@ -122,7 +122,7 @@ func TestStages(t *testing.T) {
 
 // TestSize asserts that the engine stays readable (lines of Go without tests).
 func TestSize(t *testing.T) {
-	const limit = 28000
+	const limit = 33000
 	total := 0
 	for _, f := range sources(t) {
 		data, err := os.ReadFile(f.path)

@@ -50,6 +50,7 @@ const (
 	Restart    Verb = "restart"
 	Pause      Verb = "pause"
 	Unpause    Verb = "unpause"
+	Hold       Verb = "hold" // a pause that lasts as long as the connection
 	Rename     Verb = "rename"
 	Update     Verb = "update"
 	Resize     Verb = "resize"

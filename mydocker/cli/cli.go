@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"sort"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -27,6 +28,7 @@ const name = "mydocker"
 // session is one use of the command line: the global flags.
 type session struct {
 	engine.Config
+	configPath     string // "": the default file, if it is there
 	debug, version bool
 }
 
@@ -61,9 +63,10 @@ func (s *session) run(args []string) error {
 func (s *session) flags() []cli.Flag {
 	return flags("",
 		text(&s.BridgeAddress, "bip", "Address of the default bridge with its subnet, such as 10.1.0.1/24").or(os.Getenv("MYDOCKER_BIP")),
+		text(&s.configPath, "config", "File of settings (default "+configFile+")").or(os.Getenv("MYDOCKER_CONFIG")),
 		boolean(&s.debug, "D,debug", "Tell each step on standard error").or(os.Getenv("MYDOCKER_DEBUG")),
 		text(&s.Instance, "instance", "").or(os.Getenv("MYDOCKER_INSTANCE")), // names the parent cgroup and the network devices
-		text(&s.Root, "root", "Directory of images and containers").or(os.Getenv("MYDOCKER_ROOT"), "/var/lib/mydocker"),
+		text(&s.Root, "root", "Directory of images and containers (default "+engine.DefaultRoot+")").or(os.Getenv("MYDOCKER_ROOT")),
 		text(&s.RunRoot, "run-root", "Directory of sockets and other state that a reboot may erase").or(os.Getenv("MYDOCKER_RUN_ROOT"), "/run/mydocker"),
 		boolean(&s.version, "v,version", "Print version information and quit"),
 	)
@@ -82,11 +85,18 @@ func (s *session) noCommand(c *cli.Context) error {
 // action is a command's action that needs the engine.
 func (s *session) action(act func(e *engine.Engine, args []string) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		e, err := engine.Open(s.Config)
-		if err != nil {
-			return err
+		var e *engine.Engine
+		config, err := s.configure()
+		if err == nil {
+			e, err = engine.Open(config)
 		}
-		return act(e, c.Args().Slice())
+		switch {
+		case err == nil:
+			return act(e, c.Args().Slice())
+		case strings.HasSuffix(c.Command.Name, "run"):
+			return withHelp(err, "run")
+		}
+		return err
 	}
 }
 

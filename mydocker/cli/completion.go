@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -109,7 +110,7 @@ func (c *completion) find(words []string) {
 func (c *completion) values(flag, given string) {
 	for values, flags := range map[string]string{
 		"container:": "net network", "host private": "cgroupns", "host none private shareable": "ipc", "host": "pid uts",
-		"json table": "format", "json-file none": "log-driver", "always missing never": "pull", "container image network": "type",
+		"json table": "format", "json-file none": "log-driver", "always missing never": "pull", "container image network volume": "type", "local": "driver volume-driver",
 		"always no on-failure unless-stopped": "restart", "HUP INT KILL QUIT TERM USR1 USR2": "signal stop-signal",
 	} {
 		if slices.Contains(strings.Fields(flags), flag) {
@@ -125,7 +126,13 @@ func (c *completion) values(flag, given string) {
 			c.argument(&command{Name: "exec", ArgsUsage: "CONTAINER"}, nil, nil)
 		}
 	}
-	c.files = strings.Contains(" cidfile device env-file input label-file output root run-root volume ", " "+flag+" ") && !strings.Contains(given, ":")
+	switch flag {
+	case "volumes-from":
+		c.argument(&command{Name: "inspect", ArgsUsage: "CONTAINER"}, nil, nil)
+	case "volume":
+		c.argument(&command{ArgsUsage: "VOLUME:"}, nil, nil)
+	}
+	c.files = strings.Contains(" cidfile config device env-file input label-file output root run-root volume ", " "+flag+" ") && !strings.Contains(given, ":")
 }
 
 // argument is the one behind args, by the command's usage. A container is named if its
@@ -141,10 +148,14 @@ func (c *completion) argument(on *command, words, args []string) {
 	if has("|") && strings.ToLower(kind) == kind { // bash|zsh|fish
 		c.words = strings.Split(kind, "|")
 	}
-	if _, err := os.Stat(c.Root); err != nil { // a question makes no directories
+	config, err := c.configure()
+	if err != nil {
 		return
 	}
-	e, err := engine.Open(c.Config)
+	if _, err := os.Stat(cmp.Or(config.Root, engine.DefaultRoot)); err != nil { // a question makes no directories
+		return
+	}
+	e, err := engine.Open(config)
 	if err != nil {
 		return
 	}
@@ -173,7 +184,13 @@ func (c *completion) argument(on *command, words, args []string) {
 			c.add(one.Name, one.Driver)
 		}
 	}
-	if has("IMAGE") || has("REPOSITORY") || has("NAME|ID") {
+	if has("VOLUME") || has("NAME|ID") {
+		found, _ := e.Volumes(nil)
+		for _, one := range found {
+			c.add(one.Name+map[bool]string{true: ":"}[has(":")], one.Driver)
+		}
+	}
+	if has("IMAGE") || has("REPOSITORY") || verb == "push" || has("NAME|ID") {
 		found, _ := e.Images(engine.ImagesOptions{})
 		for _, image := range found {
 			for _, tag := range image.RepoTags {

@@ -35,7 +35,6 @@ type containerOptions struct {
 	noHealthcheck, quiet bool
 	labelFiles           []string
 	platform             string
-	unverified           bool
 
 	networks           []attachment // --network, in the order given
 	first              attachment   // what other flags wish of the first of them
@@ -45,7 +44,7 @@ type containerOptions struct {
 
 // unsupportedContainerFlags are Docker's further flags of run and create.
 const unsupportedContainerFlags = `cpu-count cpu-percent cpu-rt-period cpu-rt-runtime gpus io-maxbandwidth io-maxiops
-isolation kernel-memory link-local-ip runtime storage-opt use-api-socket volume-driver`
+isolation kernel-memory link-local-ip runtime storage-opt use-api-socket`
 
 func (o *containerOptions) flags(more ...*option) []cli.Flag {
 	c, h := &o.config, &o.host
@@ -78,7 +77,8 @@ func (o *containerOptions) flags(more ...*option) []cli.Flag {
 		boolean(&c.Tty, "t,tty", "Allocate a pseudo-TTY"),
 		parsed("ulimit", "ulimit", "Ulimit options", o.addUlimit),
 		text(&c.User, "u,user", "Username or UID (format: <name|uid>[:<group|gid>])"),
-		parsed("list", "v,volume", "Bind mount a directory or file of the host", o.addVolume),
+		parsed("list", "v,volume", "Mount a volume, or a directory or file of the host", o.addVolume),
+		text(&h.VolumeDriver, "volume-driver", "Optional volume driver for the container"),
 		text(&c.WorkingDir, "w,workdir", "Working directory inside the container"),
 	)...)
 }
@@ -157,6 +157,18 @@ func (o *containerOptions) addVolume(v string) (err error) {
 	source, rest, ok := strings.Cut(v, ":")
 	if source, err = absolute(source); ok {
 		source += ":" + rest
+	} else if err == nil { // a volume without a name
+		if filepath.Clean(source) == "/" {
+			return exit(125, "invalid volume: path can't be '/'")
+		}
+		if o.config.Volumes == nil {
+			o.config.Volumes = map[string]struct{}{}
+		}
+		o.config.Volumes[source] = struct{}{}
+		return nil
+	}
+	if strings.HasPrefix(v, ":") || strings.HasSuffix(v, ":") || strings.Contains(v, "::") {
+		return exit(125, "invalid spec: %s: empty section between colons", v)
 	}
 	if strings.Count(v, ":") > 2 {
 		return exit(125, "invalid spec: %s: too many colons", v)
@@ -192,6 +204,8 @@ func (o *containerOptions) addMount(v string) error {
 	switch {
 	case m.Type != mount.TypeBind && m.BindOptions != nil:
 		return fmt.Errorf("cannot mix 'bind-*' options with mount type '%s'", m.Type)
+	case m.Type != mount.TypeVolume && m.VolumeOptions != nil:
+		return fmt.Errorf("cannot mix 'volume-*' options with mount type '%s'", m.Type)
 	case m.Type != mount.TypeTmpfs && m.TmpfsOptions != nil:
 		return fmt.Errorf("cannot mix 'tmpfs-*' options with mount type '%s'", m.Type)
 	}
@@ -202,7 +216,7 @@ func (o *containerOptions) addMount(v string) error {
 func setMount(m *mount.Mount, field string) (err error) {
 	key, value, assigned := strings.Cut(field, "=")
 	switch key = strings.ToLower(key); {
-	case !assigned && strings.Contains(" readonly ro bind-create-src bind-nonrecursive ", " "+key+" "):
+	case !assigned && strings.Contains(" readonly ro bind-create-src bind-nonrecursive volume-nocopy ", " "+key+" "):
 		value = "true"
 	case !assigned:
 		return fmt.Errorf("invalid field '%s' must be a key=value pair", field)
@@ -212,6 +226,12 @@ func setMount(m *mount.Mount, field string) (err error) {
 	}
 	if strings.HasPrefix(key, "tmpfs-") {
 		m.TmpfsOptions = cmp.Or(m.TmpfsOptions, &mount.TmpfsOptions{})
+	}
+	if strings.HasPrefix(key, "volume-") {
+		m.VolumeOptions = cmp.Or(m.VolumeOptions, &mount.VolumeOptions{})
+		if key == "volume-driver" || key == "volume-opt" {
+			m.VolumeOptions.DriverConfig = cmp.Or(m.VolumeOptions.DriverConfig, &mount.Driver{})
+		}
 	}
 	switch key {
 	case "type":
@@ -240,6 +260,16 @@ func setMount(m *mount.Mount, field string) (err error) {
 		var mode uint64
 		mode, err = strconv.ParseUint(value, 8, 32)
 		m.TmpfsOptions.Mode = os.FileMode(mode)
+	case "volume-nocopy":
+		m.VolumeOptions.NoCopy, err = strconv.ParseBool(value)
+	case "volume-subpath":
+		m.VolumeOptions.Subpath = value
+	case "volume-driver":
+		m.VolumeOptions.DriverConfig.Name = value
+	case "volume-label":
+		setPair(&m.VolumeOptions.Labels, value)
+	case "volume-opt":
+		setPair(&m.VolumeOptions.DriverConfig.Options, value)
 	default:
 		return fmt.Errorf("unexpected key '%s' in '%s'", key, field)
 	}
@@ -247,4 +277,13 @@ func setMount(m *mount.Mount, field string) (err error) {
 		return fmt.Errorf("invalid value for %s: %s", key, value)
 	}
 	return nil
+}
+
+// setPair sets KEY=VALUE in a map that may not exist yet.
+func setPair(m *map[string]string, pair string) {
+	if *m == nil {
+		*m = map[string]string{}
+	}
+	key, value, _ := strings.Cut(pair, "=")
+	(*m)[key] = value
 }

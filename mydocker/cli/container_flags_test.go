@@ -99,7 +99,6 @@ func TestCreateRefuses(t *testing.T) {
 		"--restart on-failure:x busybox":                           "maximum retry count must be an integer",
 		"--restart :3 busybox":                                     "no policy provided before colon",
 		"--rm --restart always busybox":                            "cannot specify both --restart and --rm",
-		"--pull always busybox":                                    "cannot pull",
 		"--pull sometimes busybox":                                 "invalid pull option: 'sometimes'",
 		"--memory-swappiness 101 busybox":                          "Valid memory swappiness range is 0-100",
 		"--log-driver none --log-opt max-size=1m busybox":          "invalid logging opts for driver none",
@@ -115,7 +114,7 @@ func TestCreateRefuses(t *testing.T) {
 		"--gpus all busybox":                                       "flag --gpus is not supported",
 		"--disable-content-trust=false busybox":                    "cannot be verified",
 		"--security-opt seccomp=testdata/env.list busybox":         "compacting json",
-		"--mount type=bind,src=/a,dst=/b,volume-nocopy=1 busybox":  "unexpected key 'volume-nocopy'",
+		"--mount type=bind,src=/a,dst=/b,volume-nocopy=1 busybox":  "cannot mix 'volume-*' options with mount type 'bind'",
 	} {
 		_, err := parseCreate(strings.Fields(args))
 		if err == nil || !strings.Contains(err.Error(), want) {

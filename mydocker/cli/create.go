@@ -12,6 +12,7 @@ import (
 	"github.com/docker/cli/pkg/kvfile"
 
 	"minidocker/mydocker/engine"
+	"minidocker/mydocker/image"
 )
 
 func createCommand(s *session) *command {
@@ -124,14 +125,35 @@ func (o *containerOptions) create(e *engine.Engine) (id string, err error) {
 	if i := slices.IndexFunc(o.host.DNS, netip.Addr.IsLoopback); i >= 0 {
 		fmt.Fprintf(os.Stderr, "WARNING: Localhost DNS (%s) may fail in containers.\n", o.host.DNS[i])
 	}
-	response, err := e.Create(engine.CreateRequest{Name: o.name, Config: &o.config, HostConfig: &o.host, Networks: o.endpoints, Platform: o.platform})
-	if isNoImage(err) && !o.quiet && o.pull != "never" {
-		fmt.Fprintf(os.Stderr, "Unable to find image '%s' locally\n", strings.TrimPrefix(err.Error(), "No such image: "))
+	if o.pull == "always" {
+		if err := o.pullImage(e); err != nil {
+			return "", err
+		}
+	}
+	request := engine.CreateRequest{Name: o.name, Config: &o.config, HostConfig: &o.host, Networks: o.endpoints, Platform: o.platform}
+	response, err := e.Create(request)
+	if n, bad := image.ParseName(o.config.Image); isNoImage(err) && bad == nil && o.pull == "missing" { // an ID cannot be pulled
+		if !o.quiet {
+			fmt.Fprintf(os.Stderr, "Unable to find image '%s' locally\n", n.Short)
+		}
+		if err := o.pullImage(e); err != nil {
+			return "", err
+		}
+		response, err = e.Create(request)
 	}
 	for _, warning := range response.Warnings {
 		fmt.Fprintln(os.Stderr, "WARNING:", warning)
 	}
 	return response.ID, err
+}
+
+// pullImage tells of the pull on standard error: the container's ID alone goes to standard output.
+func (o *containerOptions) pullImage(e *engine.Engine) error {
+	n, err := image.ParseName(o.config.Image)
+	if err != nil {
+		return err
+	}
+	return (&pullOptions{quiet: o.quiet, platform: o.platform}).pull(e, n, os.Stderr)
 }
 
 func closeIDFile(file *os.File, id string) {

@@ -46,13 +46,14 @@ func (o *usageOptions) write(w io.Writer, u system.DiskUsage) error {
 		}
 		return usageRow{fmt.Sprint(active), free, units.HumanSize(float64(size)), fmt.Sprint(total), what}
 	}
-	i, c := u.ImageUsage, u.ContainerUsage
+	i, c, v := u.ImageUsage, u.ContainerUsage, u.VolumeUsage
 	return writeList(w, &o.listing, `{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}`, titles{
 		"Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE",
 	}, []usageRow{
 		row("Images", i.TotalCount, i.ActiveCount, i.TotalSize, i.Reclaimable),
 		row("Containers", c.TotalCount, c.ActiveCount, c.TotalSize, c.Reclaimable),
-		row("Local Volumes", 0, 0, 0, 0), row("Build Cache", 0, 0, 0, 0), // there are none yet
+		row("Local Volumes", v.TotalCount, v.ActiveCount, v.TotalSize, v.Reclaimable),
+		row("Build Cache", 0, 0, 0, 0), // there is none yet
 	})
 }
 
@@ -60,14 +61,18 @@ func (o *usageOptions) write(w io.Writer, u system.DiskUsage) error {
 func (o *usageOptions) writeDetails(w io.Writer, u system.DiskUsage) error {
 	images, containers := u.ImageUsage.Items, u.ContainerUsage.Items
 	all := struct {
-		Images              []imageRow
-		Containers          []containerRow
-		Volumes, BuildCache []struct{}
-	}{[]imageRow{}, []containerRow{}, []struct{}{}, []struct{}{}}
+		Images     []imageRow
+		Containers []containerRow
+		Volumes    []volumeRow
+		BuildCache []struct{}
+	}{[]imageRow{}, []containerRow{}, []volumeRow{}, []struct{}{}}
+	for n := range u.VolumeUsage.Items {
+		all.Volumes = append(all.Volumes, newVolumeRow(&u.VolumeUsage.Items[n]))
+	}
 	for n := range images { // each once, by its first name
 		i := &images[n]
 		i.RepoTags, i.RepoDigests = i.RepoTags[:min(1, len(i.RepoTags))], nil
-		all.Images = append(all.Images, imageRows(*i, false)...)
+		all.Images = append(all.Images, imageRows(*i, false, false)...)
 	}
 	for n := range containers {
 		containers[n].SizeRootFs = 0 // is not shown
@@ -86,7 +91,9 @@ func (o *usageOptions) writeDetails(w io.Writer, u system.DiskUsage) error {
 	fmt.Fprint(w, "\nContainers space usage:\n\n")
 	c := psOptions{listing: listing{format: `table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}`}}
 	err = errors.Join(err, c.write(w, containers))
-	fmt.Fprint(w, "\nLocal Volumes space usage:\n\nVOLUME NAME   LINKS     SIZE\n",
-		"\nBuild cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n")
+	fmt.Fprint(w, "\nLocal Volumes space usage:\n\n")
+	v := listing{format: `table {{.Name}}\t{{.Links}}\t{{.Size}}`}
+	err = errors.Join(err, writeList(w, &v, "", volumeTitles, all.Volumes))
+	fmt.Fprint(w, "\nBuild cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n")
 	return err
 }

@@ -20,8 +20,11 @@ func doctorCommand(s *session) *command {
 		Description: "mydocker doctor",
 		Flags:       flags("", o.formatFlag()),
 		Action: func(*cli.Context) error {
-			_, err := engine.Open(s.Config) // makes the directories that are looked at
-			findings := engine.Diagnose(s.Config)
+			config, err := s.configure()
+			if err == nil {
+				_, err = engine.Open(config) // makes the directories that are looked at
+			}
+			findings := engine.Diagnose(config)
 			if err != nil {
 				findings = append(findings, engine.Finding{Name: "engine", Fatal: true, Detail: err.Error()})
 			}

@@ -25,24 +25,24 @@ func exportCommand(s *session) *command {
 				}
 				return e.Export(args[0], os.Stdout)
 			}
-			return writeNew(output, func(file *os.File) error { return e.Export(args[0], file) })
+			return writeNew("export container", output, func(file *os.File) error { return e.Export(args[0], file) })
 		}),
 	}
 }
 
 // writeNew writes a file that appears under its name when it is whole. An error,
 // or a signal that ends the program, leaves nothing.
-func writeNew(path string, write func(*os.File) error) error {
+func writeNew(what, path string, write func(*os.File) error) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		kinds := map[bool]string{true: "directory", false: "special file"}
-		return exit(1, "failed to export container: cannot write to a %s", kinds[info.IsDir()])
+		return exit(1, "failed to %s: cannot write to a %s", what, kinds[info.IsDir()])
 	}
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return exit(1, "failed to export container: invalid output path: %w", err)
+		return exit(1, "failed to %s: invalid output path: %w", what, err)
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
-		return exit(1, "failed to export container: %w", err)
+		return exit(1, "failed to %s: %w", what, err)
 	}
 	defer os.Remove(file.Name())
 	ended := make(chan os.Signal, 1)

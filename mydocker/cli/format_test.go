@@ -120,7 +120,7 @@ func TestListRequest(t *testing.T) {
 func TestImageRows(t *testing.T) {
 	i := imageapi.Summary{RepoTags: []string{"a:1", "a:2", "b:1"}, RepoDigests: []string{"a@sha256:1", "c@sha256:3"}}
 	var got []string
-	for _, row := range imageRows(i, true) {
+	for _, row := range imageRows(i, true, true) {
 		got = append(got, row.Repository+":"+row.Tag+"@"+row.Digest)
 	}
 	if diff := cmp.Diff("a:1@sha256:1 a:2@sha256:1 b:1@<none> c:<none>@sha256:3", strings.Join(got, " ")); diff != "" {

@@ -39,9 +39,9 @@ func help(t *testing.T, words ...string) string {
 // TestCommands: what Docker's users type is there, alone and in its group.
 func TestCommands(t *testing.T) {
 	for group, names := range map[string]string{
-		"":          "run create start stop kill wait rm ps logs attach exec inspect events import load images rmi info version doctor port",
+		"":          "run create start stop kill wait rm ps logs attach exec inspect events import load images rmi info version doctor port pull push login logout search",
 		"container": "run create start stop kill wait rm remove ls list ps logs attach exec inspect port",
-		"image":     "ls list rm remove rmi import load inspect",
+		"image":     "ls list rm remove rmi import load inspect pull push",
 		"network":   "create ls list inspect rm remove connect disconnect prune",
 		"system":    "check info events",
 	} {

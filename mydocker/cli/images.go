@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -50,8 +49,9 @@ func (o *imagesOptions) write(w io.Writer, found []imageapi.Summary) error {
 		id = `{{.Digest}}\t{{.ID}}`
 	}
 	var rows []imageRow
+	showDigests := o.digests || strings.Contains(o.format, ".Digest")
 	for _, i := range found {
-		rows = append(rows, imageRows(i, !o.noTrunc)...)
+		rows = append(rows, imageRows(i, !o.noTrunc, showDigests)...)
 	}
 	return writeList(w, &o.listing, `{{.Repository}}\t{{.Tag}}\t`+id+`\t{{.CreatedSince}}\t{{.Size}}`, titles{
 		"ID": "IMAGE ID", "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST",
@@ -66,9 +66,9 @@ type imageRow struct {
 	Containers, CreatedAt, CreatedSince, Digest, ID, Repository, SharedSize, Size, Tag, UniqueSize string
 }
 
-// imageRows makes a row of each tag, and of a repository of which only the digest
-// is known.
-func imageRows(i imageapi.Summary, short bool) (rows []imageRow) {
+// imageRows makes a row of each tag, with digests of each tag and digest, and of a
+// repository of which only digests are known.
+func imageRows(i imageapi.Summary, short, showDigests bool) (rows []imageRow) {
 	const none = "<none>"
 	row := imageRow{
 		ID: i.ID, CreatedAt: time.Unix(i.Created, 0).String(), CreatedSince: ago(i.Created),
@@ -88,20 +88,29 @@ func imageRows(i imageapi.Summary, short bool) (rows []imageRow) {
 		row.Repository, row.Tag, row.Digest = repository, tag, digest
 		rows = append(rows, row)
 	}
-	digests := map[string]string{} // by repository
+	digests := map[string][]string{} // by repository
 	for _, ref := range i.RepoDigests {
 		repository, digest, _ := strings.Cut(ref, "@")
-		digests[repository] = digest
+		digests[repository] = append(digests[repository], digest)
+	}
+	all := func(repository, tag string) {
+		known := digests[repository]
+		if !showDigests || len(known) == 0 {
+			known = []string{none}
+		}
+		for _, digest := range known {
+			add(repository, tag, digest)
+		}
 	}
 	tagged := map[string]bool{}
 	for _, ref := range i.RepoTags {
 		colon := strings.LastIndex(ref, ":")
 		tagged[ref[:colon]] = true
-		add(ref[:colon], ref[colon+1:], cmp.Or(digests[ref[:colon]], none))
+		all(ref[:colon], ref[colon+1:])
 	}
 	for _, repository := range slices.Sorted(maps.Keys(digests)) {
 		if !tagged[repository] {
-			add(repository, none, digests[repository])
+			all(repository, none)
 		}
 	}
 	if rows == nil {

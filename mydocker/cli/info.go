@@ -39,7 +39,14 @@ Total Memory: {{.Memory}}
 Name: {{.Name}}
 ID: {{.ID}}
 Docker Root Dir: {{.DockerRootDir}}
-Debug Mode: {{.Debug}}`
+Debug Mode: {{.Debug}}{{with .RegistryConfig}}
+Insecure Registries:{{range .IndexConfigs}}{{if not .Secure}}
+ {{.Name}}{{end}}{{end}}{{range .InsecureRegistryCIDRs}}
+ {{.}}{{end}}{{with .Mirrors}}
+Registry Mirrors:{{range .}}
+ {{.}}{{end}}{{end}}{{end}}{{with .DefaultAddressPools}}
+Default Address Pools:{{range .}}
+  Base: {{.Base}}, Size: {{.Size}}{{end}}{{end}}`
 
 func infoCommand(s *session) *command {
 	var format *template.Template

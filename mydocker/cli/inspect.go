@@ -20,11 +20,11 @@ import (
 )
 
 type inspectOptions struct {
-	format, kind string // kind is container, image, network or "": what there is
+	format, kind string // kind is container, image, network, volume or "": what there is
 	size         bool
 }
 
-// inspectCommand is inspect (kind ""), container inspect, image inspect or network inspect.
+// inspectCommand is inspect (kind ""), container inspect, image inspect, network inspect or volume inspect.
 func inspectCommand(kind string) func(*session) *command {
 	return func(s *session) *command {
 		o := &inspectOptions{kind: kind}
@@ -41,7 +41,7 @@ func inspectCommand(kind string) func(*session) *command {
 			}),
 		}
 		if kind == "" {
-			c.Usage = "Return low-level information on containers, images and networks"
+			c.Usage = "Return low-level information on containers, images, networks and volumes"
 		} else {
 			object := strings.ToUpper(kind)
 			c.Flags = c.Flags[:2]
@@ -49,16 +49,19 @@ func inspectCommand(kind string) func(*session) *command {
 				c.Description = "mydocker network inspect -f '{{json .IPAM.Config}}' bridge"
 				c.Flags[1] = boolean(new(bool), "v,verbose", "Verbose output for diagnostics") // of swarm networks
 			}
+			if kind == "volume" {
+				c.Description, c.Flags = "mydocker volume inspect -f '{{.Mountpoint}}' data", c.Flags[:1]
+			}
 			c.ArgsUsage = "[OPTIONS] " + object + " [" + object + "...]"
 		}
 		return c
 	}
 }
 
-// find looks among the containers first, then among the images, then among the networks.
+// find looks among the containers first, then among the images, the networks and the volumes.
 func (o *inspectOptions) find(e *engine.Engine, ref string) (any, error) {
-	if !slices.Contains([]string{"", "container", "image", "network"}, o.kind) {
-		return nil, exit(1, `unknown type: %q: must be one of "container", "image", "network"`, o.kind)
+	if !slices.Contains([]string{"", "container", "image", "network", "volume"}, o.kind) {
+		return nil, exit(1, `unknown type: %q: must be one of "container", "image", "network", "volume"`, o.kind)
 	}
 	if o.kind == "" || o.kind == "container" {
 		container, err := e.Inspect(ref, o.size)
@@ -72,8 +75,14 @@ func (o *inspectOptions) find(e *engine.Engine, ref string) (any, error) {
 			return found, err
 		}
 	}
-	found, err := e.NetworkInspect(ref)
-	if o.kind == "" && isNoNetwork(err) {
+	if o.kind == "" || o.kind == "network" {
+		found, err := e.NetworkInspect(ref)
+		if o.kind != "" || !isNoNetwork(err) {
+			return found, err
+		}
+	}
+	found, err := e.InspectVolume(ref)
+	if o.kind == "" && errors.As(err, new(*engine.VolumeNotFoundError)) {
 		return nil, fmt.Errorf("No such object: %s", ref)
 	}
 	return found, err

@@ -4,27 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/moby/moby/api/types/system"
 
 	"minidocker/mydocker/engine"
 )
-
-func TestProgress(t *testing.T) {
-	var out strings.Builder
-	p := &progress{w: &out}
-	p.show("5f70bf18a086", 0, 3700)
-	p.show("111111111111", 500, 1000)
-	p.show("111111111111", 501, 1000) // too soon to be seen
-	p.show("5f70bf18a086", 3700, 3700)
-	got := strings.NewReplacer("\x1b[2K", "", "\r", "").Replace(out.String())
-	want := "\n\x1b[1A5f70bf18a086: Loading layer [>" + strings.Repeat(" ", 19) + "]  0B/3.7kB\x1b[1B" +
-		"\n\x1b[1A111111111111: Loading layer [" + strings.Repeat("=", 10) + ">" + strings.Repeat(" ", 9) + "]  500B/1kB\x1b[1B" +
-		"\x1b[2A5f70bf18a086: Loading layer [" + strings.Repeat("=", 20) + "]  3.7kB/3.7kB\x1b[2B"
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
 
 func TestFindings(t *testing.T) {
 	var out strings.Builder

@@ -20,7 +20,7 @@ func (o *containerOptions) policyFlags() []*option {
 		pairs(&h.Annotations, "=", "annotation", "Add an annotation to the container (passed through to the OCI runtime)"),
 		text(&c.Domainname, "domainname", "Container NIS domain name"),
 		text(&o.healthCommand, "health-cmd", "Command to run to check health"),
-		boolean(&o.unverified, "disable-content-trust", "Skip image verification").or("true"),
+		unverified(),
 		duration(&o.health.Interval, "health-interval", "Time between running the check (ms|s|m|h) (default 30s)"),
 		integer(&o.health.Retries, "health-retries", "Consecutive failures needed to report unhealthy (default 3)"),
 		duration(&o.health.StartInterval, "health-start-interval", "Time between running the check during the start period (ms|s|m|h) (default 5s)"),
@@ -35,7 +35,7 @@ func (o *containerOptions) policyFlags() []*option {
 		integer(&o.swappiness, "memory-swappiness", "Tune container memory swappiness (0 to 100)").or("-1"),
 		boolean(&o.noHealthcheck, "no-healthcheck", "Disable any container-specified HEALTHCHECK"),
 		text(&o.platform, "platform", "Set platform if server is multi-platform capable"),
-		text(&o.pull, "pull", `Pull image before running ("missing", "never")`).or("missing"),
+		text(&o.pull, "pull", `Pull image before running ("always", "missing", "never")`).or("missing"),
 		boolean(&o.quiet, "q,quiet", "Suppress the pull output"),
 		text(&o.restart, "restart", "Restart policy to apply when a container exits: no, always, unless-stopped, on-failure[:n]").or("no"),
 		list(&h.VolumesFrom, "volumes-from", "Mount volumes from the specified container(s)"),
@@ -50,9 +50,6 @@ func (o *containerOptions) checkPolicies() (err error) {
 	}
 	if o.swappiness >= 0 {
 		h.MemorySwappiness = &o.swappiness
-	}
-	if !o.unverified {
-		return errors.New("--disable-content-trust=false: signatures of images cannot be verified")
 	}
 	if err := checkPull(o.pull); err != nil {
 		return err
@@ -74,10 +71,8 @@ func (o *containerOptions) checkPolicies() (err error) {
 
 func checkPull(policy string) error {
 	switch policy {
-	case "missing", "never": // the same, as long as there is nowhere to pull from
+	case "always", "missing", "never":
 		return nil
-	case "always":
-		return fmt.Errorf("--pull always: this version cannot pull; see %s load and %s import", name, name)
 	}
 	return fmt.Errorf("invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", policy)
 }

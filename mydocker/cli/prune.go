@@ -13,12 +13,13 @@ import (
 )
 
 type pruneOptions struct {
-	kind       string // of objects: container, network, or system for all kinds
-	all, force bool
-	filters    engine.Filters
+	kind         string // of objects: container, network, image, volume, or system for all kinds
+	all, volumes bool   // images in use by none, or volumes with a name; anonymous volumes
+	force        bool
+	filters      engine.Filters
 }
 
-// pruneCommand is container prune, network prune, or, for all kinds of objects, system prune.
+// pruneCommand is the prune of one kind of objects or, for all kinds, system prune.
 func pruneCommand(kind, usage string) func(*session) *command {
 	return func(s *session) *command {
 		o := &pruneOptions{kind: kind}
@@ -31,7 +32,14 @@ func pruneCommand(kind, usage string) func(*session) *command {
 			Action:      s.action(func(e *engine.Engine, _ []string) error { return o.prune(e) }),
 		}
 		if kind == "system" {
-			c.Flags = append(c.Flags, flags("volumes", boolean(&o.all, "a,all", "Remove all unused images not just dangling ones"))...)
+			c.Flags = append(c.Flags, flags("", boolean(&o.volumes, "volumes", "Prune anonymous volumes"))...)
+		}
+		if kind == "system" || kind == "image" {
+			c.Flags = append(c.Flags, flags("", boolean(&o.all, "a,all", "Remove all unused images, not just dangling ones"))...)
+		}
+		if kind == "volume" {
+			c.Description = "mydocker volume prune --all --filter label=job"
+			c.Flags = append(c.Flags, flags("", boolean(&o.all, "a,all", "Remove all unused volumes, not just anonymous ones"))...)
 		}
 		return c
 	}
@@ -39,22 +47,39 @@ func pruneCommand(kind, usage string) func(*session) *command {
 
 // prune removes the containers first: they use networks and images.
 func (o *pruneOptions) prune(e *engine.Engine) error {
+	switch {
+	case o.kind == "volume" && o.all && o.filters["all"] != nil:
+		return exit(1, "conflicting options: cannot specify both --all and --filter all=1")
+	case o.volumes && o.filters["until"] != nil:
+		return exit(1, `ERROR: The "until" filter is not supported with "--volumes"`)
+	case o.kind == "volume" && o.all:
+		o.filters["all"] = []string{"true"}
+	}
 	if !o.confirm() {
 		return nil
 	}
 	var reclaimed uint64
-	if o.kind != "network" {
+	if o.kind == "container" || o.kind == "system" {
 		r, err := e.PruneContainers(o.filters)
 		if printDeleted("Containers", r.ContainersDeleted); err != nil {
 			return err
 		}
 		reclaimed = r.SpaceReclaimed
 	}
-	if o.kind != "container" {
+	if o.kind == "network" || o.kind == "system" {
 		r, err := e.PruneNetworks(o.filters)
 		if printDeleted("Networks", r.NetworksDeleted); err != nil || o.kind == "network" {
 			return err
 		}
+	}
+	if o.kind == "volume" || o.volumes {
+		r, err := e.PruneVolumes(o.filters)
+		if printDeleted("Volumes", r.VolumesDeleted); err != nil {
+			return err
+		}
+		reclaimed += r.SpaceReclaimed
+	}
+	if o.kind == "system" || o.kind == "image" {
 		images, err := e.PruneImages(o.all, o.filters)
 		var lines []string
 		for _, i := range images.ImagesDeleted {
@@ -84,12 +109,17 @@ func (o *pruneOptions) confirm() bool {
 	if o.force {
 		return true
 	}
+	images := map[bool]string{false: "all dangling images", true: "all images without at least one container associated to them"}[o.all]
 	warning := map[string]string{
-		"container": " all stopped containers.", "network": " all custom networks not used by at least one container.",
+		"image": " " + images + ".", "container": " all stopped containers.", "network": " all custom networks not used by at least one container.",
+		"volume": " anonymous local volumes not used by at least one container.",
 	}[o.kind]
+	if o.kind == "volume" && o.all {
+		warning = " all local volumes not used by at least one container."
+	}
 	if o.kind == "system" {
-		images := map[bool]string{false: "all dangling images", true: "all images without at least one container associated to them"}[o.all]
-		warning = ":\n  - all stopped containers\n  - all networks not used by at least one container\n  - " + images + "\n"
+		volumes := map[bool]string{true: "  - all anonymous volumes not used by at least one container\n"}[o.volumes]
+		warning = ":\n  - all stopped containers\n  - all networks not used by at least one container\n" + volumes + "  - " + images + "\n"
 	}
 	var given []string
 	for name, values := range o.filters {

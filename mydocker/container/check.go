@@ -17,12 +17,12 @@ type Leftover struct {
 	Err  error // why it could not be repaired; nil: it was, or nobody asked
 }
 
-// Sweep finishes what killed processes left half done: creations and removals.
+// Sweep finishes what killed processes left half done: creations and removals, of volumes too.
 // Any command may call it while others run; what a living process is at is left
-// alone. When there is nothing to do it costs the reading of two directories.
+// alone. When there is nothing to do it costs the reading of three directories.
 func (s *Store) Sweep() error {
 	c := &checker{Store: s, repair: true}
-	return c.look()
+	return errors.Join(c.look(), s.Volumes.Sweep(s.VolumeUsers))
 }
 
 // Check looks for everything that should not be there: half-made and

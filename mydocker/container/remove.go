@@ -10,11 +10,11 @@ import (
 )
 
 // Remove takes the container away: its record, its name, its log, its writable
-// layer, its run directory. The caller holds its lock (which thereafter locks
+// layer, its run directory, and by --rm or DropVolumes its anonymous volumes. The caller holds its lock (which thereafter locks
 // nothing) and has unmounted what it mounted. With anything mounted below, nothing
 // is removed and the error matches disk.ErrMounted.
 func (s *Store) Remove(id string) error {
-	if err := unmounted(s.Dir(id), s.RunDir(id)); err != nil {
+	if err := disk.Unmounted(s.Dir(id), s.RunDir(id)); err != nil {
 		return fmt.Errorf("remove container %s: %w", id, err)
 	}
 	var names []string
@@ -49,6 +49,7 @@ func (s *Store) discard(entry, id string, names ...string) error {
 			return err
 		}
 	}
+	volumesErr := s.dropVolumes(aside, entry)
 	files, err := list(s.Dir(aside))
 	if err != nil {
 		return fmt.Errorf("remove container %s: %w", id, err)
@@ -60,19 +61,5 @@ func (s *Store) discard(entry, id string, names ...string) error {
 			}
 		}
 	}
-	return disk.RemoveAll(s.Dir(aside))
-}
-
-// unmounted makes sure that nothing is mounted at or below the directories.
-// disk.RemoveAll would stop there too, but with half of the tree gone.
-func unmounted(dirs ...string) error {
-	points, err := disk.MountPoints()
-	for _, point := range points {
-		for _, dir := range dirs {
-			if point == dir || strings.HasPrefix(point, dir+"/") {
-				return fmt.Errorf("%s: %w", point, disk.ErrMounted)
-			}
-		}
-	}
-	return err
+	return errors.Join(disk.RemoveAll(s.Dir(aside)), volumesErr)
 }

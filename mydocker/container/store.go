@@ -7,6 +7,7 @@
 //	Root/containers/<ID>/state.json     State: what became of it; lost at worst in a power cut
 //	Root/containers/<ID>/monitor.lock   flock(2): who holds it may write to this directory
 //	Root/containers/<ID>/<ID>-json.log  what the container wrote
+//	Root/containers/<ID>/remove-volumes while it is removed: its anonymous volumes go too
 //	Root/names/<name>                   a hard link to monitor.lock, which holds the ID
 //	RunRoot/containers/<ID>/            sockets, bundle: gone after a reboot, never precious
 //
@@ -39,6 +40,7 @@ import (
 
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/network"
+	"minidocker/mydocker/volume"
 )
 
 // Record is what was settled when the container was created.
@@ -55,7 +57,9 @@ type Record struct {
 	Config     *api.Config
 	HostConfig *api.HostConfig
 	Mounts     []api.MountPoint `json:",omitempty"` // resolved: absolute sources and destinations
-	Inherited  []mount.Mount    `json:",omitempty"` // from other containers, --volumes-from
+	// Inherited are the mounts that HostConfig does not settle: volumes, by their names, and
+	// those of other containers, --volumes-from.
+	Inherited []mount.Mount `json:",omitempty"`
 	// Networks are those the container is in when it runs, by name, with what was asked
 	// for in each. None: it has a network namespace of its own without a way out, or
 	// shares that of the host or another container, as HostConfig.NetworkMode says.
@@ -95,12 +99,16 @@ func (r *Record) CgroupPath(instance string) string {
 type Store struct {
 	root, runRoot string
 	networks      *network.Store
+	// Volumes are what the containers' data is in.
+	Volumes *volume.Store
+	// VolumeRemoved is told of each volume that went with its container; nil: nobody is.
+	VolumeRemoved func(name string)
 }
 
 // Open returns the store of root and runRoot. Directories are made when needed. A
 // container that is removed gives its addresses in networks back.
 func Open(root, runRoot string, networks *network.Store) *Store {
-	return &Store{root, runRoot, networks}
+	return &Store{root: root, runRoot: runRoot, networks: networks, Volumes: volume.Open(root)}
 }
 
 func (s *Store) containers() string          { return filepath.Join(s.root, "containers") }
@@ -124,6 +132,7 @@ const (
 	configFile = "config.json"
 	stateFile  = "state.json"
 	lockFile   = "monitor.lock"
+	dropFile   = "remove-volumes" // is there: the anonymous volumes go with the container
 
 	making   = "new-"      // containers/new-<ID>: not yet a container
 	removing = "removing-" // containers/removing-<ID>: no longer one

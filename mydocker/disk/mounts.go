@@ -1,7 +1,9 @@
 package disk
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -15,4 +17,21 @@ func MountPoints() (points []string, err error) {
 		points = append(points, plain.Replace(strings.Fields(line)[4]))
 	}
 	return points, err
+}
+
+// Unmounted makes sure that nothing is mounted at or below the directories: the error
+// matches ErrMounted. RemoveAll would stop there too, but with half of the tree gone.
+func Unmounted(dirs ...string) error {
+	points, err := MountPoints()
+	for _, dir := range dirs {
+		if real, err := filepath.EvalSymlinks(dir); err == nil { // as the kernel lists it
+			dir = real
+		}
+		for _, point := range points {
+			if point == dir || strings.HasPrefix(point, dir+"/") {
+				return fmt.Errorf("%s: %w", point, ErrMounted)
+			}
+		}
+	}
+	return err
 }

@@ -29,7 +29,7 @@ type Leak struct {
 // repair: mounts before directories, monitors before the cgroups they fill.
 func (e *Engine) Check(repair bool) ([]Leak, error) {
 	c := &check{Engine: e, repair: repair}
-	err := errors.Join(c.mounts(), c.processes(), c.cgroups(), c.network(), c.dead(), c.records(), c.imageStore(), c.doctors())
+	err := errors.Join(c.mounts(), c.processes(), c.cgroups(), c.network(), c.dead(), c.records(), c.volumeStore(), c.imageStore(), c.doctors())
 	if repair {
 		err = errors.Join(err, c.removeParents())
 	}
@@ -72,7 +72,7 @@ func (c *check) mounts() error {
 	for _, point := range slices.Backward(points) { // the inner ones were mounted later
 		if slices.ContainsFunc(roots, func(root string) bool {
 			below, ok := strings.CutPrefix(point, root+"/")
-			return ok && strings.Contains(below, "/")
+			return ok && strings.Contains(below, "/") && !strings.HasPrefix(below, "volumes/") // what a user mounts in a volume is his
 		}) {
 			c.report("mount", point, "nothing should be mounted there", func() error {
 				return unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)

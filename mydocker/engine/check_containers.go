@@ -120,7 +120,7 @@ func (c *check) imageStore() error {
 			repair, kept = false, "; an image is damaged and there are containers, which may be made of it: remove these first"
 		}
 	}
-	problems, err := c.images.Check(repair, false)
+	problems, err := c.images.Check(repair, true)
 	for _, p := range problems {
 		p.Reason += kept
 		c.leaks = append(c.leaks, Leak(p))

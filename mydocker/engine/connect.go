@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -154,8 +155,8 @@ func (e *Engine) spawn(id string, lock *disk.Lock) error {
 	if path, err := os.Executable(); err == nil {
 		env = append(env, monitor.ProgramVariable+"="+path)
 	}
-	if e.config.BridgeAddress != "" {
-		env = append(env, monitor.BridgeVariable+"="+e.config.BridgeAddress)
+	if settings, err := json.Marshal(e.config.Settings); err == nil && len(settings) > len("{}") {
+		env = append(env, monitor.SettingsVariable+"="+string(settings))
 	}
 	if output, _ := trace.Output(); output != nil {
 		files = append(files, output.Fd())

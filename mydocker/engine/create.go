@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +42,7 @@ func (e *Engine) Create(r CreateRequest) (api.CreateResponse, error) {
 			return response, err
 		}
 	}
-	// Shared until the record is written: the image stays that long.
+	// Shared until the record is written: the image stays that long, and the volumes.
 	lock, err := e.lockStore(disk.Shared)
 	if err != nil {
 		return response, err
@@ -61,14 +62,22 @@ func (e *Engine) Create(r CreateRequest) (api.CreateResponse, error) {
 	if err := e.containers.Sweep(); err != nil {
 		return response, err
 	}
-	if err := e.claim(record, strings.TrimPrefix(r.Name, "/")); err != nil {
+	volumes, err := e.settleMounts(record)
+	defer volumes.release()
+	if err == nil {
+		err = e.claim(record, strings.TrimPrefix(r.Name, "/"))
+	}
+	if err != nil {
+		return response, err
+	}
+	if err := volumes.publish(); err != nil {
 		return response, err
 	}
 	e.journal.Append(record.Event(events.ActionCreate, nil))
 	return api.CreateResponse{ID: record.ID, Warnings: warnings}, nil
 }
 
-// describe makes the record of what the container will be.
+// describe makes the record of what the container will be, but for its mounts.
 func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record, []string, error) {
 	config, host := r.Config, r.HostConfig
 	networks, warnings, err := e.settleNetworks(config, host, r.Networks)
@@ -80,14 +89,6 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 		return nil, nil, err
 	}
 	warnings = append(warnings, more...)
-	inherited, err := e.inheritedMounts(host)
-	if err != nil {
-		return nil, nil, err
-	}
-	mounts, err := prepareMounts(host, inherited)
-	if err != nil {
-		return nil, nil, err
-	}
 	command, err := spec.Command(config)
 	if err != nil {
 		return nil, nil, err
@@ -102,7 +103,7 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	}
 	return &container.Record{
 		ID: id, Created: time.Now().UTC(), Image: img.ID.String(), Layers: layers,
-		Path: command[0], Args: command[1:], Config: config, HostConfig: host, Mounts: mounts, Inherited: inherited, Networks: networks,
+		Path: command[0], Args: command[1:], Config: config, HostConfig: host, Networks: networks,
 		Platform: "linux", Driver: "overlay2",
 	}, warnings, nil
 }
@@ -119,6 +120,11 @@ func (e *Engine) settle(config *api.Config, host *api.HostConfig, img *image.Ima
 		return nil, err
 	}
 	host.LogConfig.Type = cmp.Or(host.LogConfig.Type, "json-file")
+	if host.LogConfig.Type == "json-file" && len(e.config.LogOptions) > 0 {
+		options := maps.Clone(e.config.LogOptions)
+		maps.Copy(options, host.LogConfig.Config)
+		host.LogConfig.Config = options
+	}
 	if host.Memory > 0 && !hierarchies.LimitsSwap() {
 		warnings = append(warnings, noSwapLimit)
 		host.MemorySwap = -1

@@ -7,18 +7,18 @@ import (
 	api "github.com/moby/moby/api/types/container"
 	imageapi "github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/api/types/system"
-	"github.com/moby/moby/api/types/volume"
 	"github.com/opencontainers/go-digest"
 )
 
-// DiskUsage tells what images and containers take, in bytes (Engine API, GET
+// DiskUsage tells what images, containers and volumes take, in bytes (Engine API, GET
 // /system/df). A layer that several images share is counted once. What could be
 // reclaimed is Docker's sum: all but what images in use do not share.
 func (e *Engine) DiskUsage() (system.DiskUsage, error) {
 	stored, err := e.images.List()
 	images, err2 := e.Images(ImagesOptions{All: true})
 	containers, err3 := e.List(ListOptions{All: true, Size: true})
-	if err := errors.Join(err, err2, err3); err != nil {
+	volumes, err4 := e.volumeUsage()
+	if err := errors.Join(err, err2, err3, err4); err != nil {
 		return system.DiskUsage{}, err
 	}
 	size, shared := e.images.Usage(stored)
@@ -40,5 +40,5 @@ func (e *Engine) DiskUsage() (system.DiskUsage, error) {
 			c.Reclaimable += one.SizeRw
 		}
 	}
-	return system.DiskUsage{ImageUsage: i, ContainerUsage: c, VolumeUsage: &volume.DiskUsage{}, BuildCacheUsage: &build.DiskUsage{}}, nil
+	return system.DiskUsage{ImageUsage: i, ContainerUsage: c, VolumeUsage: volumes, BuildCacheUsage: &build.DiskUsage{}}, nil
 }

@@ -6,7 +6,7 @@
 // RunRoot, and for a container that is alive asks its monitor. What a call that
 // is killed leaves is repaired at the head of the next one that touches the same
 // object: the container by reconcile, a creation or removal half done by
-// container.Sweep, the image store by itself; Check finds what nobody touches.
+// container.Sweep, volumes among them, the image store by itself; Check finds what nobody touches.
 package engine
 
 import (
@@ -23,26 +23,32 @@ import (
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/image"
 	"minidocker/mydocker/journal"
+	"minidocker/mydocker/monitor"
 	"minidocker/mydocker/network"
+
+	"github.com/moby/moby/api/types/events"
 )
 
 // Version is the engine's version.
 const Version = "0.1.0"
 
+// DefaultRoot is where an engine keeps what it owns unless it is told.
+const DefaultRoot = "/var/lib/mydocker"
+
 // Config says where an engine keeps what it owns.
 type Config struct {
-	Root    string // images, layers, containers; survives a reboot; "" is /var/lib/mydocker
+	Root    string // images, layers, containers, volumes; survives a reboot; "" is DefaultRoot
 	RunRoot string // sockets, bundles, events; gone after one; "" is /run/mydocker
 	// Instance names the parent cgroup (and bridge, links, tables), so that
 	// engines with different roots do not meet; "" is mydocker.
 	Instance string
-	// BridgeAddress is the address of the default network's bridge, with the length of its subnet,
-	// when it is made; "": one that is free.
-	BridgeAddress string
+	monitor.Settings
 	// RegistryMirrors are base URLs, asked in order before docker.io.
 	RegistryMirrors []string
 	// InsecureRegistries are host[:port] or networks whose registries need no certificate.
 	InsecureRegistries []string
+	// LogOptions are those of json-file logs that a new container gets where it names no other.
+	LogOptions map[string]string
 }
 
 // Engine works on one root. Its methods may be called from any number of
@@ -56,7 +62,7 @@ type Engine struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Root, c.RunRoot = cmp.Or(c.Root, "/var/lib/mydocker"), cmp.Or(c.RunRoot, "/run/mydocker")
+	c.Root, c.RunRoot = cmp.Or(c.Root, DefaultRoot), cmp.Or(c.RunRoot, "/run/mydocker")
 	c.Instance = cmp.Or(c.Instance, "mydocker")
 	return c
 }
@@ -68,8 +74,8 @@ func Open(c Config) (*Engine, error) {
 	if strings.ContainsAny(c.Instance, "/. \t\n") {
 		return nil, fmt.Errorf("instance %q: it becomes the name of a cgroup, without /, . and blanks", c.Instance)
 	}
-	if address, err := netip.ParsePrefix(c.BridgeAddress); c.BridgeAddress != "" && (err != nil || !address.Addr().Is4() || address.Addr() == address.Masked().Addr()) {
-		return nil, fmt.Errorf("invalid address of the default bridge (--bip): %q: an IPv4 address with the length of its subnet, such as 10.1.0.1/24", c.BridgeAddress)
+	if err := CheckBridgeAddress(c.BridgeAddress); err != nil {
+		return nil, err
 	}
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("permission denied: containers need root; try: sudo %s", filepath.Base(os.Args[0]))
@@ -89,8 +95,18 @@ func Open(c Config) (*Engine, error) {
 		return nil, err
 	}
 	networks := network.Open(c.Root, c.RunRoot, c.Instance)
-	networks.BridgeAddress = c.BridgeAddress
-	return &Engine{c, container.Open(c.Root, c.RunRoot, networks), networks, images, journal.Open(filepath.Join(c.RunRoot, "events"))}, nil
+	networks.BridgeAddress, networks.AddressPools = c.BridgeAddress, c.AddressPools
+	e := &Engine{c, container.Open(c.Root, c.RunRoot, networks), networks, images, journal.Open(filepath.Join(c.RunRoot, "events"))}
+	e.containers.VolumeRemoved = func(name string) { e.volumeEvent(events.ActionDestroy, name) }
+	return e, nil
+}
+
+// CheckBridgeAddress refuses what is no Settings.BridgeAddress; "" is.
+func CheckBridgeAddress(text string) error {
+	if address, err := netip.ParsePrefix(text); text != "" && (err != nil || !address.Addr().Is4() || address.Addr() == address.Masked().Addr()) {
+		return fmt.Errorf("invalid address of the default bridge (--bip): %q: an IPv4 address with the length of its subnet, such as 10.1.0.1/24", text)
+	}
+	return nil
 }
 
 // lockStore takes the store lock: shared while a container is made of an image,

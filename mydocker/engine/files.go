@@ -12,11 +12,10 @@ import (
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/namespace"
-	"minidocker/mydocker/overlay"
 	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/spec"
+	"minidocker/mydocker/volume"
 
-	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -73,7 +72,7 @@ func (e *Engine) openFiles(ref string, mounted bool) (*files, error) {
 		// A monitor whose container does not run is about to start it, or to leave.
 		if f.lock, err = e.containers.TryLock(id); err == nil {
 			if _, err = e.reconcile(id); err == nil {
-				err = f.openDead(e.containers.Layers(f.record), mounts)
+				err = e.openDead(f, mounts)
 			}
 			if err != nil {
 				f.lock.Release()
@@ -86,13 +85,17 @@ func (e *Engine) openFiles(ref string, mounted bool) (*files, error) {
 	}
 }
 
-// askedMounts are the binds and tmpfs of a container, and the network's files.
+// askedMounts are the binds, volumes and tmpfs of a container, and the network's files.
 func (e *Engine) askedMounts(r *container.Record) ([]specs.Mount, error) {
-	asked, err := spec.Mounts(&api.Config{}, r.HostConfig)
+	asked, err := r.AskedMounts()
 	if err != nil {
 		return nil, err
 	}
-	asked = slices.DeleteFunc(append(asked, r.Inherited...), func(m mount.Mount) bool { return m.Type == mount.TypeVolume })
+	for i, m := range asked {
+		if m.Type == mount.TypeVolume {
+			asked[i].Source = e.containers.Volumes.Mountpoint(m.Source)
+		}
+	}
 	dir := e.containers.Dir(r.ID)
 	return spec.AskedMounts(r.HostConfig, spec.Facts{Mounts: asked,
 		HostnamePath: dir + "/hostname", HostsPath: dir + "/hosts", ResolvConfPath: dir + "/resolv.conf"}), nil
@@ -134,7 +137,25 @@ func existing(mounts []specs.Mount) []specs.Mount {
 
 // openDead mounts the root file system of a container that does not run. A tmpfs
 // would be empty, and lost.
-func (f *files) openDead(layers overlay.Mount, mounts []specs.Mount) error {
+func (e *Engine) openDead(f *files, mounts []specs.Mount) error {
+	volumes := map[string]*os.File{}
+	for _, m := range f.record.Inherited {
+		if m.Type != mount.TypeVolume || mounts == nil {
+			continue
+		}
+		subpath := ""
+		if m.VolumeOptions != nil {
+			subpath = m.VolumeOptions.Subpath
+		}
+		opened, v, err := e.containers.Volumes.Open(m.Source, subpath)
+		if err != nil {
+			return err
+		}
+		if volumes[m.Target] = opened; volume.IsTmpfs(v) {
+			mounts = slices.DeleteFunc(mounts, func(other specs.Mount) bool { return other.Destination == m.Target })
+		}
+	}
+	layers := e.containers.Layers(f.record)
 	layers.Volatile = true // no sync of the whole disk for a file: what is copied is as safe as by cp(1)
 	if err := layers.Prepare(0, 0); err != nil {
 		return err
@@ -144,7 +165,7 @@ func (f *files) openDead(layers overlay.Mount, mounts []specs.Mount) error {
 		return err
 	}
 	mounts = existing(slices.DeleteFunc(mounts, func(m specs.Mount) bool { return m.Type == "tmpfs" }))
-	sources, err := rootfs.OpenSources(mounts, nil)
+	sources, err := rootfs.OpenSources(mounts, volumes)
 	if err == nil {
 		err = f.assemble(root, mounts, sources)
 	}

@@ -34,17 +34,33 @@ func (e *Engine) Import(ctx context.Context, r io.Reader, o ImportOptions) (id s
 	return i.ID.String(), nil
 }
 
-// Loaded is one image that Load stored: its name, or if it has none "", and its ID.
-type Loaded struct{ Name, ID string }
+// Loaded is one image that Load stored: its name, or if it has none "", its ID, and that
+// of the image which had the name, or "".
+type Loaded struct{ Name, ID, Replaced string }
 
-// Load reads an archive of docker save or an OCI layout. progress (nil: none) is
+// Save writes an archive of images, by names or IDs, that docker load takes. All must be
+// of the platform; "": of any.
+func (e *Engine) Save(ctx context.Context, w io.Writer, platform string, refs ...string) error {
+	if err := e.images.Save(ctx, w, platform, refs...); err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if i, err := e.images.Resolve(ref); err == nil {
+			e.imageEvent(events.ActionSave, i.ID.String(), ref)
+		}
+	}
+	return nil
+}
+
+// Load reads an archive of docker save or an OCI layout. platform is that of the images
+// to take; "": this machine's. progress (nil: none) is
 // called with each layer's digest and how many of its bytes, of total (0: not
 // known), are stored.
-func (e *Engine) Load(ctx context.Context, r io.Reader, progress func(layer string, done, total int64)) ([]Loaded, error) {
-	images, err := e.images.Load(ctx, r, progress)
+func (e *Engine) Load(ctx context.Context, r io.Reader, platform string, progress func(layer string, done, total int64)) ([]Loaded, error) {
+	images, err := e.images.Load(ctx, r, platform, progress)
 	var loaded []Loaded
 	for _, i := range images {
-		loaded = append(loaded, Loaded{i.Name, i.ID.String()})
+		loaded = append(loaded, Loaded{i.Name, i.ID.String(), i.Replaced.String()})
 		e.imageEvent(events.ActionLoad, i.ID.String(), i.Name)
 	}
 	return loaded, err
@@ -60,7 +76,7 @@ func (e *Engine) imageEvent(action events.Action, id, name string) {
 
 // ImagesOptions limit a list of images.
 type ImagesOptions struct {
-	All     bool   // intermediate images too; there are none here
+	All     bool   // also images without a name from which others were committed
 	Ref     string // a name, or a pattern of one
 	Filters Filters
 }
@@ -82,20 +98,25 @@ func (e *Engine) Images(o ImagesOptions) ([]imageapi.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
+	parents := map[digest.Digest]bool{}
+	for _, i := range all {
+		parents[i.Parent] = true
+	}
 	var summaries []imageapi.Summary
 	for _, i := range all {
-		names := i.Names
+		names, byDigest := i.Names, i.Digests
 		if patterns := append(slices.Clone(o.Filters["reference"]), nonEmpty(o.Ref)...); len(patterns) > 0 {
-			names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !matchReference(name, patterns) })
-			if len(names) == 0 {
+			other := func(name string) bool { return !matchReference(name, patterns) }
+			names, byDigest = slices.DeleteFunc(slices.Clone(names), other), slices.DeleteFunc(slices.Clone(byDigest), other)
+			if len(names)+len(byDigest) == 0 {
 				continue
 			}
 		}
-		if !match(i) {
+		if !match(i) || len(i.Names)+len(i.Digests) == 0 && parents[i.ID] && (!o.All || o.Filters["dangling"] != nil) {
 			continue
 		}
 		summaries = append(summaries, imageapi.Summary{
-			ID: i.ID.String(), Created: i.Created().Unix(), Labels: i.Config.Config.Labels, RepoTags: names, RepoDigests: i.Digests,
+			ID: i.ID.String(), ParentID: i.Parent.String(), Created: i.Created().Unix(), Labels: i.Config.Config.Labels, RepoTags: names, RepoDigests: byDigest,
 			Size: e.images.Size(i), SharedSize: -1, Containers: int64(len(users[i.ID.String()])),
 		})
 	}
@@ -112,7 +133,10 @@ func nonEmpty(s string) []string {
 // matchReference compares a familiar name with patterns of path.Match that may
 // leave out the tag.
 func matchReference(name string, patterns []string) bool {
-	repository := name[:max(strings.LastIndex(name, ":"), 0)]
+	repository, _, digested := strings.Cut(name, "@")
+	if !digested {
+		repository = name[:max(strings.LastIndex(name, ":"), 0)]
+	}
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		pattern = strings.TrimPrefix(strings.TrimPrefix(pattern, "docker.io/"), "library/")
 		whole, _ := path.Match(pattern, name)
@@ -125,8 +149,10 @@ func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, er
 	switch name {
 	case "dangling":
 		switch value {
-		case "true", "1", "false", "0":
-			return func(i *image.Image) bool { return (len(i.Names) == 0) == (value == "true" || value == "1") }, nil
+		case "true", "1":
+			return func(i *image.Image) bool { return len(i.Names) == 0 }, nil
+		case "false", "0":
+			return func(i *image.Image) bool { return len(i.Names)+len(i.Digests) > 0 }, nil
 		}
 		return nil, fmt.Errorf("invalid filter 'dangling=%s'", value)
 	case "label":
@@ -150,17 +176,17 @@ func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, er
 }
 
 // InspectImage tells all about an image.
-func (e *Engine) InspectImage(ref string) (imageapi.InspectResponse, error) {
+func (e *Engine) InspectImage(ref string) (ImageInspect, error) {
 	i, err := e.images.Resolve(ref)
 	if err != nil {
-		return imageapi.InspectResponse{}, err
+		return ImageInspect{}, err
 	}
-	return imageapi.InspectResponse{
+	return ImageInspect{imageapi.InspectResponse{
 		ID: i.ID.String(), RepoTags: orEmpty(i.Names), RepoDigests: orEmpty(i.Digests), Comment: comment(i), Created: i.Created().Format(time.RFC3339Nano),
 		Author: i.Config.Author, Config: &i.Config.Config, Architecture: i.Config.Architecture, Variant: i.Config.Variant, Os: i.Config.OS,
 		OsVersion: i.Config.OSVersion, Size: e.images.Size(i), RootFS: imageapi.RootFS{Type: "layers", Layers: digests(i.Layers())},
-		Descriptor: &i.Descriptor,
-	}, nil
+		GraphDriver: e.imageDriver(i), Metadata: imageapi.Metadata{LastTagTime: i.Tagged}, Descriptor: &i.Descriptor,
+	}, i.Parent.String()}, nil
 }
 
 func orEmpty(list []string) []string {
@@ -211,11 +237,18 @@ func (e *Engine) RemoveImage(ref string, o RemoveImageOptions) ([]imageapi.Delet
 	if err != nil {
 		return nil, err
 	}
-	id := ref
-	if i, err := e.images.Resolve(ref); err == nil {
-		id = i.ID.String()
+	stored, err := e.images.List()
+	if err != nil {
+		return nil, err
 	}
-	deleted, err := e.images.Remove(ref, image.RemoveOptions{Force: o.Force, NoPrune: o.NoPrune, InUse: func(id string) (string, bool) {
+	deleted, err := e.images.Remove(ref, image.RemoveOptions{Force: o.Force, NoPrune: o.NoPrune, InUse: inUse(users)})
+	e.removedEvents(stored, deleted)
+	return deleted, err
+}
+
+// inUse tells of an image by ID which container uses it, one that runs before others.
+func inUse(users map[string][]known) func(id string) (string, bool) {
+	return func(id string) (string, bool) {
 		container := ""
 		for _, c := range users[id] {
 			if running(c.State) {
@@ -224,16 +257,21 @@ func (e *Engine) RemoveImage(ref string, o RemoveImageOptions) ([]imageapi.Delet
 			container = c.ID
 		}
 		return container, false
-	}})
-	for _, one := range deleted {
-		switch {
-		case one.Untagged != "":
-			e.imageEvent(events.ActionUnTag, id, "")
-		case one.Deleted == id: // the others are its layers
-			e.imageEvent(events.ActionDelete, id, "")
+	}
+}
+
+// removedEvents tells what was done to images that were stored before.
+func (e *Engine) removedEvents(stored []*image.Image, done []imageapi.DeleteResponse) {
+	for _, one := range done {
+		for _, i := range stored {
+			switch {
+			case one.Untagged != "" && slices.Contains(slices.Concat(i.Names, i.Digests), one.Untagged):
+				e.imageEvent(events.ActionUnTag, i.ID.String(), "")
+			case one.Deleted == i.ID.String(): // the others are layers
+				e.imageEvent(events.ActionDelete, i.ID.String(), "")
+			}
 		}
 	}
-	return deleted, err
 }
 
 // imageUsers maps image IDs to the containers made of them.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
@@ -16,6 +17,7 @@ import (
 	"minidocker/mydocker/network"
 
 	api "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/api/types/system"
 	"golang.org/x/sys/unix"
@@ -39,12 +41,16 @@ func (e *Engine) Info() (system.Info, error) {
 			{"Backing Filesystem", fileSystem(e.config.Root)}, {"Using metacopy", "false"}, {"Native Overlay Diff", "true"}, {"userxattr", "false"},
 		},
 		LoggingDriver: "json-file", CgroupDriver: "cgroupfs", CgroupVersion: strconv.Itoa(host.Version),
-		Plugins:         system.PluginsInfo{Volume: []string{}, Network: []string{"bridge", "host", "null"}, Log: []string{"json-file"}},
+		Plugins:         system.PluginsInfo{Volume: []string{"local"}, Network: []string{"bridge", "host", "null"}, Log: []string{"json-file"}},
 		SecurityOptions: []string{"name=seccomp,profile=builtin", "name=cgroupns"},
 		Swarm:           swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}, Labels: []string{},
 		OperatingSystem: osRelease("PRETTY_NAME", "Linux"), OSVersion: osRelease("VERSION_ID", ""), OSType: goruntime.GOOS,
 		KernelVersion: release, Architecture: machine, NCPU: goruntime.NumCPU(), NGoroutines: goruntime.NumGoroutine(),
 		MemTotal: int64(hostMemory()), IPv4Forwarding: string(forward) == "1\n",
+	}
+	e.describeRegistries(&info)
+	for _, pool := range e.config.AddressPools {
+		info.DefaultAddressPools = append(info.DefaultAddressPools, system.NetworkAddressPool(pool))
 	}
 	for _, c := range containers {
 		switch c.State.Status {
@@ -61,6 +67,20 @@ func (e *Engine) Info() (system.Info, error) {
 		info.Warnings = append(info.Warnings, "WARNING: IPv4 forwarding was off and is on since a network was first used: this host passes packets on between its interfaces")
 	}
 	return info, nil
+}
+
+// describeRegistries tells how registries are reached.
+func (e *Engine) describeRegistries(info *system.Info) {
+	hub := &registry.IndexInfo{Name: "docker.io", Mirrors: append([]string{}, e.config.RegistryMirrors...), Secure: true, Official: true}
+	c := &registry.ServiceConfig{Mirrors: hub.Mirrors, IndexConfigs: map[string]*registry.IndexInfo{hub.Name: hub}}
+	for _, insecure := range append(slices.Clone(e.config.InsecureRegistries), "::1/128", "127.0.0.0/8") {
+		if prefix, err := netip.ParsePrefix(insecure); err == nil {
+			c.InsecureRegistryCIDRs = append(c.InsecureRegistryCIDRs, prefix)
+		} else {
+			c.IndexConfigs[insecure] = &registry.IndexInfo{Name: insecure, Mirrors: []string{}}
+		}
+	}
+	info.RegistryConfig = c
 }
 
 // Version tells the versions, as `docker version` does (Engine API, GET /version).

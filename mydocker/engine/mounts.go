@@ -1,56 +1,69 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"minidocker/mydocker/container"
 	"minidocker/mydocker/spec"
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 )
 
-// prepareMounts makes the sources that -v wants made, and gives the mounts as
-// inspect shows them. What the image declares as volumes is part of the
-// container's own layer.
-func prepareMounts(host *api.HostConfig, inherited []mount.Mount) ([]api.MountPoint, error) {
-	all, err := spec.Mounts(&api.Config{}, host)
-	if err != nil {
+// settleMounts gives the record its mounts: those asked for, those of other containers
+// that these do not replace, and where the image declares a volume, and nothing else
+// covers it, one without a name. Sources that -v wants made are made, volumes found or
+// made, and filled with what the image has there. What is held is the caller's to
+// release, after an error too.
+func (e *Engine) settleMounts(r *container.Record) (held heldVolumes, err error) {
+	own, err := spec.Mounts(&api.Config{}, r.HostConfig)
+	all, err2 := spec.Mounts(r.Config, r.HostConfig)
+	inherited, err3 := e.inheritedMounts(r.HostConfig, own)
+	if err := errors.Join(err, err2, err3); err != nil {
 		return nil, err
 	}
-	all = append(all, inherited...)
-	var points []api.MountPoint
-	for _, m := range all {
+	declared := slices.DeleteFunc(all[len(own):], func(m mount.Mount) bool {
+		return slices.ContainsFunc(inherited, func(other mount.Mount) bool { return other.Target == m.Target })
+	})
+	for i, m := range slices.Concat(own, inherited, declared) {
+		isOwn := i < len(own)
+		point := api.MountPoint{Type: m.Type, Source: m.Source, Destination: m.Target, RW: !m.ReadOnly}
+		if isOwn {
+			point.Mode = bindMode(r.HostConfig.Binds, m.Target)
+		}
 		switch m.Type {
 		case mount.TypeBind:
 			if err := spec.PrepareSource(m); err != nil {
-				return nil, err
+				return held, err
+			}
+			if point.Propagation = mount.PropagationRPrivate; m.BindOptions != nil {
+				point.Propagation = cmp.Or(m.BindOptions.Propagation, point.Propagation)
 			}
 		case mount.TypeVolume:
-			return nil, fmt.Errorf("volume %q on %s: volumes are not supported yet; use a directory: -v /path/on/host:%s", m.Source, m.Target, m.Target)
+			v, err := e.holdVolume(&held, r, &m)
+			if err != nil {
+				return held, err
+			}
+			if point.Name, point.Source, point.Driver = v.Name, v.Mountpoint, v.Driver; isOwn {
+				point.Mode = cmp.Or(point.Mode, "z")
+			}
 		}
-		point := api.MountPoint{Mode: bindMode(host.Binds, m.Target), Type: m.Type, Source: m.Source, Destination: m.Target, RW: !m.ReadOnly}
-		if m.BindOptions != nil {
-			point.Propagation = m.BindOptions.Propagation
+		if !isOwn || m.Type == mount.TypeVolume {
+			r.Inherited = append(r.Inherited, m)
 		}
-		if m.Type == mount.TypeBind && point.Propagation == "" {
-			point.Propagation = mount.PropagationRPrivate
-		}
-		points = append(points, point)
+		r.Mounts = append(r.Mounts, point)
 	}
-	return points, nil
+	return held, nil
 }
 
 // inheritedMounts are those of the containers of --volumes-from that the container's
 // own do not replace.
-func (e *Engine) inheritedMounts(host *api.HostConfig) ([]mount.Mount, error) {
-	own, err := spec.Mounts(&api.Config{}, host)
-	if err != nil {
-		return nil, err
-	}
+func (e *Engine) inheritedMounts(host *api.HostConfig, own []mount.Mount) ([]mount.Mount, error) {
 	var all []mount.Mount
 	for _, from := range host.VolumesFrom {
 		ref, mode, _ := strings.Cut(from, ":")
@@ -71,11 +84,21 @@ func (e *Engine) inheritedMounts(host *api.HostConfig) ([]mount.Mount, error) {
 		if err != nil {
 			return nil, err
 		}
-		mounts, err := spec.Mounts(&api.Config{}, donor.HostConfig)
+		mounts, err := donor.AskedMounts()
 		if err != nil {
 			return nil, err
 		}
-		for _, m := range append(mounts, donor.Inherited...) {
+		for _, m := range mounts {
+			if m.Type == mount.TypeVolume { // filled when it was the other's first
+				if _, err := e.containers.Volumes.Find(m.Source); err != nil {
+					return nil, err
+				}
+				o := mount.VolumeOptions{}
+				if m.VolumeOptions != nil {
+					o = *m.VolumeOptions
+				}
+				o.NoCopy, m.VolumeOptions = true, &o
+			}
 			m.ReadOnly = m.ReadOnly || slices.Contains(words, "ro")
 			taken := func(other mount.Mount) bool { return other.Target == m.Target }
 			if !slices.ContainsFunc(own, taken) {

@@ -50,7 +50,7 @@ func (e *Engine) removeIdle(id string) (size int64, err error) {
 	}
 	defer lock.Release()
 	if size, err = overlay.Size(e.upper(id)); err == nil {
-		err = e.removeDead(id, false)
+		err = e.removeDead(id, RemoveOptions{})
 	}
 	return size, err
 }
@@ -71,22 +71,17 @@ func (e *Engine) PruneImages(all bool, f Filters) (report imageapi.PruneReport, 
 	if err := errors.Join(err, err2); err != nil {
 		return report, err
 	}
-	var gone []*image.Image
-	deleted, freed, err := e.images.Prune(func(i *image.Image) (keep bool) {
-		if keep = users[i.ID.String()] != nil || !all && i.Names != nil || !match(i); !keep {
-			gone = append(gone, i)
-		}
-		return keep
+	stored, err := e.images.List()
+	if err != nil {
+		return report, err
+	}
+	deleted, freed, err := e.images.Prune(image.RemoveOptions{InUse: inUse(users)}, func(i *image.Image) (keep bool) {
+		return !all && i.Names != nil || !match(i)
 	})
 	if err != nil {
 		return report, err
 	}
-	for _, i := range gone {
-		for range i.Names {
-			e.imageEvent(events.ActionUnTag, i.ID.String(), "")
-		}
-		e.imageEvent(events.ActionDelete, i.ID.String(), "")
-	}
+	e.removedEvents(stored, deleted)
 	e.pruneEvent(events.ImageEventType, uint64(freed))
 	return imageapi.PruneReport{ImagesDeleted: deleted, SpaceReclaimed: uint64(freed)}, nil
 }

@@ -52,7 +52,7 @@ func (e *Engine) reconcile(id string) (*container.State, error) {
 	if err := group.Delete(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(e.networks.Leave(id), e.networks.Tidy()); err != nil {
+	if err := errors.Join(e.networks.LeaveLost(id), e.networks.Tidy()); err != nil {
 		return nil, err
 	}
 	torn, _ := filepath.Glob(filepath.Join(e.containers.Dir(id), ".tmp-*"))

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 
 	"minidocker/mydocker/image"
 	"minidocker/mydocker/image/registry"
@@ -25,28 +26,25 @@ func (e *Engine) registry() *registry.Client {
 func (e *Engine) Pull(ctx context.Context, ref string, o image.PullOptions) (image.Pulled, error) {
 	pulled, err := e.images.Pull(ctx, e.registry(), ref, o)
 	if err == nil {
-		e.pullEvent(pulled)
+		e.registryEvent(events.ActionPull, pulled.Name)
 	}
 	return pulled, err
 }
 
 // PullAll fetches all tags of a repository, and tells each.
 func (e *Engine) PullAll(ctx context.Context, repository string, o image.PullOptions, each func(image.Pulled)) error {
-	return e.images.PullAll(ctx, e.registry(), repository, o, func(pulled image.Pulled) {
-		e.pullEvent(pulled)
-		each(pulled)
-	})
-}
-
-func (e *Engine) pullEvent(pulled image.Pulled) {
-	e.imageEvent(events.ActionPull, pulled.Name, pulled.Name)
+	err := e.images.PullAll(ctx, e.registry(), repository, o, each)
+	if err == nil {
+		e.registryEvent(events.ActionPull, repository)
+	}
+	return err
 }
 
 // Push sends the image of a name to the registry of that name.
 func (e *Engine) Push(ctx context.Context, ref string, progress func(image.Progress)) (image.Pushed, error) {
 	pushed, err := e.images.Push(ctx, e.registry(), ref, progress)
 	if err == nil {
-		e.imageEvent(events.ActionPush, ref, ref)
+		e.registryEvent(events.ActionPush, pushed.Name)
 	}
 	return pushed, err
 }
@@ -55,9 +53,18 @@ func (e *Engine) Push(ctx context.Context, ref string, progress func(image.Progr
 func (e *Engine) PushAll(ctx context.Context, repository string, progress func(image.Progress), each func(image.Pushed)) error {
 	err := e.images.PushAll(ctx, e.registry(), repository, progress, each)
 	if err == nil {
-		e.imageEvent(events.ActionPush, repository, repository)
+		e.registryEvent(events.ActionPush, repository)
 	}
 	return err
+}
+
+// registryEvent has as ID the reference, and as name the repository.
+func (e *Engine) registryEvent(action events.Action, ref string) {
+	repository, _, _ := strings.Cut(ref, "@")
+	if at := strings.LastIndex(repository, ":"); at > strings.LastIndex(repository, "/") {
+		repository = repository[:at]
+	}
+	e.imageEvent(action, ref, repository)
 }
 
 // Login checks credentials with a registry ("": docker.io). token, if not empty, is

@@ -92,7 +92,7 @@ func (e *Engine) Remove(ref string, o RemoveOptions) error {
 		lock, err := e.containers.TryLock(id)
 		if err == nil {
 			defer lock.Release()
-			return e.removeDead(id, o.Force)
+			return e.removeDead(id, o)
 		}
 		if errors.Is(err, disk.ErrLocked) {
 			err = e.endMonitor(id, o.Force)
@@ -108,18 +108,21 @@ func (e *Engine) Remove(ref string, o RemoveOptions) error {
 }
 
 // removeDead removes a container whose lock the caller holds.
-func (e *Engine) removeDead(id string, force bool) error {
+func (e *Engine) removeDead(id string, o RemoveOptions) error {
 	state, err := e.reconcile(id)
 	switch {
 	case isGone(err):
 		return nil
 	case err != nil:
 		return err
-	case state.Status == api.StateRestarting && !force: // its monitor was lost
+	case state.Status == api.StateRestarting && !o.Force: // its monitor was lost
 		return e.errRunning(id, state.Status)
 	}
 	// A damaged record does not keep a container from being removed.
 	record, recordErr := e.containers.Record(id)
+	if err := e.containers.DropVolumes(id, o.Volumes); err != nil {
+		return err
+	}
 	if err := e.containers.Remove(id); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func victim(root string) {
 		if err != nil {
 			panic(err)
 		}
-		if _, err := s.Load(ctx, bytes.NewReader(archive), nil); err != nil {
+		if _, err := s.Load(ctx, bytes.NewReader(archive), "", nil); err != nil {
 			panic(err)
 		}
 		if _, err := s.Remove("two:a", RemoveOptions{}); err != nil {
@@ -108,7 +108,7 @@ func TestConcurrent(t *testing.T) {
 		group.Go(func() {
 			for range 5 {
 				s, _ := Open(s.root)
-				if _, err := s.Load(ctx, bytes.NewReader(dockerArchive(one, two)), nil); err != nil {
+				if _, err := s.Load(ctx, bytes.NewReader(dockerArchive(one, two)), "", nil); err != nil {
 					t.Error(err)
 				}
 				name := fmt.Sprintf("n%d", n)
@@ -149,7 +149,7 @@ func TestFullDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = s.Load(ctx, bytes.NewReader(archive), nil)
+		_, err = s.Load(ctx, bytes.NewReader(archive), "", nil)
 		if problems, cerr := s.Check(false, true); len(problems) > 0 || cerr != nil {
 			t.Errorf("%d KB: %+v, %v", kilobytes, problems, cerr)
 		}
@@ -178,7 +178,7 @@ func TestCommitFails(t *testing.T) {
 	if err := unix.Mount(s.indexFile(), s.indexFile(), "", unix.MS_BIND, ""); err != nil { // rename(2): EBUSY
 		t.Fatal(err)
 	}
-	_, err := s.Load(ctx, bytes.NewReader(dockerArchive(two)), nil)
+	_, err := s.Load(ctx, bytes.NewReader(dockerArchive(two)), "", nil)
 	if err := unix.Unmount(s.indexFile(), 0); err != nil {
 		t.Fatal(err)
 	}

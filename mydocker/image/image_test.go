@@ -146,7 +146,7 @@ var (
 
 func load(t *testing.T, s *Store, archive []byte) []Loaded {
 	t.Helper()
-	loaded, err := s.Load(ctx, bytes.NewReader(archive), nil)
+	loaded, err := s.Load(ctx, bytes.NewReader(archive), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestLoadDocker(t *testing.T) {
 			s := store(t)
 			var seen []string
 			archive := compress("gzip", archiveOf(dockerFiles(how, one, two)))
-			loaded, err := s.Load(ctx, bytes.NewReader(archive), func(layer string, done, total int64) {
+			loaded, err := s.Load(ctx, bytes.NewReader(archive), "", func(layer string, done, total int64) {
 				if done == total {
 					seen = append(seen, layer)
 				}
@@ -167,7 +167,7 @@ func TestLoadDocker(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []Loaded{{"one:latest", one.id()}, {"two:a", two.id()}, {"two:b", two.id()}}
+			want := []Loaded{{"one:latest", one.id(), ""}, {"two:a", two.id(), ""}, {"two:b", two.id(), ""}}
 			if diff := cmp.Diff(want, loaded); diff != "" {
 				t.Error(diff)
 			}
@@ -236,7 +236,7 @@ func TestLoadLayout(t *testing.T) {
 	} {
 		s := store(t)
 		loaded := load(t, s, archiveOf(layoutFiles(two, name)))
-		if diff := cmp.Diff([]Loaded{{want, two.id()}}, loaded); diff != "" {
+		if diff := cmp.Diff([]Loaded{{want, two.id(), ""}}, loaded); diff != "" {
 			t.Error(diff)
 		}
 		// The same image again, its layers not compressed: one image, one manifest.
@@ -293,7 +293,7 @@ func TestLoadDamaged(t *testing.T) {
 				files[name] = data
 			}
 			c.change(files)
-			_, err := s.Load(ctx, bytes.NewReader(archiveOf(files)), nil)
+			_, err := s.Load(ctx, bytes.NewReader(archiveOf(files)), "", nil)
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("error %v, want one with %q", err, c.err)
 			}
@@ -309,7 +309,7 @@ func TestLoadTruncated(t *testing.T) {
 	for _, archive := range [][]byte{dockerArchive(two), compress("gzip", dockerArchive(two)), compress("zstd", archiveOf(layoutFiles(two, "x")))} {
 		end := len(archive) - 2048
 		for cut := 0; cut < end; cut += max(end/17, 1) {
-			if _, err := s.Load(ctx, bytes.NewReader(archive[:cut]), nil); err == nil {
+			if _, err := s.Load(ctx, bytes.NewReader(archive[:cut]), "", nil); err == nil {
 				// docker save puts its manifest in any place: the archive may be
 				// complete before its end.
 				if i, err := s.Resolve(two.id().String()); err != nil || i.ID != two.id() {
@@ -327,7 +327,7 @@ func TestLoadCanceled(t *testing.T) {
 	s := store(t)
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := s.Load(canceled, bytes.NewReader(dockerArchive(two)), nil); !errors.Is(err, context.Canceled) {
+	if _, err := s.Load(canceled, bytes.NewReader(dockerArchive(two)), "", nil); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

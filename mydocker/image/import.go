@@ -111,8 +111,10 @@ func (s *Store) newImage(config ocispec.Descriptor, layers []ocispec.Descriptor,
 	return i, nil
 }
 
-// commit makes images part of the index, after everything reached the device. It
-// replaces another manifest (layers compressed differently) of the same image ID.
+// commit makes images part of the index, after everything reached the device. Of one
+// that is there it replaces the manifest (layers compressed differently); but names
+// with a digest keep theirs, and an image that has such a name, and all blobs, keeps
+// it against one that has none: what was pulled can be pushed as it came.
 func (s *Store) commit(images ...*Image) error {
 	if err := s.sync(); err != nil {
 		return err
@@ -120,22 +122,37 @@ func (s *Store) commit(images ...*Image) error {
 	return s.update(func(index *ocispec.Index) error {
 		for _, i := range images {
 			known := false
+			keep := len(i.Digests) == 0
 			for n, d := range index.Manifests {
-				if old, err := s.open(index, d); err == nil && old.ID == i.ID {
+				old, err := s.open(index, d)
+				if err != nil || old.ID != i.ID {
+					continue
+				}
+				known = true
+				if keep && len(old.Digests) > 0 && s.whole(old) {
+					i.Descriptor = old.Descriptor
+				} else if !strings.Contains(nameOf(d), "@") {
 					index.Manifests[n] = i.Descriptor
 					index.Manifests[n].Annotations = d.Annotations
-					known = known || nameOf(d) == ""
 				}
 			}
 			if !known {
 				index.Manifests = append(index.Manifests, i.Descriptor)
+				if i.Parent != "" {
+					index.Manifests[len(index.Manifests)-1].Annotations = map[string]string{parentKey: i.Parent.String()}
+				}
 			}
-			for _, name := range i.Names {
+			for _, name := range slices.Concat(i.Names, i.Digests) {
 				setName(index, i.Descriptor, name)
 			}
 		}
 		return nil
 	})
+}
+
+// whole reports whether all blobs of an image are there.
+func (s *Store) whole(i *Image) bool {
+	return !slices.ContainsFunc(i.blobs(), func(d digest.Digest) bool { return s.verify(d, false) != nil })
 }
 
 // Change applies those Dockerfile instructions to a config that docker import

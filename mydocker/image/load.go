@@ -19,20 +19,23 @@ import (
 
 // Loaded is one name under which Load stored an image, or an image without name.
 type Loaded struct {
-	Name string // short; empty if the archive gives none
-	ID   digest.Digest
+	Name     string // short; empty if the archive gives none
+	ID       digest.Digest
+	Replaced digest.Digest // the image that had the name; "": none, or this one
 }
 
 // Load stores the images of an archive as docker save, podman save or skopeo
 // write it, or of an archived OCI layout, compressed or not. Every digest in it
-// is verified. If anything is wrong no image is stored. progress (nil: not) is
+// is verified. If anything is wrong no image is stored. Of images for several platforms
+// that wanted is taken; "": this machine's. progress (nil: not) is
 // told how many bytes of a layer, by 12 digits of its diff ID, are unpacked.
-func (s *Store) Load(ctx context.Context, r io.Reader, progress func(layer string, done, total int64)) (loaded []Loaded, err error) {
+func (s *Store) Load(ctx context.Context, r io.Reader, platform string, progress func(layer string, done, total int64)) (loaded []Loaded, err error) {
 	err = s.adding(func() error {
 		archive, err := s.readArchive(&meter{ctx: ctx, r: r})
 		if err != nil {
 			return err
 		}
+		archive.platform = cmp.Or(platform, "linux/"+runtime.GOARCH)
 		list, err := archive.list()
 		if err != nil {
 			return err
@@ -43,13 +46,20 @@ func (s *Store) Load(ctx context.Context, r io.Reader, progress func(layer strin
 			if err != nil {
 				return err
 			}
+			if err := i.CheckPlatform(platform, cmp.Or(strings.Join(i.Names, ", "), i.ID.String())); err != nil {
+				return err
+			}
 			for n := range i.Layers() {
 				if err := s.unpackBlob(ctx, i, n, progress); err != nil {
 					return err
 				}
 			}
 			for _, name := range i.Names {
-				loaded = append(loaded, Loaded{name, i.ID})
+				one := Loaded{Name: name, ID: i.ID}
+				if old, err := s.Resolve(name); err == nil && old.ID != i.ID {
+					one.Replaced = old.ID
+				}
+				loaded = append(loaded, one)
 			}
 			if len(i.Names) == 0 {
 				loaded = append(loaded, Loaded{ID: i.ID})
@@ -102,9 +112,10 @@ func (s *Store) unpackBlob(ctx context.Context, i *Image, n int, tell func(layer
 // archive is an image archive, its files stored as blobs. The names in it are
 // keys of maps, never paths on the host.
 type archive struct {
-	store *Store
-	files map[string]ocispec.Descriptor
-	links map[string]string // symbolic and hard links: docker save links layers that images share
+	store    *Store
+	platform string // of the images to take
+	files    map[string]ocispec.Descriptor
+	links    map[string]string // symbolic and hard links: docker save links layers that images share
 }
 
 // saved is an image as manifest.json describes it, by names of files.
@@ -120,7 +131,7 @@ func (s *Store) readArchive(r io.Reader) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{s, map[string]ocispec.Descriptor{}, map[string]string{}}
+	a := &archive{store: s, files: map[string]ocispec.Descriptor{}, links: map[string]string{}}
 	entries := tar.NewReader(plain)
 	for {
 		header, err := entries.Next()
@@ -185,7 +196,7 @@ func (a *archive) list() (list []saved, err error) {
 		list, err = a.layout(ocispec.ImageIndexFile, nil, 0)
 	}
 	if err == nil && len(list) == 0 {
-		err = fmt.Errorf("the archive has no image for linux/%s", runtime.GOARCH)
+		err = fmt.Errorf("the archive has no image for %s", a.platform)
 	}
 	return list, err
 }
@@ -222,7 +233,7 @@ func (a *archive) layout(name string, tags []string, depth int) (list []saved, e
 		return []saved{one}, nil
 	}
 	for _, d := range file.Manifests {
-		if p := d.Platform; p != nil && (p.OS != "linux" || p.Architecture != runtime.GOARCH) {
+		if p := d.Platform; p != nil && matchPlatform(a.platform, *p) != nil {
 			continue
 		}
 		if depth > 0 {

@@ -2,12 +2,22 @@ package image
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
+
+// PlatformError says that an image is for another platform. It matches ErrNotFound: the right one may be pulled.
+type PlatformError struct{ Ref, Wanted, Actual string }
+
+func (e *PlatformError) Error() string {
+	return fmt.Sprintf("image with reference %s was found but does not match the specified platform: wanted %s, actual: %s", e.Ref, e.Wanted, e.Actual)
+}
+
+func (e *PlatformError) Is(target error) bool { return target == ErrNotFound }
 
 // parsePlatform reads os[/arch[/variant]] or arch. The architecture that is not
 // given is this machine's.
@@ -18,7 +28,7 @@ func parsePlatform(text string) (p ocispec.Platform, err error) {
 		parts = []string{"linux", parts[0]}
 	}
 	if len(parts) > 3 {
-		return p, fmt.Errorf("%q: platform must be os[/arch[/variant]]", text)
+		return p, fmt.Errorf("%q: cannot parse platform specifier: invalid argument", text)
 	}
 	parts = append(parts, "", "")
 	return ocispec.Platform{OS: parts[0], Architecture: cmp.Or(parts[1], runtime.GOARCH), Variant: parts[2]}, nil
@@ -55,6 +65,15 @@ func bestMatch(list []ocispec.Descriptor, wanted ocispec.Platform) (best *ocispe
 // CheckPlatform refuses an image, called ref by the user, that is not for the
 // platform wanted, as os[/arch[/variant]] or arch; "" wants none.
 func (i *Image) CheckPlatform(wanted, ref string) error {
+	err := matchPlatform(wanted, i.Config.Platform)
+	var other *PlatformError
+	if errors.As(err, &other) {
+		other.Ref = ref
+	}
+	return err
+}
+
+func matchPlatform(wanted string, actual ocispec.Platform) error {
 	if wanted == "" {
 		return nil
 	}
@@ -62,10 +81,9 @@ func (i *Image) CheckPlatform(wanted, ref string) error {
 	if err != nil {
 		return err
 	}
-	actual := ocispec.Platform{OS: cmp.Or(i.Config.OS, "linux"), Architecture: i.Config.Architecture, Variant: i.Config.Variant}
+	actual.OS = cmp.Or(actual.OS, "linux")
 	if p.OS != actual.OS || p.Architecture != actual.Architecture || p.Variant != "" && variant(p) != variant(actual) {
-		return fmt.Errorf("image with reference %s was found but does not match the specified platform: wanted %s, actual: %s",
-			ref, platformText(p), platformText(actual))
+		return &PlatformError{Wanted: platformText(p), Actual: platformText(actual)}
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"errors"
 	"slices"
 
 	api "github.com/moby/moby/api/types/image"
@@ -9,35 +8,38 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Prune removes the images that keep does not want, with their names, and every blob
-// and layer that no other needs. It answers what it did, in order, and how many
-// bytes the layers took.
-func (s *Store) Prune(keep func(*Image) bool) (done []api.DeleteResponse, freed int64, err error) {
+// Prune removes the images that keep does not want, with their names, every blob and
+// layer that no other needs, and interrupted pulls. An image that a container uses, or
+// others were committed from, stays. It answers what it did, in order, and how many bytes
+// the layers took.
+func (s *Store) Prune(o RemoveOptions, keep func(*Image) bool) (done []api.DeleteResponse, freed int64, err error) {
 	err = s.update(func(index *ocispec.Index) error {
 		all, err := s.images(index)
 		if err != nil {
 			return err
 		}
+		r := &removal{store: s, index: index, o: o}
 		for _, i := range all {
-			if keep(i) {
+			if container, _ := r.user(i); container != "" || len(i.names()) == 0 && r.children(i) || keep(i) {
 				continue
 			}
-			for _, name := range i.Names {
-				clearName(index, name)
-				done = append(done, api.DeleteResponse{Untagged: name})
+			if i := r.image(i.ID); i != nil { // it has not gone with a child
+				r.untag(i.names()...)
+				i.Names, i.Digests = nil, nil
+				r.drop(i, false, true)
 			}
-			done = append(done, s.drop(index, i)...)
 		}
+		done = r.done
 		left, err := s.images(index)
 		before, _ := s.Usage(all)
 		after, _ := s.Usage(left)
 		freed = before - after
 		return err
 	})
-	if err = errors.Join(err, s.forgetPulls()); err != nil {
+	if err != nil {
 		return nil, 0, err
 	}
-	return done, freed, s.sweep()
+	return done, freed, s.sweep(true)
 }
 
 // Usage adds up the images' unpacked layers in bytes, each once, and by an image's ID

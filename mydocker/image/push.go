@@ -1,7 +1,7 @@
 package image
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
@@ -23,6 +22,7 @@ import (
 
 // Pushed is one tag that Push has set at its registry.
 type Pushed struct {
+	Name   string // short, with the tag
 	Tag    string
 	Digest digest.Digest // of the manifest
 	Size   int64         // of the manifest, in bytes
@@ -43,21 +43,20 @@ func (s *Store) Push(ctx context.Context, c *registry.Client, ref string, progre
 	if strings.Contains(name, "@") {
 		return pushed, errors.New("cannot push a digest reference")
 	}
-	repository, tag := splitName(name)
+	repository := repositoryOf(name)
 	p := &puller{Store: s, report: progress}
-	p.tell("", "The push refers to repository ["+fullName(repository)+"]", 0, 0)
+	p.say(Progress{Status: "The push refers to repository [" + fullName(repository) + "]"})
 	err = s.adding(func() error { // nothing of the image is swept meanwhile
 		i, err := s.find(func(i *Image) bool { return slices.Contains(i.Names, name) })
 		if err == nil && i == nil {
-			any, _ := s.find(func(i *Image) bool { return slices.ContainsFunc(i.Names, inRepository(repository)) })
-			if err = fmt.Errorf("An image does not exist locally with the tag: %s", repository); any != nil {
-				err = fmt.Errorf("tag does not exist: %s", name)
+			if err = fmt.Errorf("tag does not exist: %s", name); len(s.tags(repository)) == 0 {
+				err = fmt.Errorf("An image does not exist locally with the tag: %s", repository)
 			}
 		}
 		if err != nil {
 			return err
 		}
-		pushed, err = p.push(ctx, c, i, repository, tag)
+		pushed, err = p.push(ctx, c, i, name)
 		return err
 	})
 	return pushed, err
@@ -69,29 +68,19 @@ func (s *Store) PushAll(ctx context.Context, c *registry.Client, repository stri
 	if err != nil {
 		return err
 	}
-	repository, _ = splitName(name)
-	all, err := s.List()
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, i := range all {
-		names = append(names, slices.DeleteFunc(i.Names, func(name string) bool { return !inRepository(repository)(name) })...)
-	}
+	repository = repositoryOf(name)
+	p := &puller{report: progress}
+	p.say(Progress{Status: "The push refers to repository [" + fullName(repository) + "]"})
+	names := s.tags(repository)
 	if len(names) == 0 {
 		return fmt.Errorf("An image does not exist locally with the tag: %s", repository)
 	}
-	slices.Sort(names)
-	for n, name := range names {
-		once := progress
-		if n > 0 {
-			once = func(p Progress) {
-				if progress != nil && p.Layer != "" { // the repository is named once
-					progress(p)
-				}
+	for _, name := range names {
+		pushed, err := s.Push(ctx, c, name, func(what Progress) {
+			if what.Layer != "" { // the repository is named once
+				p.say(what)
 			}
-		}
-		pushed, err := s.Push(ctx, c, name, once)
+		})
 		if err != nil {
 			return err
 		}
@@ -100,24 +89,19 @@ func (s *Store) PushAll(ctx context.Context, c *registry.Client, repository stri
 	return nil
 }
 
-func inRepository(repository string) func(name string) bool {
-	return func(name string) bool { r, _ := splitName(name); return r == repository }
-}
-
-// fullName of a repository has the registry in it, and library/.
-func fullName(repository string) string {
-	domain, _, ok := strings.Cut(repository, "/")
-	switch {
-	case !ok:
-		return "docker.io/library/" + repository
-	case !strings.ContainsAny(domain, ".:") && domain != "localhost":
-		return "docker.io/" + repository
+// tags are the names, in their order, that images have in a repository.
+func (s *Store) tags(repository string) (names []string) {
+	all, _ := s.List()
+	for _, i := range all {
+		names = append(names, slices.DeleteFunc(i.Names, func(name string) bool { return repositoryOf(name) != repository })...)
 	}
-	return repository
+	slices.Sort(names)
+	return names
 }
 
 // push sends blobs, then the manifest that refers to them.
-func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, repository, tag string) (pushed Pushed, err error) {
+func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, name string) (pushed Pushed, err error) {
+	repository := repositoryOf(name)
 	sources, err := p.sources(i, repository)
 	if err != nil {
 		return pushed, err
@@ -131,9 +115,6 @@ func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, reposit
 		return pushed, err
 	}
 	defer p.remote.Close()
-	if err := p.remote.Reach(ctx); err != nil {
-		return pushed, err
-	}
 	ids := i.Layers()
 	for _, id := range slices.Backward(ids) {
 		p.tell(id.Encoded()[:12], "Preparing", 0, 0)
@@ -162,24 +143,37 @@ func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, reposit
 	if err := p.send(ctx, i.Manifest.Config, "", nil); err != nil {
 		return pushed, err
 	}
-	data, err := os.ReadFile(p.blob(i.original()))
+	mediaType, original := p.original(i)
+	data, err := os.ReadFile(p.blob(original))
 	if err != nil {
 		return pushed, err
 	}
-	mediaType := ocispec.MediaTypeImageManifest
-	if i.original() != i.Descriptor.Digest {
-		mediaType = dockerManifest
-	}
-	if err := p.remote.PutManifest(ctx, tag, mediaType, registry.Body{Size: int64(len(data)), Open: func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(data)), nil
-	}}); err != nil {
+	if err := p.remote.PutManifest(ctx, name[len(repository)+1:], mediaType, data); err != nil {
 		return pushed, err
 	}
 	err = p.update(func(index *ocispec.Index) error {
-		setName(index, i.Descriptor, repository+"@"+string(i.original()))
+		setName(index, i.Descriptor, repository+"@"+string(original))
 		return nil
 	})
-	return Pushed{tag, i.original(), int64(len(data))}, err
+	return Pushed{name, name[len(repository)+1:], original, int64(len(data))}, err
+}
+
+// original is the manifest by which an image was pulled or pushed, perhaps one of
+// Docker's, so that it keeps its digest: the layout's own has the same blobs.
+func (s *Store) original(i *Image) (mediaType string, d digest.Digest) {
+	for _, root := range i.originals() {
+		for _, d := range s.reach(root, false) {
+			var m ocispec.Manifest
+			same := func(a, b ocispec.Descriptor) bool { return a.Digest == b.Digest }
+			if slices.Contains(i.blobs()[1:], d) || s.readBlob(d, &m) != nil || m.Config.Digest != i.ID {
+				continue
+			}
+			if slices.EqualFunc(m.Layers, i.Manifest.Layers, same) {
+				return cmp.Or(m.MediaType, ocispec.MediaTypeImageManifest), d
+			}
+		}
+	}
+	return ocispec.MediaTypeImageManifest, i.Descriptor.Digest
 }
 
 // sources gives, by a layer's blob, the other repositories of the same registry that
@@ -190,7 +184,7 @@ func (p *puller) sources(i *Image, repository string) (map[digest.Digest][]strin
 	host, _, _ := strings.Cut(fullName(repository), "/")
 	for _, other := range all {
 		for _, name := range other.Digests {
-			known, _ := splitName(name)
+			known := repositoryOf(name)
 			path, ok := strings.CutPrefix(fullName(known), host+"/")
 			if !ok || known == repository {
 				continue
@@ -207,48 +201,28 @@ func (p *puller) sources(i *Image, repository string) (map[digest.Digest][]strin
 
 // send makes sure that the registry has a blob. id is that of its layer, "" of a config.
 func (p *puller) send(ctx context.Context, d ocispec.Descriptor, id string, sources []string) error {
-	tell := func(status string, done, total int64) {
-		if id != "" {
-			p.tell(id, status, done, total)
-		}
-	}
 	if len(d.URLs) > 0 {
-		tell("Skipped foreign layer", 0, 0)
+		p.tell(id, "Skipped foreign layer", 0, 0)
 		return nil
 	}
-	has, err := p.remote.Has(ctx, d.Digest)
-	if err != nil {
-		return err
-	}
-	if has {
-		tell("Layer already exists", 0, 0)
-		return nil
-	}
-	for _, source := range sources {
-		if p.remote.Mount(ctx, d.Digest, source) {
-			tell("Mounted from "+source, 0, 0)
-			return nil
-		}
-	}
-	err = p.remote.Upload(ctx, d.Digest, registry.Body{Size: d.Size, Open: func() (io.ReadCloser, error) {
+	existed, mounted, err := p.remote.Send(ctx, registry.Upload{Descriptor: d, Open: func() (io.ReadCloser, error) {
 		file, err := os.Open(p.blob(d.Digest))
 		if err != nil {
 			return nil, err
 		}
-		done, told := int64(0), time.Time{}
 		return struct {
 			io.Reader
 			io.Closer
-		}{&meter{ctx, file, func(n int) {
-			done += int64(n)
-			if time.Since(told) > 100*time.Millisecond {
-				told = time.Now()
-				tell("Pushing", done, d.Size)
-			}
-		}}, file}, nil
-	}})
-	if err == nil {
-		tell("Pushed", 0, 0)
+		}{p.metered(ctx, file, id, "Pushing", d.Size), file}, nil
+	}}, sources)
+	switch {
+	case err != nil:
+	case existed:
+		p.tell(id, "Layer already exists", 0, 0)
+	case mounted != "":
+		p.tell(id, "Mounted from "+mounted, 0, 0)
+	default:
+		p.tell(id, "Pushed", 0, 0)
 	}
 	return err
 }

@@ -1,10 +1,7 @@
 package image
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,15 +9,12 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"minidocker/mydocker/disk"
-	"minidocker/mydocker/trace"
 )
 
 // RemoveOptions are the options of Remove.
 type RemoveOptions struct {
 	Force   bool // also an image with several names, or with stopped containers
-	NoPrune bool // keep untagged parents; there are none, so it changes nothing
+	NoPrune bool // keep parents without a name
 	// InUse returns a container that uses the image, a running one if there is
 	// one; an empty ID: none does. nil: no image is in use.
 	InUse func(imageID string) (containerID string, running bool)
@@ -44,54 +38,144 @@ func (s *Store) Tag(ref, name string) (id digest.Digest, short string, err error
 }
 
 // Remove takes a name away, or all if ref is an ID, and with the last the image,
-// with every blob and layer that no other needs. It answers what it did, in order.
-// An image that a container uses stays even when forced, without a name.
+// with every blob and layer that no other needs, and its parents, as far as they have
+// no name. It answers what it did, in order. An image that a container uses, or that
+// others were committed from, stays even when forced, without a name.
 func (s *Store) Remove(ref string, o RemoveOptions) (done []api.DeleteResponse, err error) {
 	err = s.update(func(index *ocispec.Index) error {
-		i, err := s.Resolve(ref)
-		if err != nil {
-			return err
-		}
-		container, running := "", false
-		if o.InUse != nil {
-			container, running = o.InUse(i.ID.String())
-		}
-		names := i.Names
-		byID := strings.HasPrefix(i.ID.String(), ref) || strings.HasPrefix(i.ID.Encoded(), ref)
-		if err := i.removable(ref, byID, o.Force, container[:min(12, len(container))], running); err != nil {
-			return err
-		}
-		if !byID {
-			name, _ := normalize(ref) // it was resolved
-			names = []string{name}
-		}
-		for _, name := range names {
-			clearName(index, name)
-			done = append(done, api.DeleteResponse{Untagged: name})
-		}
-		if len(names) == len(i.Names) && container == "" {
-			done = append(done, s.drop(index, i)...)
-		}
-		return nil
+		r := &removal{store: s, index: index, o: o}
+		err := r.remove(ref)
+		done = r.done
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return done, s.sweep()
+	return done, s.sweep(false)
 }
 
-// removable says why names must not be taken from an image.
-func (i *Image) removable(ref string, byID, force bool, container string, running bool) error {
-	reason := ""
-	switch {
-	case force && !(running && byID):
-	case !byID && container != "" && len(i.Names) == 1:
+// removal takes images out of an index by Docker's rules (moby, image_delete.go).
+type removal struct {
+	store *Store
+	index *ocispec.Index
+	o     RemoveOptions
+	done  []api.DeleteResponse
+}
+
+func (r *removal) remove(ref string) error {
+	found, err := r.store.resolve(r.index, ref)
+	if err != nil {
+		return err
+	}
+	i := r.image(found.ID)
+	if strings.HasPrefix(i.ID.String(), ref) || strings.HasPrefix(i.ID.Encoded(), ref) {
+		if i.oneName() != "" {
+			if err := r.conflict(i, r.o.Force, false); err != nil {
+				return err
+			}
+			r.untag(i.names()...)
+			i.Names, i.Digests = nil, nil
+		}
+		return r.drop(i, r.o.Force, false)
+	}
+	if container, _ := r.user(i); !r.o.Force && container != "" && i.oneName() != "" {
 		return fmt.Errorf("%w: unable to remove repository reference %q (must force) - container %s is using its referenced image %s",
 			ErrConflict, ref, container, i.ID.Encoded()[:12])
-	case !byID:
+	}
+	name, _ := normalize(ref) // it was resolved
+	r.untag(name)
+	left := slices.DeleteFunc(i.names(), func(other string) bool { return other == name })
+	// Digests of a repository go with its last tag.
+	if repository := repositoryOf(name); !strings.Contains(name, "@") && !slices.ContainsFunc(left, func(other string) bool {
+		return repositoryOf(other) == repository && !strings.Contains(other, "@")
+	}) {
+		left = slices.DeleteFunc(left, func(other string) bool {
+			if repositoryOf(other) != repository {
+				return false
+			}
+			r.untag(other)
+			return true
+		})
+	}
+	if len(left) > 0 {
+		return nil
+	}
+	i.Names, i.Digests = nil, nil
+	return r.drop(i, r.o.Force, true)
+}
+
+func (i *Image) names() []string { return slices.Concat(i.Names, i.Digests) }
+
+// oneName is the repository of an image with at most one tag, all of whose names are of
+// that repository; else "".
+func (i *Image) oneName() string {
+	names := i.names()
+	if len(names) == 0 || len(i.Names) > 1 ||
+		slices.ContainsFunc(names, func(other string) bool { return repositoryOf(other) != repositoryOf(names[0]) }) {
+		return ""
+	}
+	return repositoryOf(names[0])
+}
+
+// repositoryOf is a short name without its tag or digest.
+func repositoryOf(name string) string {
+	name, _, digested := strings.Cut(name, "@")
+	if digested {
+		return name
+	}
+	return name[:strings.LastIndex(name, ":")]
+}
+
+// image is the one of an ID, with all its names; nil if there is none.
+func (r *removal) image(id digest.Digest) *Image {
+	for _, i := range r.all() {
+		if i.ID == id {
+			return i
+		}
+	}
+	return nil
+}
+
+// all are the images that can be read: damage to one does not keep others from being removed.
+func (r *removal) all() []*Image {
+	index := ocispec.Index{Manifests: slices.DeleteFunc(slices.Clone(r.index.Manifests), func(d ocispec.Descriptor) bool {
+		_, err := r.store.open(&ocispec.Index{}, d)
+		return err != nil
+	})}
+	all, _ := r.store.images(&index)
+	return all
+}
+
+func (r *removal) untag(names ...string) {
+	for _, name := range names {
+		clearName(r.index, name)
+		r.done = append(r.done, api.DeleteResponse{Untagged: name})
+	}
+}
+
+// user is a container that uses an image, by 12 digits.
+func (r *removal) user(i *Image) (container string, running bool) {
+	if r.o.InUse != nil {
+		container, running = r.o.InUse(i.ID.String())
+	}
+	return container[:min(12, len(container))], running
+}
+
+func (r *removal) children(i *Image) bool {
+	return slices.ContainsFunc(r.all(), func(other *Image) bool { return other.Parent == i.ID })
+}
+
+// conflict says why an image must stay. named: that it has names is one reason.
+func (r *removal) conflict(i *Image, force, named bool) error {
+	reason := ""
+	container, running := r.user(i)
+	switch {
+	case r.children(i):
+		reason = "(cannot be forced) - image has dependent child images"
 	case running:
 		reason = "(cannot be forced) - image is being used by running container " + container
-	case len(i.Names) > 1:
+	case force:
+	case named && len(i.names()) > 0:
 		reason = "(must be forced) - image is referenced in multiple repositories"
 	case container != "":
 		reason = "(must be forced) - image is being used by stopped container " + container
@@ -102,149 +186,32 @@ func (i *Image) removable(ref string, byID, force bool, container string, runnin
 	return fmt.Errorf("%w: unable to delete %s %s", ErrConflict, i.ID.Encoded()[:12], reason)
 }
 
-// drop takes an image out of the index. It tells its ID and the chain IDs, under
-// which Docker knows layers, that no other image has, the top layer first.
-func (s *Store) drop(index *ocispec.Index, i *Image) (done []api.DeleteResponse) {
-	index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool { return d.Digest == i.Descriptor.Digest })
-	done = append(done, api.DeleteResponse{Deleted: i.ID.String()})
+// drop takes an image out of the index, with the names it still has. It tells its ID and
+// the chain IDs, under which Docker knows layers, that no other image has, the top layer
+// first. quiet: an image that must stay is no error.
+func (r *removal) drop(i *Image, force, quiet bool) error {
+	if err := r.conflict(i, force, true); err != nil && quiet {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	r.untag(i.names()...)
+	if container, _ := r.user(i); container != "" { // forced
+		return nil
+	}
+	r.index.Manifests = slices.DeleteFunc(r.index.Manifests, func(d ocispec.Descriptor) bool { return slices.Contains(i.roots, d.Digest) })
+	r.done = append(r.done, api.DeleteResponse{Deleted: i.ID.String()})
 	var shared []digest.Digest
-	others, _ := s.images(index)
-	for _, other := range others {
+	for _, other := range r.all() {
 		shared = append(shared, identity.ChainIDs(slices.Clone(other.Layers()))...)
 	}
 	for _, chainID := range slices.Backward(identity.ChainIDs(slices.Clone(i.Layers()))) {
 		if !slices.Contains(shared, chainID) {
-			done = append(done, api.DeleteResponse{Deleted: chainID.String()})
+			r.done = append(r.done, api.DeleteResponse{Deleted: chainID.String()})
 		}
 	}
-	return done
-}
-
-// Problem is something that should not be in the store, or not as it is.
-type Problem struct {
-	Kind     string // "staging", "blob", "layer", "image"
-	Object   string // a path, or the digest of an image's manifest
-	Reason   string
-	Repaired bool
-}
-
-// Check looks for what a crash left in the store and for what is missing in it,
-// deep also for blobs that do not match their digest. repair unpacks lost layers
-// again and forgets images without manifest or config; to repair another blob,
-// load its image again.
-func (s *Store) Check(repair, deep bool) ([]Problem, error) {
-	keep := func(Problem) error { return nil }
-	problems, err := s.audit(deep, keep)
-	if err != nil || !repair {
-		return problems, err
-	}
-	err = s.update(func(index *ocispec.Index) error {
-		index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool {
-			_, err := s.open(&ocispec.Index{}, d)
-			return errors.Is(err, os.ErrNotExist)
-		})
-		return nil
-	})
-	images, _ := s.List()
-	for _, i := range images {
-		s.LayerDirs(i) // unpacks what is lost; what cannot be unpacked stays a problem
-	}
-	err = errors.Join(err, s.sweep())
-	left, lerr := s.audit(deep, keep)
-	for n, p := range problems {
-		problems[n].Repaired = !slices.ContainsFunc(left, func(other Problem) bool { return other.Object == p.Object })
-	}
-	return problems, errors.Join(err, lerr)
-}
-
-// sweep removes everything that no image refers to.
-func (s *Store) sweep() error {
-	_, err := s.audit(false, func(p Problem) error {
-		trace.Step("unlink", "%s", p.Object)
-		os.Remove(filepath.Join(p.Object, "diffid")) // first: a layer half removed counts as missing
-		return disk.RemoveAll(p.Object)
-	})
-	return err
-}
-
-// audit compares the store with its index, under the lock. It calls unused for
-// what could be removed.
-func (s *Store) audit(deep bool, unused func(Problem) error) (problems []Problem, err error) {
-	err = s.locked(func() error {
-		index, err := s.readIndex()
-		if err != nil {
-			return err
-		}
-		needed, whole := map[string]bool{}, true
-		need := func(kind, path string, err error) {
-			if err != nil && !needed[path] {
-				problems = append(problems, Problem{Kind: kind, Object: path, Reason: err.Error()})
-			}
-			needed[path] = true
-		}
-		for _, d := range index.Manifests {
-			i, err := s.open(index, d)
-			need("image", d.Digest.String(), err)
-			if err != nil {
-				whole = false
-				continue
-			}
-			for _, d := range i.blobs() {
-				need("blob", s.blob(d), s.verify(d, deep))
-			}
-			for _, diffID := range i.Layers() {
-				need("layer", s.layer(diffID), s.findLayer(diffID))
-			}
-		}
-		for _, path := range s.interrupted() {
-			needed[path] = true
-		}
-		return s.eachUnused(needed, whole, func(p Problem) error {
-			problems = append(problems, p)
-			return unused(p)
-		})
-	})
-	return problems, err
-}
-
-// eachUnused calls do for what is not needed. While somebody is adding that is
-// nothing; and no blob or layer if what is needed is not wholly known.
-func (s *Store) eachUnused(needed map[string]bool, whole bool, do func(Problem) error) error {
-	adding, err := disk.TryAcquire(s.addingLock(), disk.Exclusive)
-	if errors.Is(err, disk.ErrLocked) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer adding.Release()
-	for dir, kind := range map[string]string{s.layout(): "", s.blobs(): "blob", s.layers(): "layer"} {
-		entries, rerr := os.ReadDir(dir)
-		err = errors.Join(err, rerr)
-		for _, e := range entries {
-			p := Problem{Kind: kind, Object: filepath.Join(dir, e.Name()), Reason: "no image refers to it"}
-			if strings.HasPrefix(e.Name(), "new-") || strings.HasPrefix(e.Name(), ".tmp-") {
-				p.Kind = "staging"
-			}
-			if !needed[p.Object] && (p.Kind == "staging" || kind != "" && whole) {
-				err = errors.Join(err, do(p))
-			}
-		}
-	}
-	return err
-}
-
-// verify tells what is wrong with a blob. Not deep: whether it exists.
-func (s *Store) verify(d digest.Digest, deep bool) error {
-	file, err := os.Open(s.blob(d))
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if deep {
-		if found, err := digest.SHA256.FromReader(file); err != nil || found != d {
-			return errors.Join(err, fmt.Errorf("damaged: its digest is %s", found))
-		}
+	if parent := r.image(i.Parent); parent != nil && !r.o.NoPrune {
+		return r.drop(parent, false, true)
 	}
 	return nil
 }

@@ -6,10 +6,13 @@
 //	ROOT/image/          OCI image layout: oci-layout, index.json, blobs/sha256/*; two locks
 //	ROOT/layers/XXXX/    an unpacked layer: diffid, size, and fs/, a lower directory for overlayfs;
 //	                     XXXX is the first 24 digits of the diff ID
+//	ROOT/image/pulls/*   manifests of pulls under way or interrupted; whatever these lead to stays
 //	new-* in layers/ and blobs/sha256/, .tmp-* in image/: not yet complete
 //
-// index.json has a descriptor of each image and one more for each of its names,
-// and is replaced last, under index.lock. Who adds holds adding.lock shared from
+// index.json has a descriptor of each image and one more for each of its names, with
+// tag or digest, and is replaced last, under index.lock. What other tools write there is
+// an image too; its layers are unpacked when they are first used. They take no lock:
+// let them write while no image is added or removed. Who adds holds adding.lock shared from
 // the first blob to the end. When nobody does, what no image refers to is garbage,
 // and each addition or removal ends with a sweep: so what a crash leaves goes with
 // the next change, or by Check.
@@ -100,7 +103,7 @@ func (s *Store) adding(do func() error) error {
 	}
 	err = do()
 	lock.Release()
-	s.sweep()
+	s.sweep(false)
 	return err
 }
 
@@ -139,8 +142,8 @@ func (s *Store) update(change func(*ocispec.Index) error) error {
 
 // readBlob decodes a JSON blob. Its hash was verified when it was stored.
 func (s *Store) readBlob(d digest.Digest, v any) error {
-	if err := d.Validate(); err != nil { // a digest becomes a path
-		return fmt.Errorf("blob %q: %w", d, err)
+	if !isFileName(d) {
+		return fmt.Errorf("blob %q: invalid digest", d)
 	}
 	if info, err := os.Stat(s.blob(d)); err == nil && info.Size() > 16<<20 {
 		return fmt.Errorf("blob %s of %d bytes is too large to be metadata", d, info.Size())
@@ -176,6 +179,16 @@ func (s *Store) writeBlob(r io.Reader, look func(io.Reader) error) (d ocispec.De
 	d.Digest = sum.Digest()
 	d.Size, _ = file.Seek(0, io.SeekCurrent) // cannot fail
 	return d, os.Rename(file.Name(), s.blob(d.Digest))
+}
+
+// compression is how a stored blob is compressed; "": not, or it is lost.
+func (s *Store) compression(d digest.Digest) string {
+	file, err := os.Open(s.blob(d))
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	return layer.Sniff(bufio.NewReader(file))
 }
 
 // layer is the directory of an unpacked layer. Names are short because all of

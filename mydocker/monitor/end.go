@@ -89,6 +89,7 @@ func (m *Monitor) tellEnd(l *life) {
 	if l.stopping {
 		m.event(events.ActionStop, nil)
 	}
+	m.closedVolumes()
 }
 
 // finish removes the container if it was asked to go, or else its run directory,
@@ -99,6 +100,7 @@ func (m *Monitor) finish(err error) {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "monitor:", err)
 	case m.record().HostConfig.AutoRemove:
+		m.ports.Close() // who finds the container gone finds its ports free
 		if err := m.store.Remove(m.id()); err == nil {
 			m.event(events.ActionDestroy, nil)
 		}

@@ -3,6 +3,7 @@ package monitor
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -104,8 +105,8 @@ func (m *Monitor) resolvConf(l *life) string {
 			config = dns.ParseConfig(string(content))
 		}
 	}
-	if len(host.DNS) > 0 {
-		config.Servers = host.DNS
+	if servers := m.nameServers(); len(servers) > 0 {
+		config.Servers = servers
 	}
 	if len(host.DNSSearch) > 0 {
 		config.Search = slices.DeleteFunc(slices.Clone(host.DNSSearch), func(domain string) bool { return domain == "." })
@@ -126,11 +127,28 @@ func (m *Monitor) resolvConf(l *life) string {
 	return config.String()
 }
 
+// nameServers are those the user has chosen for the container, or for all; none: the host's.
+func (m *Monitor) nameServers() []netip.Addr {
+	if own := m.record().HostConfig.DNS; len(own) > 0 {
+		return own
+	}
+	return m.dns
+}
+
+// maxHosts is how much of /etc/hosts lasts when networks change, in bytes: a container may have
+// made it of any size, and the monitor's memory is the host's.
+const maxHosts = 1 << 20
+
 // updateFiles follows a change of a running container's networks: only lines of ours
 // change in what the container may have edited.
 func (m *Monitor) updateFiles(l *life, added network.Place, gone *network.Place) error {
 	path := m.etc(m.id(), "hosts")
-	content, err := os.ReadFile(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxHosts))
 	if err != nil {
 		return err
 	}

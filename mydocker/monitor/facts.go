@@ -116,11 +116,10 @@ func openOptional(root *os.File, path string) (io.ReadCloser, error) {
 // mounts are the container's mounts with their sources. A source that -v made
 // at create may have gone since: it is made again, as Docker does.
 func (m *Monitor) mounts() ([]mount.Mount, error) {
-	all, err := spec.Mounts(&api.Config{}, m.record().HostConfig)
+	all, err := m.record().AskedMounts()
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, m.record().Inherited...)
 	for _, one := range all {
 		if one.Type != mount.TypeBind {
 			continue

@@ -3,6 +3,7 @@ package monitor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 
@@ -16,22 +17,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// joined is what a container shares with others, held open until it is in.
+// joined is what a container is made of besides its root, held open until it is in:
+// what it shares with others, and its volumes.
 type joined struct {
 	files []*os.File
-	shm   *os.File // a detached copy of the other's /dev/shm
+	given map[string]*os.File // detached mounts by where they go: volumes, the other's /dev/shm
 }
 
 func (j *joined) close() {
-	for _, file := range append(j.files, j.shm) {
-		file.Close() // of a nil file an error, not a panic
+	for _, file := range slices.AppendSeq(j.files, maps.Values(j.given)) {
+		file.Close()
 	}
 }
 
 // join opens the namespaces of other containers that this one is to be in. What it
 // returns is to be closed after an error too.
 func (m *Monitor) join(f *spec.Facts) (*joined, error) {
-	j, host := &joined{}, m.record().HostConfig
+	j, host := &joined{given: map[string]*os.File{}}, m.record().HostConfig
 	f.Namespaces = map[specs.LinuxNamespaceType]string{}
 	if host.IpcMode.IsContainer() {
 		if err := m.joinIPC(j, f, host.IpcMode.Container()); err != nil {
@@ -88,7 +90,7 @@ func (m *Monitor) joinIPC(j *joined, f *spec.Facts, id string) error {
 		if err != nil {
 			return fmt.Errorf("open_tree /dev/shm: %w", err)
 		}
-		j.shm = os.NewFile(uintptr(fd), "shm")
+		j.given["/dev/shm"] = os.NewFile(uintptr(fd), "shm")
 		return nil
 	})
 }

@@ -13,8 +13,10 @@
 package monitor
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,6 +30,7 @@ import (
 	"minidocker/mydocker/journal"
 	"minidocker/mydocker/logfile"
 	"minidocker/mydocker/network"
+	"minidocker/mydocker/network/ipam"
 	"minidocker/mydocker/network/proxy"
 	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/trace"
@@ -53,9 +56,15 @@ const (
 // which containers with --init get mounted.
 const ProgramVariable = "MYDOCKER_PROGRAM"
 
-// BridgeVariable is in a monitor's environment where the user has chosen the address of
-// the default network's bridge.
-const BridgeVariable = "MYDOCKER_BRIDGE"
+// SettingsVariable is in a monitor's environment where there are Settings: as JSON.
+const SettingsVariable = "MYDOCKER_SETTINGS"
+
+// Settings are what all containers of an engine are started with. All may be empty.
+type Settings struct {
+	BridgeAddress string             `json:",omitempty"` // see network.Store
+	AddressPools  []ipam.AddressPool `json:",omitempty"` // see network.Store
+	DNS           []netip.Addr       `json:",omitempty"` // name servers of who names none
+}
 
 // phase is where the container stands.
 //
@@ -77,6 +86,7 @@ const (
 type Monitor struct {
 	root, runRoot, instance string
 
+	dns      []netip.Addr // see Settings
 	store    *container.Store
 	networks *network.Store
 	journal  *journal.Journal
@@ -91,6 +101,8 @@ type Monitor struct {
 	mu       sync.Mutex
 	phase    phase
 	clients  int
+	holders  int   // clients that hold it paused
+	held     *life // the one that was paused for them; nil: none was, or it goes on
 	state    *container.State
 	life     *life         // the one that goes on, or the next
 	delay    time.Duration // before the policy's next restart
@@ -151,9 +163,16 @@ func open(args []string) (*Monitor, error) {
 	m.listener = listener.(*net.UnixListener)
 	m.listener.SetUnlinkOnClose(false)
 	m.networks = network.Open(m.root, m.runRoot, m.instance)
-	m.networks.BridgeAddress = os.Getenv(BridgeVariable)
+	if text := os.Getenv(SettingsVariable); text != "" {
+		var settings Settings
+		if err := json.Unmarshal([]byte(text), &settings); err != nil {
+			return nil, fmt.Errorf("read %s: %w", SettingsVariable, err)
+		}
+		m.dns, m.networks.BridgeAddress, m.networks.AddressPools = settings.DNS, settings.BridgeAddress, settings.AddressPools
+	}
 	m.store = container.Open(m.root, m.runRoot, m.networks)
 	m.journal = journal.Open(filepath.Join(m.runRoot, "events"))
+	m.store.VolumeRemoved = func(name string) { m.journal.Append(container.VolumeEvent(events.ActionDestroy, name, nil)) }
 	record, err := m.store.Record(id)
 	if err != nil {
 		return nil, err

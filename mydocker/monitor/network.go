@@ -29,9 +29,9 @@ type connection struct {
 	plugged chan error               // tells once whether the links are there; nil: none are coming
 }
 
-// holdPorts reserves the host's ports, before anything else of the first life: what
-// is taken is an error before anything starts. They are held until the monitor ends.
-func (m *Monitor) holdPorts() error {
+// holdPorts reserves the host's ports, before anything else of the first life that has
+// networks: what is taken is an error before anything starts. They are held until the monitor ends.
+func (m *Monitor) holdPorts(networks map[string]*api.EndpointSettings) error {
 	record := m.record()
 	bindings := maps.Clone(record.HostConfig.PortBindings)
 	if record.HostConfig.PublishAllPorts {
@@ -44,11 +44,11 @@ func (m *Monitor) holdPorts() error {
 			}
 		}
 	}
-	if m.ports != nil || len(bindings) == 0 || len(record.Networks) == 0 {
+	if m.ports != nil || len(bindings) == 0 || len(networks) == 0 {
 		return nil
 	}
 	var everywhere netip.Addr
-	for name := range record.Networks {
+	for name := range networks {
 		if n, err := m.networks.Find(name); err == nil && n.HostBinding().IsValid() {
 			everywhere = n.HostBinding()
 		}
@@ -69,7 +69,7 @@ func (m *Monitor) member() network.Member {
 			alive, err := m.store.Alive(id)
 			return err != nil || alive
 		}}
-	for _, server := range record.HostConfig.DNS {
+	for _, server := range m.nameServers() {
 		member.Upstreams = append(member.Upstreams, netip.AddrPortFrom(server, 53))
 	}
 	return member
@@ -198,9 +198,7 @@ func (m *Monitor) connect(name string, wish *api.EndpointSettings) error {
 	if err != nil {
 		return err
 	}
-	if m.phase == running {
-		err = m.connectNow(n, connected.Networks)
-	}
+	err = m.inLife(func() error { return m.connectNow(n, connected.Networks) })
 	if err == nil {
 		err = m.store.SaveRecord(connected)
 	}
@@ -212,18 +210,39 @@ func (m *Monitor) connect(name string, wish *api.EndpointSettings) error {
 	return nil
 }
 
+// inLife changes the networks of the process, if there is one. If it has ended meanwhile, the
+// change is for the next. The caller holds mu.
+func (m *Monitor) inLife(change func() error) error {
+	if m.errNoProcess() != nil {
+		return nil
+	}
+	if err := change(); !m.life.process.Done() {
+		return err
+	}
+	return nil
+}
+
 // connectNow connects a running container. The caller holds mu.
 func (m *Monitor) connectNow(n *network.Network, all map[string]*api.EndpointSettings) error {
 	l := m.life
+	if err := m.holdPorts(all); err != nil {
+		return err
+	}
 	place, err := m.networks.JoinRunning(m.member(), n.Name, all[n.Name])
 	if err != nil {
 		return err
 	}
 	if err = m.plug(l, l.process.Pid, []network.Place{place}); err != nil {
-		return errors.Join(err, m.networks.Forget(m.id(), n.Name))
+		made := l.links[len(l.places):]
+		l.links = l.links[:len(l.places)]
+		return errors.Join(err, network.Unplug(made), m.networks.Forget(m.id(), n.Name))
 	}
 	l.places = append(l.places, place)
-	return errors.Join(m.redirect(l, all, false), m.updateFiles(l, place, nil))
+	if m.ports != nil && len(m.state.Ports) == 0 { // it began without networks
+		m.state.Ports = m.ports.Bindings()
+		err = m.saveState()
+	}
+	return errors.Join(err, m.redirect(l, all, false), m.updateFiles(l, place, nil))
 }
 
 // leaveNetwork takes the container out of a network: at once if it runs.
@@ -245,9 +264,7 @@ func (m *Monitor) leaveNetwork(name string) error {
 		return err
 	}
 	m.settled.Store(left)
-	if m.phase == running {
-		err = m.disconnectNow(n)
-	}
+	err = m.inLife(func() error { return m.disconnectNow(n) })
 	err = errors.Join(err, m.networks.Forget(m.id(), n.Name))
 	m.networkEvent(events.ActionDisconnect, n)
 	return err

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"net"
 
 	"minidocker/mydocker/attach"
 
@@ -20,6 +21,11 @@ func (m *Monitor) pause() error {
 	if m.state.Status == api.StatePaused {
 		return fmt.Errorf("Container %s is already paused", m.id())
 	}
+	return m.freeze()
+}
+
+// freeze begins a pause. The caller holds mu.
+func (m *Monitor) freeze() error {
 	if err := m.group.Freeze(); err != nil {
 		return fmt.Errorf("pause container %s: %w", m.id(), err)
 	}
@@ -44,10 +50,33 @@ func (m *Monitor) thaw() error {
 	if err := m.group.Thaw(); err != nil {
 		return fmt.Errorf("unpause container %s: %w", m.id(), err)
 	}
-	m.state.Status = api.StateRunning
+	m.state.Status, m.held = api.StateRunning, nil
 	m.startProbing()
 	m.event(events.ActionUnPause, nil)
 	return m.saveState()
+}
+
+// hold pauses a container that runs for as long as anybody who asked for it is
+// connected: the end of a client, by kill -9 too, is the end of the pause. One that
+// is paused already stays it; who unpauses it meanwhile has his way.
+func (m *Monitor) hold(conn *net.UnixConn) {
+	m.mu.Lock()
+	var err error
+	if m.errNoProcess() == nil && m.state.Status != api.StatePaused {
+		if err = m.freeze(); err == nil {
+			m.held = m.life
+		}
+	}
+	m.holders++
+	m.mu.Unlock()
+	if attach.Send(conn, respond(err)) == nil {
+		<-hangup(conn)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.holders--; m.holders == 0 && m.held == m.life && m.errNoProcess() == nil && m.state.Status == api.StatePaused {
+		m.thaw() // what a broken freezer keeps, only the container's end frees
+	}
 }
 
 // rename gives the container another name.

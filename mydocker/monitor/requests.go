@@ -39,6 +39,8 @@ func (m *Monitor) handle(conn *net.UnixConn) {
 		m.wait(conn, request.Condition)
 	case attach.Exec:
 		m.exec(conn, request)
+	case attach.Hold:
+		m.hold(conn)
 	case attach.Root:
 		m.sendRoot(conn)
 	case attach.Execs:

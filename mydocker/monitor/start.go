@@ -50,7 +50,7 @@ func (m *Monitor) begin() error {
 // error, failed releases.
 func (m *Monitor) run() error {
 	record, l := m.record(), m.life
-	if err := m.holdPorts(); err != nil {
+	if err := m.holdPorts(record.Networks); err != nil {
 		return err
 	}
 	if err := m.joinNetworks(l); err != nil {
@@ -80,6 +80,9 @@ func (m *Monitor) run() error {
 	if err != nil {
 		return err
 	}
+	if err := m.openVolumes(others, &facts); err != nil {
+		return err
+	}
 	s, err := spec.Build(record.Config, record.HostConfig, facts)
 	if err != nil {
 		return err
@@ -99,7 +102,7 @@ func (m *Monitor) run() error {
 		}
 	}
 	l.process, err = runtime.Create(s, m.store.RunDir(m.id()), m.group,
-		runtime.Options{Stdio: l.streams.theirs, Root: root, Shm: others.shm, DieWithParent: true,
+		runtime.Options{Stdio: l.streams.theirs, Root: root, Given: others.given, DieWithParent: true,
 			Connect: func(pid int) error { return m.plugIn(l, pid) }})
 	l.streams.closeTheirs()
 	if err != nil {

@@ -60,6 +60,9 @@ func (s *Store) raise(n *Network) error {
 		}
 	}
 	if link.Attrs().Flags&net.FlagUp == 0 {
+		if err := settle(n, link); err != nil {
+			return fmt.Errorf("bridge %s: %w", n.Bridge(), err)
+		}
 		trace.Step("netlink", "set %s up", n.Bridge())
 		if err := netlink.LinkSetUp(link); err != nil {
 			return fmt.Errorf("set %s up: %w", n.Bridge(), err)
@@ -74,23 +77,31 @@ func (s *Store) raise(n *Network) error {
 // makeBridge makes it with an address of its own: else it would have the lowest of
 // its ports', another whenever they change, and who remembers it reach nobody.
 func makeBridge(n *Network) (netlink.Link, error) {
-	v4, v6 := n.Gateways()
+	v4, _ := n.Gateways()
 	bridge := &netlink.Bridge{LinkAttrs: netlink.NewLinkAttrs()}
 	bridge.Name, bridge.HardwareAddr = n.Bridge(), net.HardwareAddr(hardwareAddr(v4.Addr()))
-	mtu := cmp.Or(n.MTU(), uplinkMTU())
-	trace.Step("netlink", "add bridge %s, mtu %d", bridge.Name, mtu)
+	trace.Step("netlink", "add bridge %s", bridge.Name)
 	if err := netlink.LinkAdd(bridge); err != nil {
 		return nil, fmt.Errorf("add: %w", err)
 	}
-	// Changed afterwards, it stays; else it would follow the ports, and be 1500 without one.
+	return netlink.LinkByName(bridge.Name)
+}
+
+// settle does for a bridge what must be before it is up: one that a crash left is not up.
+func settle(n *Network, bridge netlink.Link) error {
+	mtu := cmp.Or(n.MTU(), uplinkMTU())
+	trace.Step("netlink", "mtu %d of %s", mtu, n.Bridge())
+	// Changed after it was added, it stays; else it would follow the ports, and be 1500 without one.
 	if err := netlink.LinkSetMTU(bridge, mtu); err != nil {
-		return nil, fmt.Errorf("mtu %d: %w", mtu, err)
+		return fmt.Errorf("mtu %d: %w", mtu, err)
 	}
 	// No address of a router elsewhere, and none at all if the network has no IPv6.
-	if err := sysctl("ipv6/conf/"+bridge.Name+"/accept_ra", "0"); err == nil && !v6.IsValid() {
-		sysctl("ipv6/conf/"+bridge.Name+"/disable_ipv6", "1")
+	if err := sysctl("ipv6/conf/"+n.Bridge()+"/accept_ra", "0"); err == nil {
+		if _, v6 := n.Gateways(); !v6.IsValid() {
+			sysctl("ipv6/conf/"+n.Bridge()+"/disable_ipv6", "1")
+		}
 	}
-	return netlink.LinkByName(bridge.Name)
+	return nil
 }
 
 // lower deletes a bridge. That it has gone is fine.

@@ -8,8 +8,6 @@ import (
 
 	"minidocker/mydocker/network/ipam"
 	"minidocker/mydocker/network/nft"
-
-	"github.com/vishvananda/netlink"
 )
 
 // Leftover is something a crash left, or damage.
@@ -85,12 +83,9 @@ func (c *checker) endpoints() error {
 
 // links finds interfaces with a name of ours that are nobody's.
 func (c *checker) links() error {
-	links, err := netlink.LinkList()
-	for errors.Is(err, netlink.ErrDumpInterrupted) { // some interface came or went meanwhile
-		links, err = netlink.LinkList()
-	}
+	links, err := listLinks()
 	if err != nil {
-		return fmt.Errorf("list interfaces: %w", err)
+		return err
 	}
 	for _, link := range links {
 		name, mark := link.Attrs().Name, link.Attrs().Alias

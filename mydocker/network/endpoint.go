@@ -178,7 +178,8 @@ func (all endpoints) pick(n *Network, pool *ipam.Pool, id string, wish, had neti
 			return false
 		}
 		if owner != "" {
-			*of(all[owner]), all[owner].Running = netip.Addr{}, false
+			*of(all[owner]) = netip.Addr{}
+			all[owner].leave()
 		}
 		return true
 	}

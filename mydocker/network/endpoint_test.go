@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	api "github.com/moby/moby/api/types/network"
+
+	"minidocker/mydocker/network/nft"
 )
 
 // testNetwork has the subnet given, completed.
@@ -181,5 +183,18 @@ func TestPrefix(t *testing.T) {
 	}
 	if long := prefix("a-much-longer-one"); len(long) != 8 || long == prefix("a-much-longer-two") {
 		t.Error(long)
+	}
+}
+
+// Who takes a dead container's address does not get its published ports with it.
+func TestLeaseOfDead(t *testing.T) {
+	n := testNetwork(t, "10.0.0.0/29")
+	address := netip.MustParseAddr("10.0.0.5")
+	all := endpoints{"dead": {IPv4: address, Running: true, Gateway: true, Ports: []nft.Port{{Protocol: "tcp", HostPort: 80, IP: address, Port: 80}}}}
+	if _, err := all.lease(n, "a", asks("10.0.0.5"), func(string) bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&Endpoint{}, all["dead"], cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Error(diff)
 	}
 }

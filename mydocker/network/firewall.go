@@ -35,7 +35,7 @@ func (s *Store) rules() (r nft.Rules, v6 bool, err error) {
 
 // Blocked tells which firewalls of others drop what an instance's containers send or
 // get, each with "; to open it: " and a command.
-func Blocked(instance string) ([]string, error) { return nft.Blocked(prefix(instance)) }
+func Blocked(instance string) ([]string, error) { return nft.Blocked(prefix(instance), ResolverPort) }
 
 // Tidy removes the firewall's table if nothing runs. Leave and Forget do not: to make
 // it again costs the next start more than to wait a moment for one.

@@ -87,15 +87,15 @@ func (s *Store) reap(m Member) error {
 	networks, err := s.List()
 	for _, n := range networks {
 		all, rerr := s.Endpoints(n.ID)
-		stale := false
+		var stale []string
 		for id, e := range all {
 			if e.Running && id != m.ID && !m.Alive(id) {
 				e.leave()
-				stale = true
+				stale = append(stale, id)
 			}
 		}
-		if stale && rerr == nil {
-			rerr = s.saveEndpoints(n.ID, all)
+		if len(stale) > 0 && rerr == nil {
+			rerr = errors.Join(s.unplugLost(stale...), s.saveEndpoints(n.ID, all))
 		}
 		err = errors.Join(err, rerr)
 	}
@@ -184,6 +184,7 @@ func (s *Store) Redirect(m Member, wishes map[string]*api.EndpointSettings, plac
 			continue
 		}
 		changed = true
+		place.Endpoint.Name = m.Name // it may have been renamed
 		if place.Gateway, place.Ports = false, nil; isFirst {
 			place.becomeWayOut(m)
 		}
@@ -238,6 +239,14 @@ func (s *Store) Leave(id string, networks ...string) error {
 	}
 	defer lock.Release()
 	return s.leave(id, networks)
+}
+
+// LeaveLost is Leave for a container whose monitor was lost, and did not unplug it.
+func (s *Store) LeaveLost(id string) error {
+	if !s.used() {
+		return nil
+	}
+	return errors.Join(s.unplugLost(id), s.Leave(id))
 }
 
 func (s *Store) leave(id string, networks []string) error {

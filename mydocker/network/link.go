@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/trace"
@@ -29,14 +31,16 @@ type Namespace struct {
 	socket *netlink.Handle // a socket stays in the namespace in which it was made
 }
 
-// OpenNamespace opens the network namespace at path, for the caller to Close. It gives
-// interfaces made in it no IPv6 addresses unless v6.
+// OpenNamespace opens the network namespace at path, for the caller to Close. Interfaces
+// made in it from now on have IPv6 only if v6.
 func OpenNamespace(path string, v6 bool) (*Namespace, error) {
 	ns := &Namespace{path: path}
 	err := ns.inside(func() (err error) {
-		if !v6 { // for all that are made from now on
-			sysctl("ipv6/conf/default/disable_ipv6", "1")
+		disable := "1"
+		if v6 {
+			disable = "0"
 		}
+		sysctl("ipv6/conf/default/disable_ipv6", disable) // there is none in a kernel without IPv6
 		ns.socket, err = netlink.NewHandle(unix.NETLINK_ROUTE)
 		return err
 	})
@@ -60,9 +64,9 @@ func (ns *Namespace) Close() { ns.socket.Close() }
 
 // Plug makes a container's link to a network: the pair, in one step with its ends in
 // their places, the host's marked with the container's ID, then the container's addresses, and the default route if the endpoint
-// is the way out. What a failure leaves goes with the namespace.
-func (s *Store) Plug(ns *Namespace, n *Network, container string, e *Endpoint) (Link, error) {
-	link := Link{Interface: e.Interface}
+// is the way out. After an error there is none.
+func (s *Store) Plug(ns *Namespace, n *Network, container string, e *Endpoint) (link Link, err error) {
+	link.Interface = e.Interface
 	file, err := os.Open(ns.path)
 	if err != nil {
 		return link, err
@@ -84,7 +88,18 @@ func (s *Store) Plug(ns *Namespace, n *Network, container string, e *Endpoint) (
 	if err != nil {
 		return link, fmt.Errorf("interface %s: %w", e.Interface, err)
 	}
+	// A running container with CAP_NET_ADMIN may have put a pair of its own there meanwhile,
+	// and its peer's number is any of the host's: it must be the link just made, without a mark.
 	link.Index = inside.Attrs().ParentIndex
+	outside, err := netlink.LinkByIndex(link.Index)
+	if err != nil || outside.Attrs().ParentIndex != inside.Attrs().Index || outside.Attrs().Alias != "" || !strings.HasPrefix(outside.Attrs().Name, prefix(s.instance)+"v") {
+		return link, fmt.Errorf("interface %s: somebody has replaced it", e.Interface)
+	}
+	defer func() {
+		if err != nil { // the container may live on
+			err = errors.Join(err, Unplug([]Link{link}))
+		}
+	}()
 	if err := netlink.LinkSetAlias(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: link.Index}}, container); err != nil {
 		return link, fmt.Errorf("alias of the link to network %s: %w", n.Name, err)
 	}
@@ -201,4 +216,31 @@ func Unplug(links []Link) error {
 		}
 	}
 	return all
+}
+
+// unplugLost deletes the links of containers whose monitors were lost. They go with the network
+// namespace, but another container may live on in that (--network container:ID), with
+// addresses that are about to be somebody else's, and behind a bridge that the firewall
+// no longer knows.
+func (s *Store) unplugLost(ids ...string) error {
+	all, err := listLinks()
+	var lost []Link
+	for _, link := range all {
+		name, mark := link.Attrs().Name, link.Attrs().Alias
+		if link.Type() == "veth" && strings.HasPrefix(name, prefix(s.instance)+"v") && slices.Contains(ids, mark) {
+			lost = append(lost, Link{link.Attrs().Index, name})
+		}
+	}
+	return errors.Join(err, Unplug(lost))
+}
+
+func listLinks() ([]netlink.Link, error) {
+	links, err := netlink.LinkList()
+	for errors.Is(err, netlink.ErrDumpInterrupted) { // some interface came or went meanwhile
+		links, err = netlink.LinkList()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	return links, nil
 }

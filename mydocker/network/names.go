@@ -3,6 +3,7 @@ package network
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -110,8 +111,11 @@ func tell(v *dns.View, n *Network, all endpoints) {
 			}
 			for _, name := range append([]string{e.Name}, e.Aliases...) {
 				name = strings.ToLower(name)
-				v.Names[name] = append(v.Names[name], addr)
-				v.Names[name+"."+strings.ToLower(n.Name)] = append(v.Names[name+"."+strings.ToLower(n.Name)], addr)
+				for _, name := range []string{name, name + "." + strings.ToLower(n.Name)} {
+					if !slices.Contains(v.Names[name], addr) { // an alias may be the name again
+						v.Names[name] = append(v.Names[name], addr)
+					}
+				}
 			}
 			v.Hosts[addr] = e.Name + "." + n.Name
 		}

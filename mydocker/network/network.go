@@ -19,7 +19,8 @@
 //
 // What a kill -9 of a monitor leaves: an endpoint that says it runs, and its
 // published ports in the table, until the next command that looks at the container.
-// The link goes with the container's network namespace, whoever dies. One between
+// The link goes with the container's network namespace, whoever dies, or if another
+// container is in that with the same command. One between
 // bridge and record leaves a bridge, which the next start uses.
 package network
 
@@ -128,7 +129,7 @@ func checkOptions(options map[string]string) error {
 		var err error
 		switch name {
 		case optionBridge:
-			if value == "" || len(value) > 15 || strings.ContainsAny(value, "/ :\t\n") || value == "." || value == ".." {
+			if value == "" || len(value) > 15 || strings.ContainsAny(value, "/ :%\t\n") || value == "." || value == ".." {
 				err = fmt.Errorf("%q is no name for an interface", value)
 			}
 		case optionMasquerade, optionICC:

@@ -25,6 +25,9 @@ type Store struct {
 	// BridgeAddress is the address of the default network's bridge with the length of
 	// its subnet, when the network is made; "": one that is free.
 	BridgeAddress string
+	// AddressPools are where networks get subnets that name none; those of a family
+	// that has none here come from Docker's pools.
+	AddressPools []ipam.AddressPool
 }
 
 // Open returns the store of root and runRoot. Directories are made when needed.
@@ -188,18 +191,18 @@ func (s *Store) lease(n *Network) error {
 		return err
 	}
 	if v4, _ := n.pools(); v4 == nil {
-		avoid, err := ipam.HostRoutes()
-		if err != nil {
-			return err
-		}
-		subnet, err := ipam.LeaseFree(HostDir, owner, ipam.DefaultPools(), avoid)
+		subnet, err := s.leaseFree(owner, false)
 		if err != nil {
 			return err
 		}
 		n.IPAM.Config = append([]api.IPAMConfig{{Subnet: subnet}}, n.IPAM.Config...)
 	}
 	if _, v6 := n.pools(); v6 == nil && n.EnableIPv6 {
-		n.IPAM.Config = append(n.IPAM.Config, api.IPAMConfig{Subnet: ipam.UniqueLocal(n.ID)})
+		subnet, err := s.leaseFree(owner, true)
+		if err != nil {
+			return errors.Join(err, ipam.Release(HostDir, s.root, n.ID))
+		}
+		n.IPAM.Config = append(n.IPAM.Config, api.IPAMConfig{Subnet: subnet})
 	}
 	v4, v6 := n.pools()
 	err := complete(n)

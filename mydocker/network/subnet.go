@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,6 +49,22 @@ func complete(n *Network) error {
 		c.Subnet, c.Gateway = pool.Subnet, pool.Gateway
 	}
 	return nil
+}
+
+// leaseFree leases a subnet that is free.
+func (s *Store) leaseFree(owner ipam.Owner, v6 bool) (netip.Prefix, error) {
+	pools := slices.DeleteFunc(slices.Clone(s.AddressPools), func(p ipam.AddressPool) bool { return p.Base.Addr().Is4() == v6 })
+	switch {
+	case len(pools) == 0 && v6:
+		return ipam.UniqueLocal(owner.Network), nil
+	case len(pools) == 0:
+		pools = ipam.DefaultPools()
+	}
+	avoid, err := ipam.HostRoutes()
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return ipam.LeaseFree(HostDir, owner, pools, avoid)
 }
 
 // leaseAsked leases the subnets of pools.

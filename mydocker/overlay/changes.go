@@ -38,7 +38,19 @@ type Change struct {
 // As in Docker a directory's times and size say nothing, and that a file's
 // content has changed is told by its size and modification time.
 func Changes(upper string, lower []string, made func(path string) bool) ([]Change, error) {
-	c := changes{made: made}
+	return list(upper, lower, changes{made: made})
+}
+
+// Untouched gives a function that tells which paths in upper are only there because
+// the engine made them, see Changes: what a layer leaves out.
+func Untouched(upper string, lower []string, made func(path string) bool) (func(path string) bool, error) {
+	found, err := list(upper, lower, changes{made: made, madeOnly: true})
+	return func(path string) bool {
+		return made(path) && !slices.ContainsFunc(found, func(c Change) bool { return c.Path == path })
+	}, err
+}
+
+func list(upper string, lower []string, c changes) ([]Change, error) {
 	dir, err := os.Open(upper)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -53,8 +65,9 @@ func Changes(upper string, lower []string, made func(path string) bool) ([]Chang
 }
 
 type changes struct {
-	made func(string) bool
-	list []Change
+	made     func(string) bool
+	madeOnly bool // whatever else upper has counts as added, unseen
+	list     []Change
 }
 
 // directory lists the changes in an open directory of upper, and closes it.
@@ -102,6 +115,10 @@ func (c *changes) entry(dir *os.File, name, at string, below []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.madeOnly && !c.made(at) {
+		c.list = append(c.list, Change{at, Added})
+		return nil
 	}
 	if old == nil && (isDir(&now) || now.Size == 0) && c.made(at) {
 		old = &now

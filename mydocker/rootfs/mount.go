@@ -20,7 +20,7 @@ type Source struct {
 }
 
 // OpenSources opens the sources of the bind mounts among mounts; the others get nil.
-// given are detached mounts that are open already, by the names mounts have for them.
+// given are detached mounts that are open already, by the destinations they are for.
 func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
 	sources := make([]*Source, len(mounts))
 	for i, m := range mounts {
@@ -28,11 +28,12 @@ func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, er
 		if m.Type != "bind" && !o.bind {
 			continue
 		}
-		if mount := given[m.Source]; mount != nil {
-			sources[i] = &Source{mount: mount, directory: true}
-			continue
+		source, err := &Source{mount: given[m.Destination]}, error(nil)
+		if source.mount == nil {
+			source, err = openSource(m, o)
+		} else {
+			source.directory, err = isDirectory(source.mount)
 		}
-		source, err := openSource(m, o)
 		if err != nil {
 			return nil, fmt.Errorf("bind mount %s on %s: %w", m.Source, m.Destination, err)
 		}
@@ -54,6 +55,20 @@ func openSource(m specs.Mount, o options) (*Source, error) {
 	source := &Source{mount: os.NewFile(uintptr(fd), m.Source)}
 	source.directory, err = isDirectory(source.mount)
 	return source, err
+}
+
+// OpenMount opens what m shows, a file system of its own or for a bind its source, as a
+// detached mount with what its options ask for.
+func OpenMount(m specs.Mount) (*os.File, error) {
+	o := parseOptions(m.Options)
+	if m.Type != "bind" && !o.bind {
+		return newMount(m.Type, m.Source, o)
+	}
+	source, err := openSource(m, o)
+	if err != nil {
+		return nil, err
+	}
+	return source.mount, bindAttributes(source.mount, o)
 }
 
 // MountAll mounts mounts in their order below root. sources is what OpenSources

@@ -12,8 +12,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -32,8 +34,8 @@ type Options struct {
 	Stdio [3]*os.File
 	// Root is a detached mount to be put at the specification's root.path; nil: what is there is used.
 	Root *os.File
-	// Shm is a detached mount that stands for the bind mounts whose source is JoinedShm; nil: there are none.
-	Shm *os.File
+	// Given are detached mounts that stand for the sources of bind mounts, by their destinations. The caller closes them.
+	Given map[string]*os.File
 	// DieWithParent kills the process when the creating process ends.
 	DieWithParent bool
 	// Connect is called at init's first stop, with init's pid: its namespaces
@@ -41,7 +43,7 @@ type Options struct {
 	Connect func(pid int) error
 }
 
-// JoinedShm is the source of a bind mount that Options.Shm holds: a mount of
+// JoinedShm stands for the source of a bind mount in Options.Given: a mount of
 // another container, which has no path.
 const JoinedShm = "joined-shm"
 
@@ -120,14 +122,14 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, HasShm: o.Shm != nil, DieWithParent: o.DieWithParent}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err
 	}
 	defer l.close()
 	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
-	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root, o.Shm)); err != nil {
+	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root, o.Given)); err != nil {
 		l.parent.file.Close()
 		os.Remove(fifo)
 		return nil, err

@@ -91,8 +91,8 @@ func initContainer(sync channel, p *payload) error {
 		return err
 	}
 	given := map[string]*os.File{}
-	if p.HasShm {
-		given[JoinedShm] = os.NewFile(shmFD, "shm")
+	for i, destination := range p.Given {
+		given[destination] = os.NewFile(uintptr(givenFD+i), destination)
 	}
 	sources, err := rootfs.OpenSources(spec.Mounts, given)
 	if err != nil {

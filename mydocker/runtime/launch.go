@@ -3,7 +3,9 @@ package runtime
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"unsafe"
 
 	"minidocker/mydocker/security"
@@ -19,9 +21,9 @@ const (
 	payloadFD
 	fifoFD
 	rootFD
-	shmFD
 	programFD
 	traceFD
+	givenFD // and those that follow
 )
 
 // payload is what init is told.
@@ -31,7 +33,7 @@ type payload struct {
 	Filter        []byte // the compiled seccomp profile
 	FilterFlags   []specs.LinuxSeccompFlag
 	HasRoot       bool
-	HasShm        bool
+	Given         []string // destinations of the mounts from givenFD on
 	DieWithParent bool
 }
 
@@ -80,9 +82,12 @@ func (l *launch) close() {
 }
 
 // files are init's descriptors in their order.
-func (l *launch) files(stdio [3]*os.File, fifo, root, shm *os.File) []*os.File {
+func (l *launch) files(stdio [3]*os.File, fifo, root *os.File, given map[string]*os.File) []*os.File {
 	traced, _ := trace.Output()
-	files := []*os.File{stdio[0], stdio[1], stdio[2], l.child.file, l.message, fifo, root, shm, l.program, traced}
+	files := []*os.File{stdio[0], stdio[1], stdio[2], l.child.file, l.message, fifo, root, l.program, traced}
+	for _, destination := range slices.Sorted(maps.Keys(given)) {
+		files = append(files, given[destination])
+	}
 	for i, file := range files {
 		if file == nil {
 			files[i] = l.null

@@ -50,9 +50,14 @@ func Mounts(config *api.Config, host *api.HostConfig) ([]mount.Mount, error) {
 		all[i].Target, taken[target] = target, true
 	}
 	for _, target := range slices.Sorted(maps.Keys(config.Volumes)) {
+		m := mount.Mount{Type: mount.TypeVolume, Target: target}
+		if err := checkMount(m); err != nil {
+			return nil, err
+		}
 		if target = path.Clean(target); !taken[target] {
 			taken[target] = true
-			all = append(all, mount.Mount{Type: mount.TypeVolume, Target: target})
+			m.Target = target
+			all = append(all, m)
 		}
 	}
 	return all, nil

@@ -18,6 +18,8 @@ import (
 const (
 	bigSize   = 200_000_000
 	loadImage = "mydocker-bench-debian:latest"
+
+	commitImage = "mydocker-bench-committed" // with a tag for each
 )
 
 // writeLines writes a file of that size, in lines of 80 bytes.

@@ -206,6 +206,11 @@ func (e *engine) remove() (err error) {
 		err = e.do(append([]string{"rm", "-f"}, ids...)...)
 	}
 	e.do("network", "rm", networkName) // perhaps it is not there
+	var committed bytes.Buffer
+	e.output(&committed, "images", "-q", commitImage)
+	if ids := strings.Fields(committed.String()); len(ids) > 0 {
+		err = errors.Join(err, e.do(append([]string{"rmi"}, ids...)...))
+	}
 	for _, name := range []string{image, loadImage, bigImage, deepImage} {
 		e.do("rmi", name) // perhaps it is not there
 	}

@@ -130,12 +130,14 @@ func exportMeasure(dir string) measure {
 
 func writeGigabyte(path string) error { return writeLines(path, gigabyte) }
 
-// writeMany writes small files, 200 to a directory.
-func writeMany(path string) (err error) {
+func writeMany(path string) error { return writeFiles(path, manyFiles) }
+
+// writeFiles writes small files, 200 to a directory.
+func writeFiles(path string, count int) (err error) {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	for i := range manyFiles {
+	for i := range count {
 		sub := fmt.Sprintf("%s/%d", path, i/200)
 		err = errors.Join(os.MkdirAll(sub, 0o755), os.WriteFile(fmt.Sprintf("%s/%d", sub, i), fmt.Appendf(nil, "%0*d\n", i%3000, i), 0o644))
 		if err != nil {

@@ -54,7 +54,7 @@ func completions(h *host) map[string]string {
 		"sto": "stop", "container sto": "stop", "help imag": "image images", "zzz ": "", "container zzz ": "", "--ru": "--run-root",
 		"exec ": "web", "stop ": "web", "start ": "made", "rm ": "made", "rm -f ": "made web", "logs -n 5 ": "made web", "logs -- ": "made web",
 		"unpause ": "", "exec web ": "", "run --rm busybox ": "", "container inspect ": "made web", "image inspect ": "busybox:latest",
-		"run bus": "busybox:latest", "inspect ": "made web busybox:latest bridge host none", "tag busybox b": "busybox:latest",
+		"run bus": "busybox:latest", "push bus": "busybox:latest", "pull ": "", "--config " + h.root + "/ima": h.root + "/image", "inspect ": "made web busybox:latest bridge host none", "tag busybox b": "busybox:latest",
 		"run --priv": "--privileged", "run --network ": "bridge container: host none", "run --network container:": "container: container:web", "network rm n": "none", "network connect bridge m": "made", "ps --format ": "json table", "--root /nowhere exec ": "", "completion z": "zsh",
 		"import " + h.root + "/ima": h.root + "/image", "run --env-file " + h.root + "/ima": h.root + "/image",
 	}

@@ -20,7 +20,7 @@ func TestCreate(t *testing.T) {
 	equal(t, "start", h.ok("start", "-a", "c1"), "b\n"+id[:12])
 	h.fails(1, []string{`Conflict. The container name "/c1" is already in use by container "` + id + `"`}, "create", "--name", "c1", "busybox")
 	h.fails(1, []string{"o command specified"}, "create", "--entrypoint", "", "busybox")
-	h.fails(1, []string{"No such image: nope:latest"}, "create", "nope")
+	h.fails(1, []string{"No such image: nope:latest"}, "create", "--pull", "never", "nope")
 	equal(t, "containers", h.ok("ps", "-aq", "--no-trunc"), id)
 }
 

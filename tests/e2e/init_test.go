@@ -38,7 +38,7 @@ func TestInitForwards(t *testing.T) {
 	}
 	h.eventually("the orphan is reaped", func() bool {
 		out := h.ok("exec", "sleeper", "ps")
-		return strings.Contains(out, "sleep 1000") && !strings.Contains(out, "sleep 0.1\n") && !strings.Contains(out, "[sleep]")
+		return strings.Contains(out, "root     sleep 1000") && !strings.Contains(out, "sleep 0.1\n") && !strings.Contains(out, "[sleep]")
 	})
 	h.ok("kill", "-s", "TERM", "sleeper")
 	if got := h.ok("wait", "sleeper"); got != "143" {

@@ -104,6 +104,7 @@ func TestNetworkCreateRefused(t *testing.T) {
 		{[]string{"every ip-range or gateway must have a corresponding subnet"}, []string{"--ip-range", "10.78.1.0/25", "second"}},
 		{[]string{"subnet"}, []string{"--subnet", s.subnet("128/26"), "--subnet", s.subnet("192/26"), "second"}},
 		{nil, []string{"--subnet", s.subnet("128/26"), "-o", "com.docker.network.bridge.name=much-too-long-for-a-link", "second"}},
+		{nil, []string{"--subnet", s.subnet("128/26"), "-o", "com.docker.network.bridge.name=any%d", "second"}}, // the kernel would number it
 		{[]string{"lo"}, []string{"--subnet", s.subnet("128/26"), "-o", "com.docker.network.bridge.name=" + s.bridge("bridge"), "-o", "com.docker.network.bridge.name=lo", "second"}},
 		{[]string{"com.docker.network.driver.mtu"}, []string{"--subnet", s.subnet("128/26"), "-o", "com.docker.network.driver.mtu=nope", "second"}},
 		{nil, []string{""}},

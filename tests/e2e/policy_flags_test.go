@@ -87,7 +87,7 @@ func TestPolicyFlags(t *testing.T) {
 	}
 	swappiness := map[string]string{"1": "7", "2": "null"}[h.ok("info", "--format", "{{.CgroupVersion}}")] // version 2 has none
 	equal(t, "swappiness", h.inspect("c1", "{{json .HostConfig.MemorySwappiness}}"), swappiness)
-	h.fails(1, []string{"does not match the specified platform: wanted linux/s390x, actual: linux/"}, "create", "--platform", "s390x", "busybox")
+	h.fails(1, []string{"does not match the specified platform: wanted linux/s390x, actual: linux/"}, "create", "--pull", "never", "--platform", "s390x", "busybox")
 	h.fails(1, []string{"Requested memory nodes are not available - requested 4000, available: 0"}, "create", "--cpuset-mems", "4000", "busybox")
 	r := h.fails(125, []string{"No such image: absent:latest"}, "run", "--pull", "never", "absent")
 	if strings.Contains(r.err, "Unable to find") {

@@ -228,8 +228,8 @@ func TestRaceImage(t *testing.T) {
 	}, "rmi", "-f", "twice")
 	for range 2 {
 		repeat(func(r result) bool {
-			return r.code == 0 && r.out == "ran\n" || r.code == 125 && strings.Contains(r.err, "Unable to find image 'twice:latest' locally")
-		}, "run", "--rm", "twice", "echo", "ran")
+			return r.code == 0 && r.out == "ran\n" || r.code == 125 && strings.Contains(r.err, "No such image: twice:latest")
+		}, "run", "--rm", "--pull", "never", "twice", "echo", "ran")
 	}
 	repeat(success, "images", "-a")
 	together.Wait()
@@ -244,10 +244,10 @@ func TestRaceRemoveUsedImage(t *testing.T) {
 	h := newHost(t)
 	for range 8 {
 		h.ok("import", "-c", "LABEL word="+nonce(), busybox, "used")
-		results := h.together([]string{"run", "-d", "used", "sleep", "1000"}, []string{"rmi", "used"}, []string{"rmi", "-f", "used"})
+		results := h.together([]string{"run", "-d", "--pull", "never", "used", "sleep", "1000"}, []string{"rmi", "used"}, []string{"rmi", "-f", "used"})
 		run := results[0]
 		if run.code != 0 {
-			if !strings.Contains(run.err, "Unable to find image 'used:latest' locally") {
+			if !strings.Contains(run.err, "No such image: used:latest") {
 				t.Error(run)
 			}
 			continue

@@ -58,7 +58,7 @@ func TestRunRefused(t *testing.T) {
 		{125, []string{"unknown shorthand flag: 'y' in -y"}, []string{"-y", "busybox", "true"}},
 		{125, []string{"flag needs an argument: --name"}, []string{"--name"}},
 		{1, []string{"'mydocker run' requires at least 1 argument"}, []string{"--rm"}},
-		{125, []string{"Unable to find image 'nope:latest' locally"}, []string{"nope", "true"}},
+		{125, []string{"Unable to find image '127.0.0.1:1/nope:latest' locally"}, []string{"127.0.0.1:1/nope", "true"}},
 		{125, []string{"invalid reference format"}, []string{"UPPER", "true"}},
 		{125, []string{"Invalid container name (a b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"}, []string{"--name", "a b", "busybox", "true"}},
 		{125, []string{"Invalid container name (a)"}, []string{"--name", "a", "busybox", "true"}},

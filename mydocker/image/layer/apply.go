@@ -1,6 +1,6 @@
 // Package layer unpacks image layers: one tar stream becomes one directory that
-// overlayfs takes as a lower directory. The way back is Pack; Walk and Target are
-// the two halves of a copy from directory to directory, without an archive between.
+// overlayfs takes as a lower directory. The way back is Diff, of an upper directory,
+// and Pack, of any; Walk and Target are the two halves of a copy from directory to directory, without an archive between.
 //
 // On the host it owns nothing but what is below the directory it is given. A
 // crash leaves that directory half filled, which is why the caller builds it
@@ -34,7 +34,8 @@ const (
 	whiteoutMeta   = ".wh..wh." // aufs' own bookkeeping, of which only the opaque mark has a meaning here
 	whiteoutOpaque = ".wh..wh..opq"
 	opaque         = "trusted.overlay.opaque"
-	blockSize      = 64 << 10 // of zeros: a hole
+	xattrRecord    = "SCHILY.xattr." // in a PAX header, and the attribute's name
+	blockSize      = 64 << 10        // of zeros: a hole
 )
 
 // Stats says what Apply found in a layer.
@@ -174,8 +175,9 @@ func cleanName(name string) (string, error) {
 // Sniff tells the compression of a stream by its first bytes, which stay unread:
 // gzip, zstd, xz, bzip2, or "" if there is none.
 func Sniff(r *bufio.Reader) string {
-	start, _ := r.Peek(10) // a shorter stream is not compressed
+	start, _ := r.Peek(262) // a shorter stream is no archive
 	switch {
+	case len(start) == 262 && string(start[257:]) == "ustar": // tar(5), whatever its first file is called
 	case bytes.HasPrefix(start, []byte("\x1f\x8b\x08")): // RFC 1952
 		return "gzip"
 	case bytes.HasPrefix(start, []byte("\x28\xb5\x2f\xfd")), // RFC 8878
@@ -183,7 +185,7 @@ func Sniff(r *bufio.Reader) string {
 		return "zstd"
 	case bytes.HasPrefix(start, []byte("\xfd7zXZ\x00")):
 		return "xz"
-	case len(start) == 10 && string(start[:3]) == "BZh" && string(start[4:]) == "1AY&SY":
+	case len(start) >= 10 && string(start[:3]) == "BZh" && string(start[4:10]) == "1AY&SY":
 		return "bzip2"
 	}
 	return ""

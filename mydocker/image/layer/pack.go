@@ -18,12 +18,21 @@ import (
 // Pack writes a tar archive of source, see Walk, as Docker does: times in whole
 // seconds, no names of users, extended headers (PAX) only where they are needed.
 func Pack(w io.Writer, source *os.File, name string) error {
+	return pack(w, func(visit visitor) error {
+		return Walk(source, name, nil, func(header *tar.Header, content *os.File) error {
+			header.ModTime = header.ModTime.Truncate(time.Second)
+			return visit(header, content)
+		})
+	})
+}
+
+// pack writes an archive of what walk visits.
+func pack(w io.Writer, walk func(visitor) error) error {
 	buffered := bufio.NewWriterSize(w, chunkSize)
 	archive := tar.NewWriter(buffered)
 	block := make([]byte, chunkSize)
-	err := Walk(source, name, nil, func(header *tar.Header, content *os.File) error {
-		header.ModTime = header.ModTime.Truncate(time.Second)
-		if err := archive.WriteHeader(header); err != nil || content == nil {
+	err := walk(func(header *tar.Header, content *os.File) error {
+		if err := archive.WriteHeader(header); err != nil || content == nil || header.Size == 0 {
 			return err
 		}
 		// As long as it was: it may have grown or shrunk meanwhile. The struct
@@ -55,7 +64,7 @@ func (zeros) Read(p []byte) (int, error) {
 // Nothing is reached by a path: each step goes from an open directory to one name
 // in it that is not followed, and what was opened is looked at again. So files
 // may be exchanged for symbolic links meanwhile without leading out of source.
-func Walk(source *os.File, name string, avoid *os.File, visit func(header *tar.Header, content *os.File) error) error {
+func Walk(source *os.File, name string, avoid *os.File, visit visitor) error {
 	w := walker{visit: visit, names: map[inode]string{}}
 	if avoid != nil {
 		var st unix.Stat_t
@@ -69,50 +78,60 @@ func Walk(source *os.File, name string, avoid *os.File, visit func(header *tar.H
 
 type inode struct{ dev, ino uint64 }
 
+type visitor func(header *tar.Header, content *os.File) error
+
 type walker struct {
-	visit func(*tar.Header, *os.File) error
+	visit visitor
 	names map[inode]string // first name of each file that has several
 	avoid inode
+
+	leave  func(name string) bool // see Diff; nil: what is walked is no upper directory
+	buffer []byte
 }
 
 // entry visits base in the directory from, or from itself if base is "".
 func (w *walker) entry(from int, base, name string) error {
-	var st unix.Stat_t
-	err := unix.Fstatat(from, base, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH)
-	if err == nil {
-		header := &tar.Header{
-			Format: tar.FormatPAX, Name: name, Mode: int64(st.Mode & 0o7777), Uid: int(st.Uid), Gid: int(st.Gid),
-			ModTime: time.Unix(st.Mtim.Unix()), Devmajor: int64(unix.Major(st.Rdev)), Devminor: int64(unix.Minor(st.Rdev)),
+	for tries := 0; ; tries++ {
+		var st unix.Stat_t
+		err := unix.Fstatat(from, base, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH)
+		if err == nil {
+			err = w.typed(from, base, name, &st)
 		}
-		err = w.typed(from, base, header, &st)
+		switch errno, ok := err.(unix.Errno); {
+		case errno == unix.ENOENT: // gone meanwhile is no error
+			return nil
+		case tries < 100 && slices.Contains([]unix.Errno{unix.ESTALE, unix.ELOOP, unix.ENOTDIR, unix.EINVAL, unix.ENXIO}, errno):
+			continue // it was of another type when it was looked at
+		case ok:
+			return &os.PathError{Op: "read", Path: name, Err: err}
+		}
+		return err
 	}
-	if errno, ok := err.(unix.Errno); ok && errno != unix.ENOENT { // gone meanwhile is no error
-		return &os.PathError{Op: "read", Path: name, Err: err}
-	} else if ok {
-		return nil
+}
+
+func newHeader(name string, st *unix.Stat_t) *tar.Header {
+	return &tar.Header{
+		Format: tar.FormatPAX, Name: name, Mode: int64(st.Mode & 0o7777), Uid: int(st.Uid), Gid: int(st.Gid),
+		ModTime: time.Unix(st.Mtim.Unix()), Devmajor: int64(unix.Major(st.Rdev)), Devminor: int64(unix.Minor(st.Rdev)),
 	}
-	return err
 }
 
 // typed returns a bare errno if it cannot read the file.
-func (w *walker) typed(from int, base string, header *tar.Header, st *unix.Stat_t) error {
-	id := inode{st.Dev, st.Ino}
-	kind := st.Mode & unix.S_IFMT
-	if first, met := w.names[id]; met {
-		header.Typeflag, header.Linkname = tar.TypeLink, first
-		return w.visit(header, nil)
+func (w *walker) typed(from int, base, name string, st *unix.Stat_t) error {
+	header := newHeader(name, st)
+	if w.leave != nil {
+		if done, err := w.marked(header, st); done {
+			return err
+		}
 	}
-	if st.Nlink > 1 && kind != unix.S_IFDIR {
-		w.names[id] = header.Name
-	}
-	switch kind {
+	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
-		if id == w.avoid {
+		if w.avoid == (inode{st.Dev, st.Ino}) {
 			return fmt.Errorf("cannot copy a directory into itself, %s", header.Name)
 		}
 		return w.directory(from, base, header)
 	case unix.S_IFREG:
-		return w.regular(from, base, header)
+		return w.regular(from, base, name, st)
 	case unix.S_IFLNK:
 		target := make([]byte, unix.PathMax)
 		n, err := unix.Readlinkat(from, base, target)
@@ -129,7 +148,19 @@ func (w *walker) typed(from int, base string, header *tar.Header, st *unix.Stat_
 	default:
 		return nil
 	}
-	return w.visit(header, nil)
+	return w.once(header, st, nil)
+}
+
+// once visits a file that is no directory, or for its second name a hard link.
+func (w *walker) once(header *tar.Header, st *unix.Stat_t, content *os.File) error {
+	id := inode{st.Dev, st.Ino}
+	if first, met := w.names[id]; met {
+		header.Typeflag, header.Linkname, header.Size, header.PAXRecords = tar.TypeLink, first, 0, nil
+		content = nil
+	} else if st.Nlink > 1 {
+		w.names[id] = header.Name
+	}
+	return w.visit(header, content)
 }
 
 func (w *walker) directory(from int, base string, header *tar.Header) error {
@@ -147,12 +178,12 @@ func (w *walker) directory(from int, base string, header *tar.Header) error {
 	if prefix != "" {
 		prefix = strings.TrimSuffix(prefix, "/") + "/"
 		header.Name = prefix
-		if err := w.visit(header, nil); err != nil {
+		if err := w.visitDirectory(header, fd); err != nil {
 			return err
 		}
 	}
 	entries, err := dir.Readdirnames(-1)
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.ENOENT) { // removed since it was opened
 		return err
 	}
 	slices.Sort(entries)
@@ -164,7 +195,10 @@ func (w *walker) directory(from int, base string, header *tar.Header) error {
 	return nil
 }
 
-func (w *walker) regular(from int, base string, header *tar.Header) error {
+func (w *walker) regular(from int, base, name string, st *unix.Stat_t) error {
+	if _, met := w.names[inode{st.Dev, st.Ino}]; met {
+		return w.once(newHeader(name, st), st, nil)
+	}
 	flags := unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC // NONBLOCK: for what has become a fifo
 	if base == "" {
 		base = "/proc/self/fd/" + strconv.Itoa(from)
@@ -174,19 +208,22 @@ func (w *walker) regular(from int, base string, header *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	content := os.NewFile(uintptr(fd), header.Name)
+	content := os.NewFile(uintptr(fd), name)
 	defer content.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	// Of what was opened: else one file's set-user-ID could come to another's content.
+	if err := unix.Fstat(fd, st); err != nil {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return unix.ESTALE // it was one before
 	}
+	header := newHeader(name, st)
 	header.Typeflag, header.Size = tar.TypeReg, st.Size
 	var capability [64]byte
-	if n, err := unix.Fgetxattr(fd, "security.capability", capability[:]); err == nil {
-		header.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": string(capability[:n])}
+	if w.leave != nil {
+		w.attributes(header, fd)
+	} else if n, err := unix.Fgetxattr(fd, "security.capability", capability[:]); err == nil {
+		header.PAXRecords = map[string]string{xattrRecord + "security.capability": string(capability[:n])}
 	}
-	return w.visit(header, content)
+	return w.once(header, st, content)
 }

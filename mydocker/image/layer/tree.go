@@ -212,10 +212,8 @@ func setAttributes(header *tar.Header, parent int, base string) error {
 		}
 	}
 	for key, value := range header.PAXRecords {
-		attr, ok := strings.CutPrefix(key, "SCHILY.xattr.")
-		// By these overlayfs would take orders from the archive: redirects to
-		// other directories, metadata-only files.
-		if !ok || strings.HasPrefix(attr, "trusted.overlay.") || strings.HasPrefix(attr, "user.overlay.") {
+		attr, ok := strings.CutPrefix(key, xattrRecord)
+		if !ok || isOverlay(attr) {
 			continue
 		}
 		err := unix.Lsetxattr(procPath(parent, base), attr, []byte(value), 0)

@@ -12,18 +12,18 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	api "github.com/moby/moby/api/types/registry"
 )
 
 // Login checks credentials with a registry ("": docker.io). token, if not empty, is
 // what to keep instead of the password.
-func (c *Client) Login(ctx context.Context, registry, user, password string) (token string, err error) {
-	host := server(registry)
-	resource, err := name.NewRegistry(host)
-	if err != nil {
-		return "", err
+func (c *Client) Login(ctx context.Context, server, user, password string) (token string, err error) {
+	host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(server, "https://"), "http://"), "/")
+	if host == "" || host == "docker.io" || host == name.DefaultRegistry {
+		host = hub
 	}
-	e, err := c.endpoint(ctx, host, resource)
+	e, err := c.endpoint(ctx, host, "login", name.Registry{})
 	if err != nil {
 		return "", err
 	}
@@ -31,27 +31,30 @@ func (c *Client) Login(ctx context.Context, registry, user, password string) (to
 	if err := e.reach(ctx); err != nil {
 		return "", err
 	}
-	root := e.url("")
 	if e.challenge != nil && e.challenge.Scheme == "bearer" {
 		given, err := e.token(ctx)
 		if err != nil {
-			return "", fmt.Errorf("Get %q: %w", root, err)
+			return "", fmt.Errorf("Get %q: %w", e.url(""), err)
 		}
 		return given.RefreshToken, nil
 	}
-	authorization, err := e.authorize(ctx)
-	if err != nil {
-		return "", fmt.Errorf("Get %q: %w", root, err)
-	}
-	response, err := e.send(ctx, http.MethodGet, root, http.Header{"Authorization": {authorization}}, nil)
+	response, err := e.get(ctx, e.url(""))
 	if err != nil {
 		return "", err
 	}
 	drain(response)
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("login attempt to %s failed with status: %s", root, response.Status)
+		err = fmt.Errorf("login attempt to %s failed with status: %s", e.url(""), response.Status)
 	}
-	return "", nil
+	return "", err
+}
+
+func (e *endpoint) get(ctx context.Context, address string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	return (&http.Client{Transport: e}).Do(request)
 }
 
 // Search asks docker.io, or the host that term begins with, for repositories, at most
@@ -83,21 +86,18 @@ func (c *Client) Search(ctx context.Context, term string, limit int, filters map
 	if err != nil {
 		return nil, err
 	}
-	e, err := c.endpoint(ctx, host, registry)
+	e, err := c.endpoint(ctx, host, "search", registry)
 	if err != nil {
 		return nil, err
 	}
-	header := http.Header{}
-	if config, err := authn.Authorization(ctx, e.auth); err == nil && config.Username != "" && config.Password != "" {
-		request := http.Request{Header: header}
-		request.SetBasicAuth(config.Username, config.Password)
+	if config, err := authn.Authorization(ctx, e.auth); err == nil && config.Username != "" {
+		e.challenge = &transport.Challenge{Scheme: "basic"}
 	}
 	query := url.Values{"q": {term}, "n": {strconv.Itoa(limit)}}.Encode()
-	var response *http.Response
-	for _, scheme := range e.schemes {
-		if response, err = e.send(ctx, http.MethodGet, scheme+"://"+host+"/v1/search?"+query, header, nil); err == nil {
-			break
-		}
+	response, err := e.get(ctx, "https://"+host+"/v1/search?"+query)
+	if err != nil && len(e.schemes) > 1 {
+		e.schemes = e.schemes[1:]
+		response, err = e.get(ctx, "http://"+host+"/v1/search?"+query)
 	}
 	if err != nil {
 		return nil, err

@@ -6,7 +6,6 @@
 package registry
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -47,10 +46,13 @@ func New(o Options) *Client {
 // hub is where docker.io's images are: the name itself is a web site's.
 const hub = "registry-1.docker.io"
 
-// endpoint makes what asks the registry at host for resource, a repository or
-// the registry as a whole, in that order of preference for credentials.
-func (c *Client) endpoint(ctx context.Context, host string, resource authn.Resource) (*endpoint, error) {
-	e := &endpoint{host: host, schemes: []string{"https"}}
+// endpoint makes what asks the registry of a repository, or of none, at host. The
+// credentials are those that are kept for resource.
+func (c *Client) endpoint(ctx context.Context, host, path string, resource authn.Resource) (e *endpoint, err error) {
+	e = &endpoint{schemes: []string{"https"}}
+	if e.repository, err = name.NewRepository(host + "/" + path); err != nil {
+		return nil, err
+	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if host != hub && c.insecure(ctx, host) {
 		config.InsecureSkipVerify = true
@@ -61,49 +63,46 @@ func (c *Client) endpoint(ctx context.Context, host string, resource authn.Resou
 			return nil, err
 		}
 	}
-	e.client = &http.Client{Transport: &http.Transport{
+	e.transport = &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
 		TLSClientConfig:       config,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: 5 * patience, // to store what was pushed takes its time
-		IdleConnTimeout:       30 * time.Second,
 		MaxIdleConnsPerHost:   8,
-		DisableCompression:    true, // what is stored is what is sent, by its digest
+		DisableCompression:    true, // a blob is the bytes of its digest
 		ReadBufferSize:        64 << 10,
 		WriteBufferSize:       64 << 10,
-	}}
-	var err error
+	}
 	e.auth, err = authn.Resolve(ctx, c.options.Keychain, resource)
 	return e, err
 }
 
 // endpoints are the registry of a repository, after the mirrors if it is docker.io's.
-func (c *Client) endpoints(ctx context.Context, repository name.Repository, mirrors bool) (list []*endpoint, err error) {
-	if repository.RegistryStr() != name.DefaultRegistry {
-		e, err := c.endpoint(ctx, repository.RegistryStr(), repository)
-		return []*endpoint{e}, err
+func (c *Client) endpoints(ctx context.Context, repository name.Repository, mirrors []string) (list []*endpoint, err error) {
+	host, path := repository.RegistryStr(), repository.RepositoryStr()
+	if host == name.DefaultRegistry {
+		host = hub
+	} else {
+		mirrors = nil
 	}
-	for _, mirror := range c.options.Mirrors {
+	for _, mirror := range mirrors {
 		u, err := url.Parse(mirror)
-		if !mirrors {
-			break
-		}
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
-			return nil, fmt.Errorf("invalid mirror: %q: a URL of scheme http or https without a path", mirror)
+			return nil, fmt.Errorf("invalid mirror: %q: it must be a URL of scheme http or https without a path", mirror)
 		}
 		registry, err := name.NewRegistry(u.Host)
 		if err != nil {
 			return nil, fmt.Errorf("invalid mirror: %q: %w", mirror, err)
 		}
-		e, err := c.endpoint(ctx, u.Host, registry)
+		e, err := c.endpoint(ctx, u.Host, path, registry)
 		if err != nil {
 			return nil, err
 		}
 		e.schemes = []string{u.Scheme}
 		list = append(list, e)
 	}
-	e, err := c.endpoint(ctx, hub, repository)
+	e, err := c.endpoint(ctx, host, path, repository)
 	return append(list, e), err
 }
 
@@ -167,14 +166,4 @@ func addCertificates(config *tls.Config, dir string) error {
 		}
 	}
 	return err
-}
-
-// server gives the host that a user calls by a server's name, as login takes it.
-func server(text string) string {
-	text = strings.TrimPrefix(strings.TrimPrefix(text, "https://"), "http://")
-	host, _, _ := strings.Cut(cmp.Or(text, name.DefaultRegistry), "/")
-	if host == "docker.io" || host == name.DefaultRegistry {
-		return hub
-	}
-	return host
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -24,16 +25,20 @@ import (
 const (
 	attempts = 6                      // of one request: the first and five more
 	backoff  = 100 * time.Millisecond // before the second attempt; doubled for each further one
-	patience = time.Minute            // the longest Retry-After that is obeyed
+	patience = time.Minute            // the longest Retry-After that is obeyed, and wait for a byte
+
+	maxManifest = 4 << 20 // bytes; the distribution spec's advice
 )
 
-// endpoint is one server that answers for a repository.
+// endpoint is one server that answers for a repository, and as an http.RoundTripper
+// what requests to it go through: with credentials, and once more when the server is
+// busy or the connection breaks.
 type endpoint struct {
-	host    string
-	schemes []string // to try in this order; the one that works is left
-	client  *http.Client
-	auth    authn.Authenticator
-	scopes  []string // of tokens: repository:NAME:ACTIONS
+	repository name.Repository
+	schemes    []string // to try in this order; the one that works is left
+	transport  *http.Transport
+	auth       authn.Authenticator
+	scopes     []string // of tokens: repository:NAME:ACTIONS
 
 	mu            sync.Mutex
 	reached       bool
@@ -42,121 +47,118 @@ type endpoint struct {
 }
 
 // url is an address at the server, which was reached.
-func (e *endpoint) url(format string, args ...any) string {
-	return e.schemes[0] + "://" + e.host + "/v2/" + fmt.Sprintf(format, args...)
+func (e *endpoint) url(path string) string {
+	return e.schemes[0] + "://" + e.repository.RegistryStr() + "/v2/" + path
 }
 
 // reach finds out how the server is to be spoken with, by its root (distribution
 // spec, end-1): HTTPS or not, and with what kind of credentials.
-func (e *endpoint) reach(ctx context.Context) error {
+func (e *endpoint) reach(ctx context.Context) (err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.reached {
-		return nil
-	}
-	var err error
 	for _, scheme := range e.schemes {
+		if e.reached {
+			return nil
+		}
+		var request *http.Request
 		var response *http.Response
-		if response, err = e.send(ctx, http.MethodGet, scheme+"://"+e.host+"/v2/", nil, nil); err != nil {
+		if request, err = http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+e.repository.RegistryStr()+"/v2/", nil); err != nil {
+			return err
+		}
+		if response, err = (&http.Client{Transport: persistent{e.transport}}).Do(request); err != nil {
 			continue
 		}
+		if busy(response.StatusCode) {
+			err = transport.CheckError(response)
+		}
 		drain(response)
+		if err != nil {
+			return err
+		}
 		e.schemes, e.reached = []string{scheme}, true
 		if response.StatusCode == http.StatusUnauthorized {
 			e.challenge = challengeOf(response)
 		}
-		return nil
 	}
 	return err
 }
 
-// send asks once more when the connection breaks or the server is busy. body (nil:
-// none) is opened for each attempt.
-func (e *endpoint) send(ctx context.Context, method, address string, header http.Header, body *Body) (*http.Response, error) {
+// persistent asks once more when the server is busy or the connection breaks.
+type persistent struct{ http.RoundTripper }
+
+func (p persistent) RoundTrip(request *http.Request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
-		trace.Step("http", "%s %s", method, address)
-		response, err := e.sendOnce(ctx, method, address, header, body)
-		var wait time.Duration
-		if err == nil && !busy(response.StatusCode) {
-			return response, nil
-		} else if err == nil {
-			wait = retryAfter(response)
-			err = errorOf(response)
+		trace.Step("http", "%s %s", request.Method, request.URL.Redacted())
+		response, err := p.RoundTripper.RoundTrip(request)
+		wait := retryAfter(response)
+		again := err != nil && Temporary(err) || err == nil && busy(response.StatusCode) && wait <= patience
+		// An upload is repeated from its beginning, by who began it.
+		if !again || attempt == attempts || request.Method == http.MethodPatch {
+			return response, err
 		}
-		if attempt == attempts || !Temporary(err) || wait > patience || method == http.MethodPatch { // of an upload all of it is repeated
+		if err == nil {
+			drain(response)
+		}
+		if err := pause(request.Context(), max(wait, backoff<<(attempt-1))); err != nil {
 			return nil, err
 		}
-		if err := pause(ctx, max(wait, backoff<<(attempt-1))); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func (e *endpoint) sendOnce(ctx context.Context, method, address string, header http.Header, body *Body) (*http.Response, error) {
-	var content io.ReadCloser
-	if body != nil {
-		var err error
-		if content, err = body.Open(); err != nil {
-			return nil, err
-		}
-	}
-	request, err := http.NewRequestWithContext(ctx, method, address, content)
-	if err != nil {
-		return nil, err
-	}
-	if body != nil {
-		request.ContentLength, request.GetBody = body.Size, body.Open
-		if body.Size == 0 {
-			request.Body = http.NoBody
-		}
-	}
-	for key, values := range header {
-		request.Header[key] = values
-	}
-	request.Header.Set("User-Agent", "mydocker")
-	return e.client.Do(request)
-}
-
-// Body is what a request sends. It may be opened more than once.
-type Body struct {
-	Open func() (io.ReadCloser, error)
-	Size int64
-}
-
-// do is send with credentials, which are renewed when they have expired. Any
-// status but those in ok is an error in Docker's words.
-func (e *endpoint) do(ctx context.Context, method, address string, header http.Header, body *Body, ok ...int) (*http.Response, error) {
-	for attempt := 1; ; attempt++ {
-		authorization, err := e.authorize(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("%s %q: %w", method[:1]+strings.ToLower(method[1:]), address, err)
-		}
-		if header = header.Clone(); header == nil {
-			header = http.Header{}
-		}
-		if u, err := url.Parse(address); err == nil && u.Host == e.host && authorization != "" {
-			header.Set("Authorization", authorization)
-		}
-		response, err := e.send(ctx, method, address, header, body)
-		if err != nil {
-			return nil, err
-		}
-		for _, status := range ok {
-			if response.StatusCode == status {
-				return response, nil
+		if request.GetBody != nil {
+			request = request.Clone(request.Context())
+			if request.Body, err = request.GetBody(); err != nil {
+				return nil, err
 			}
 		}
+	}
+}
+
+// RoundTrip adds credentials to what goes to the registry itself, and renews them once
+// if they have expired. A redirection leads elsewhere, without.
+func (e *endpoint) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.URL.Host != e.repository.RegistryStr() {
+		return persistent{e.transport}.RoundTrip(request)
+	}
+	for attempt := 1; ; attempt++ {
+		authorization, err := e.authorize(request.Context())
+		if err != nil {
+			return nil, err
+		}
+		request = request.Clone(request.Context())
+		request.URL.Scheme = e.schemes[0] // the library would choose it by the host's name
+		request.Header.Set("User-Agent", "mydocker")
+		if authorization != "" {
+			request.Header.Set("Authorization", authorization)
+		}
+		response, err := persistent{e.transport}.RoundTrip(request)
+		if err != nil || response.StatusCode != http.StatusUnauthorized {
+			return response, err
+		}
 		challenge := challengeOf(response)
-		if response.StatusCode != http.StatusUnauthorized || attempt == 2 || challenge == nil {
-			return nil, errorOf(response)
+		if challenge == nil || attempt == 2 || request.Body != nil && request.GetBody == nil {
+			return denied(response, challenge), nil
 		}
 		drain(response)
+		if request.GetBody != nil {
+			if request.Body, err = request.GetBody(); err != nil {
+				return nil, err
+			}
+		}
 		e.mu.Lock()
-		if e.challenge, e.authorization = challenge, ""; challenge.Parameters["scope"] != "" && len(e.scopes) == 0 {
-			e.scopes = []string{challenge.Parameters["scope"]}
+		if e.authorization == authorization { // nobody else has renewed it
+			e.challenge, e.authorization = challenge, ""
 		}
 		e.mu.Unlock()
 	}
+}
+
+// denied puts in the body, where the library reads, what RFC 6750 (3.1) has in a
+// header: that a token does not suffice.
+func denied(response *http.Response, challenge *transport.Challenge) *http.Response {
+	if challenge != nil && challenge.Parameters["error"] == "insufficient_scope" {
+		drain(response)
+		body := []byte(`{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`)
+		response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}
+	return response
 }
 
 // authorize gives the Authorization header: credentials as they are, or a token that
@@ -167,37 +169,32 @@ func (e *endpoint) authorize(ctx context.Context) (string, error) {
 	if e.challenge == nil || e.authorization != "" {
 		return e.authorization, nil
 	}
-	if !strings.EqualFold(e.challenge.Scheme, "bearer") {
-		config, err := authn.Authorization(ctx, e.auth)
-		if err != nil {
-			return "", err
-		}
-		if config.Username == "" {
-			return "", errors.New("no basic auth credentials")
-		}
-		request := http.Request{Header: http.Header{}}
-		request.SetBasicAuth(config.Username, config.Password)
-		e.authorization = request.Header.Get("Authorization")
-		return e.authorization, nil
-	}
-	token, err := e.token(ctx)
+	config, err := authn.Authorization(ctx, e.auth)
 	if err != nil {
 		return "", err
 	}
-	e.authorization = "Bearer " + cmp.Or(token.AccessToken, token.Token)
+	switch {
+	case config.RegistryToken != "":
+		e.authorization = "Bearer " + config.RegistryToken
+	case e.challenge.Scheme == "bearer":
+		token, err := e.token(ctx)
+		if err != nil {
+			return "", err
+		}
+		e.authorization = "Bearer " + cmp.Or(token.AccessToken, token.Token)
+	case config.Username == "":
+		return "", errors.New("no basic auth credentials")
+	default:
+		request := http.Request{Header: http.Header{}}
+		request.SetBasicAuth(config.Username, config.Password)
+		e.authorization = request.Header.Get("Authorization")
+	}
 	return e.authorization, nil
 }
 
-// token asks the server that the challenge names. The library would refuse a
-// private address, unless it is that of the registry it is told of.
+// token asks the server that the challenge names. The library refuses one at a private
+// address unless it is the registry's, so it is told that it is.
 func (e *endpoint) token(ctx context.Context) (*transport.Token, error) {
-	config, err := authn.Authorization(ctx, e.auth)
-	if err != nil {
-		return nil, err
-	}
-	if config.RegistryToken != "" {
-		return &transport.Token{Token: config.RegistryToken}, nil
-	}
 	realm, err := url.Parse(e.challenge.Parameters["realm"])
 	if err != nil || realm.Host == "" {
 		return nil, fmt.Errorf("no realm in the registry's challenge: %v", e.challenge.Parameters)
@@ -206,25 +203,39 @@ func (e *endpoint) token(ctx context.Context) (*transport.Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	for attempt := 1; ; attempt++ {
-		token, err := transport.Exchange(ctx, server, e.auth, e.client.Transport, e.scopes, e.challenge)
-		var status *transport.Error
-		if errors.As(err, &status) {
-			err = translate(status)
-		}
-		if err == nil || attempt == attempts || !Temporary(err) {
-			return token, err
-		}
-		if err := pause(ctx, backoff<<(attempt-1)); err != nil {
-			return nil, err
-		}
-	}
+	token, err := transport.Exchange(ctx, server, e.auth, persistent{e.transport}, e.scopes, e.challenge)
+	return token, words(err)
 }
 
-func busy(status int) bool { return status == http.StatusTooManyRequests || status >= 500 }
+// challengeOf reads how a registry wants to be asked (RFC 9110, 11.6.1), nil: it does
+// not say. Of several ways bearer is taken, or else basic.
+func challengeOf(response *http.Response) (found *transport.Challenge) {
+	for _, text := range response.Header.Values("WWW-Authenticate") {
+		scheme, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
+		c := &transport.Challenge{Scheme: strings.ToLower(scheme), Parameters: map[string]string{}, Insecure: response.Request.URL.Scheme == "http"}
+		for rest != "" {
+			var key, value string
+			key, rest, _ = strings.Cut(rest, "=")
+			if quoted, ok := strings.CutPrefix(rest, `"`); ok {
+				value, rest, _ = strings.Cut(quoted, `"`)
+				_, rest, _ = strings.Cut(rest, ",")
+			} else {
+				value, rest, _ = strings.Cut(rest, ",")
+			}
+			c.Parameters[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
+		}
+		if c.Scheme == "bearer" || c.Scheme == "basic" && found == nil {
+			found = c
+		}
+	}
+	return found
+}
 
 // retryAfter is how long the server asks to be left alone (RFC 9110, 10.2.3).
 func retryAfter(response *http.Response) time.Duration {
+	if response == nil {
+		return 0
+	}
 	text := response.Header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(text); err == nil {
 		return time.Duration(seconds) * time.Second
@@ -244,24 +255,22 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+func busy(status int) bool { return status == http.StatusTooManyRequests || status >= 500 }
+
 // Temporary reports whether an error is of a kind that goes away: the server was
 // busy, or the connection broke. That there is no server, or the wrong one, is not.
 func Temporary(err error) bool {
 	var status *Error
-	if errors.As(err, &status) {
+	if errors.As(words(err), &status) {
 		return busy(status.Status)
 	}
-	var dial *net.OpError
-	if errors.Is(err, context.Canceled) || errors.As(err, &dial) && (dial.Op == "dial" || dial.Op == "remote error") { // that is a TLS alert
-		return false
-	}
-	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, errStalled} {
-		if errors.Is(err, broken) {
-			return true
-		}
+	var network *net.OpError
+	if errors.As(err, &network) { // a TLS alert is a "remote error"
+		return network.Op != "dial" && network.Op != "remote error"
 	}
 	var timeout net.Error
-	return errors.As(err, &dial) || errors.As(err, &timeout) && timeout.Timeout()
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errStalled) || errors.Is(err, net.ErrClosed) ||
+		errors.As(err, &timeout) && timeout.Timeout() && !errors.Is(err, context.DeadlineExceeded)
 }
 
 func drain(response *http.Response) {

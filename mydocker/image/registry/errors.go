@@ -2,8 +2,8 @@ package registry
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
@@ -14,117 +14,48 @@ import (
 type Error struct {
 	Status int    // of HTTP
 	Code   string // of the distribution spec, such as MANIFEST_UNKNOWN; empty: the registry gave none
-	Text   string
+	text   string
 }
 
-func (e *Error) Error() string { return e.Text }
+func (e *Error) Error() string { return e.text }
 
-// errorOf makes an error of a response, and closes it. That a token does not suffice
-// is said in a header (RFC 6750, 3.1), which counts before the body.
-func errorOf(response *http.Response) error {
-	defer response.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if response.StatusCode >= 500 {
-		return &Error{Status: response.StatusCode, Text: "received unexpected HTTP status: " + response.Status}
+// words makes an Error of the library's; any other stays.
+func words(err error) error {
+	var from *transport.Error
+	if !errors.As(err, &from) {
+		return err
 	}
-	if c := challengeOf(response); c != nil {
-		switch c.Parameters["error"] {
-		case "insufficient_scope":
-			return diagnosed(response.StatusCode, transport.Diagnostic{Code: transport.DeniedErrorCode, Message: c.Parameters["error_description"]})
-		case "invalid_token":
-			return diagnosed(response.StatusCode, transport.Diagnostic{Code: transport.UnauthorizedErrorCode, Message: c.Parameters["error_description"]})
+	e := &Error{Status: from.StatusCode, text: from.Error()}
+	list := from.Errors
+	if len(list) == 0 && e.Status == http.StatusUnauthorized {
+		// Token servers explain themselves in another form, which the library has
+		// only in its text.
+		var other struct{ Details string }
+		_, body, _ := strings.Cut(e.text, "Unauthorized: ")
+		json.Unmarshal([]byte(body), &other)
+		if other.Details == "" {
+			other.Details = "authentication required"
 		}
+		list = []transport.Diagnostic{{Code: transport.UnauthorizedErrorCode, Message: other.Details}}
 	}
-	return parsed(response.StatusCode, body)
-}
-
-// parsed makes an error of a body as the distribution spec has it, or of another.
-func parsed(status int, body []byte) error {
-	var reply struct {
-		Errors  []transport.Diagnostic
-		Details string // token servers
-		Message string
-	}
-	err := json.Unmarshal(body, &reply)
-	if err == nil && len(reply.Errors) > 0 {
-		return diagnosed(status, reply.Errors...)
-	}
-	if err == nil && reply.Details != "" {
-		code := map[int]transport.ErrorCode{401: transport.UnauthorizedErrorCode, 429: transport.TooManyRequestsErrorCode}[status]
-		return diagnosed(status, transport.Diagnostic{Code: code, Message: reply.Details})
-	}
-	if status == http.StatusUnauthorized {
-		return diagnosed(status, transport.Diagnostic{Code: transport.UnauthorizedErrorCode})
-	}
-	if err == nil {
-		err = fmt.Errorf("no error details found in HTTP response body")
-	}
-	return &Error{Status: status, Text: fmt.Sprintf("error parsing HTTP %d response body: %v: %q", status, err, body)}
-}
-
-// diagnosed is an error of one or more codes.
-func diagnosed(status int, list ...transport.Diagnostic) error {
-	texts := make([]string, len(list))
-	for n, d := range list {
-		message := d.Message
-		if message == "" {
-			switch d.Code {
-			case transport.UnauthorizedErrorCode:
-				message = "authentication required"
-			case transport.DeniedErrorCode:
-				message = "requested access to the resource is denied"
-			case "":
-				message = "unknown error"
-			default:
-				message = strings.ToLower(strings.ReplaceAll(string(d.Code), "_", " "))
-			}
+	var texts []string
+	for _, d := range list {
+		text := strings.ToLower(strings.ReplaceAll(string(d.Code), "_", " "))
+		if d.Message != "" {
+			text += ": " + d.Message
 		}
-		code := string(d.Code)
-		if code == "" {
-			code = "UNKNOWN"
-		}
-		texts[n] = strings.ToLower(strings.ReplaceAll(code, "_", " ")) + ": " + message
+		texts = append(texts, text)
 	}
-	text := texts[0]
-	if len(texts) > 1 {
-		text = "errors:\n" + strings.Join(texts, "\n") + "\n"
-	}
-	return &Error{Status: status, Code: string(list[0].Code), Text: text}
-}
-
-// translate puts the library's error, of a token server, in Docker's words.
-func translate(err *transport.Error) error {
 	switch {
-	case err.StatusCode >= 500:
-		return &Error{Status: err.StatusCode, Text: fmt.Sprintf("received unexpected HTTP status: %d %s", err.StatusCode, http.StatusText(err.StatusCode))}
-	case len(err.Errors) > 0:
-		return diagnosed(err.StatusCode, err.Errors...)
+	case e.Status >= 500:
+		e.text = fmt.Sprintf("received unexpected HTTP status: %d %s", e.Status, http.StatusText(e.Status))
+	case len(list) == 1:
+		e.text = texts[0]
+	case len(list) > 1:
+		e.text = "errors:\n" + strings.Join(texts, "\n") + "\n"
 	}
-	// The library keeps the body to itself, at the end of its text.
-	_, body, _ := strings.Cut(err.Error(), http.StatusText(err.StatusCode)+": ")
-	return parsed(err.StatusCode, []byte(body))
-}
-
-// challengeOf reads how a registry wants to be asked (RFC 9110, 11.6.1), nil: it does
-// not say. Of several ways bearer is taken, or else basic.
-func challengeOf(response *http.Response) (found *transport.Challenge) {
-	for _, text := range response.Header.Values("WWW-Authenticate") {
-		scheme, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
-		c := &transport.Challenge{Scheme: strings.ToLower(scheme), Parameters: map[string]string{}, Insecure: response.Request.URL.Scheme == "http"}
-		for rest != "" {
-			var key, value string
-			key, rest, _ = strings.Cut(rest, "=")
-			if quoted, ok := strings.CutPrefix(rest, `"`); ok {
-				value, rest, _ = strings.Cut(quoted, `"`)
-				_, rest, _ = strings.Cut(rest, ",")
-			} else {
-				value, rest, _ = strings.Cut(rest, ",")
-			}
-			c.Parameters[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
-		}
-		if c.Scheme == "bearer" || c.Scheme == "basic" && found == nil {
-			found = c
-		}
+	if len(list) > 0 {
+		e.Code = string(list[0].Code)
 	}
-	return found
+	return e
 }

@@ -2,11 +2,13 @@ package nft
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // AcceptInDocker lets the traffic of bridges pass the filter of a Docker on the same
@@ -15,7 +17,16 @@ import (
 // to a network of Docker's is still Docker's to judge, and the table of [Apply] drops
 // what must not pass. owner marks the rules; without bridges they are taken away.
 // Without Docker it does nothing.
-func AcceptInDocker(owner string, bridges []string, ipv6 bool) error {
+func AcceptInDocker(owner string, bridges []string, ipv6 bool) (err error) {
+	for range 3 { // Docker, or a user, may change the chain between a look at it and our change
+		if err = acceptInDocker(owner, bridges, ipv6); !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	return err
+}
+
+func acceptInDocker(owner string, bridges []string, ipv6 bool) error {
 	conn, err := connect()
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func TestDocker(t *testing.T) {
 			t.Logf("%s: %s", rule, out) // the kernel has no such match
 		}
 	}
-	if err := h.do(func() error { _, err := Blocked("mydocker"); return err }); err != nil {
+	if err := h.do(func() error { _, err := Blocked("mydocker", 30053); return err }); err != nil {
 		t.Error(err)
 	}
 	user4 := "-N DOCKER-USER\n-A DOCKER-USER -s 192.0.2.99/32 -j DROP\n-A DOCKER-USER -j RETURN\n"
@@ -131,12 +131,29 @@ func TestBlocked(t *testing.T) {
 		}, want: []string{
 			`chain pass of nftables table ip mine drops what comes from containers or goes to them; to open it: nft insert rule ip mine pass iifname '"mydocker*"' accept && nft insert rule ip mine pass oifname '"mydocker*"' accept`,
 		}, open: []string{`nft insert rule ip mine pass iifname '"mydocker*"' accept && nft insert rule ip mine pass oifname '"mydocker*"' accept`}},
+		{name: "input of ufw", before: func(h host) {
+			h.run("iptables", "-P", "INPUT", "DROP")
+			h.run("iptables", "-N", "ufw-user-input")
+			h.run("iptables", "-N", "ufw-user-forward")
+			h.run("iptables", "-A", "INPUT", "-j", "ufw-user-input")
+			h.run("iptables", "-A", "ufw-user-forward", "-i", "mydocker0", "-j", "ACCEPT") // not for this
+		}, want: []string{
+			"chain INPUT of nftables table ip filter drops what containers ask of names; to open it: ufw allow in on mydocker+ to any port 30053",
+		}, open: []string{"iptables -A ufw-user-input -i mydocker+ -p udp --dport 30053 -j ACCEPT"}},
+		{name: "input of iptables", before: func(h host) { h.run("iptables", "-A", "INPUT", "-j", "REJECT") }, want: []string{
+			"chain INPUT of nftables table ip filter drops what containers ask of names; to open it: iptables -I INPUT -i mydocker+ -p udp --dport 30053 -j ACCEPT && iptables -I INPUT -i mydocker+ -p tcp --dport 30053 -j ACCEPT",
+		}, open: []string{"iptables -I INPUT -i mydocker+ -p udp --dport 30053 -j ACCEPT && iptables -I INPUT -i mydocker+ -p tcp --dport 30053 -j ACCEPT"}},
+		{name: "input of nftables", before: func(h host) {
+			h.nft(`table inet mine { chain in { type filter hook input priority 0; policy drop; }; }`)
+		}, want: []string{
+			`chain in of nftables table inet mine drops what containers ask of names; to open it: nft insert rule inet mine in iifname '"mydocker*"' th dport 30053 accept`,
+		}, open: []string{`nft insert rule inet mine in iifname '"mydocker*"' th dport 30053 accept`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHost(t, "blocked")
 			test.before(h)
 			blocked := func() (list []string) {
-				if err := h.do(func() (err error) { list, err = Blocked("mydocker"); return err }); err != nil {
+				if err := h.do(func() (err error) { list, err = Blocked("mydocker", 30053); return err }); err != nil {
 					t.Fatal(err)
 				}
 				return list

@@ -1,0 +1,87 @@
+package layer
+
+import (
+	"archive/tar"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Diff writes what is in an upper directory of overlayfs as a layer (OCI
+// image-spec, layer.md): deleted names and opaque directories by whiteouts, times
+// in nanoseconds. Names for which leave tells true are left out, with all that is in them.
+//
+// The same directory gives the same bytes: names come in their order, and times
+// are modification times only. Extended attributes are those of files and
+// directories; overlayfs's own, labels of the host's security modules, and such as
+// the format has no form for ("=" in the name) are left out.
+//
+// A container may change the directory meanwhile: see Walk. A name that a layer
+// cannot hold, because it would delete another, is an error.
+func Diff(w io.Writer, upper *os.File, leave func(name string) bool) error {
+	return pack(w, func(visit visitor) error {
+		walk := walker{visit: visit, names: map[inode]string{}, leave: leave, buffer: make([]byte, 64<<10)}
+		return walk.entry(int(upper.Fd()), "", "")
+	})
+}
+
+// marked deals with what overlayfs means by an entry beside what it is. done: there
+// is no more to it.
+func (w *walker) marked(header *tar.Header, st *unix.Stat_t) (done bool, err error) {
+	dir, base := path.Split(header.Name)
+	switch {
+	case w.leave(header.Name):
+		return true, nil
+	case strings.HasPrefix(base, whiteoutPrefix):
+		return true, fmt.Errorf("/%s cannot be in a layer: names that begin with %s delete others there", header.Name, whiteoutPrefix)
+	case st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0: // several may be links to one
+		header.Name, header.Typeflag, header.Mode = dir+whiteoutPrefix+base, tar.TypeReg, 0o600
+		return true, w.visit(header, nil)
+	}
+	return false, nil
+}
+
+func (w *walker) visitDirectory(header *tar.Header, fd int) error {
+	if w.leave == nil {
+		return w.visit(header, nil)
+	}
+	w.attributes(header, fd)
+	if err := w.visit(header, nil); err != nil {
+		return err
+	}
+	if n, _ := unix.Fgetxattr(fd, opaque, w.buffer); n != 1 || w.buffer[0] != 'y' {
+		return nil
+	}
+	return w.visit(&tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: header.Name + whiteoutOpaque,
+		Mode: header.Mode, Uid: header.Uid, Gid: header.Gid, ModTime: time.Unix(0, 0)}, nil)
+}
+
+// attributes adds an open file's extended attributes (PAX, as star(1) writes them).
+func (w *walker) attributes(header *tar.Header, fd int) {
+	n, _ := unix.Flistxattr(fd, w.buffer) // an error: the file system has none
+	if n <= 0 {
+		return
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(w.buffer[:n]), "\x00"), "\x00") {
+		if strings.Contains(name, "=") || strings.HasPrefix(name, "security.") && name != "security.capability" || isOverlay(name) {
+			continue
+		}
+		if n, err := unix.Fgetxattr(fd, name, w.buffer); err == nil { // else it is gone
+			if header.PAXRecords == nil {
+				header.PAXRecords = map[string]string{}
+			}
+			header.PAXRecords[xattrRecord+name] = string(w.buffer[:n])
+		}
+	}
+}
+
+// isOverlay tells an attribute by which overlayfs would take orders from an archive:
+// redirects to other directories, metadata-only files.
+func isOverlay(attr string) bool {
+	return strings.HasPrefix(attr, "trusted.overlay.") || strings.HasPrefix(attr, "user.overlay.")
+}

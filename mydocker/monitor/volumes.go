@@ -1,0 +1,98 @@
+package monitor
+
+import (
+	"os"
+	"strconv"
+
+	"minidocker/mydocker/container"
+	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/spec"
+	"minidocker/mydocker/volume"
+
+	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/api/types/mount"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// openVolumes opens the container's volumes. They are mounted nowhere on the host: init
+// puts each where the container is to see it.
+func (m *Monitor) openVolumes(j *joined, f *spec.Facts) error {
+	for i := range f.Mounts {
+		one := &f.Mounts[i]
+		if one.Type != mount.TypeVolume {
+			continue
+		}
+		subpath := ""
+		if one.VolumeOptions != nil {
+			subpath = one.VolumeOptions.Subpath
+		}
+		opened, v, err := m.store.Volumes.Open(one.Source, subpath)
+		if err != nil {
+			return err
+		}
+		j.given[one.Target] = opened
+		if volume.IsTmpfs(v) && subpath == "" {
+			if shared := m.sharedTmpfs(j, v.Name); shared != nil {
+				opened.Close()
+				j.given[one.Target] = shared
+			}
+		}
+		one.Source = v.Mountpoint
+		m.journal.Append(container.VolumeEvent(events.ActionMount, v.Name, map[string]string{"container": m.id(),
+			"destination": one.Target, "propagation": "", "read/write": strconv.FormatBool(!one.ReadOnly)}))
+	}
+	return nil
+}
+
+// sharedTmpfs gives a volume in memory as another container has it that runs: what one
+// writes the other sees. nil: none runs.
+func (m *Monitor) sharedTmpfs(j *joined, name string) (shared *os.File) {
+	users, _ := m.store.VolumeUsers() // one that cannot be read is not asked
+	for _, id := range users[name] {
+		record, err := m.store.Record(id)
+		if err != nil || id == m.id() {
+			continue
+		}
+		donor, _, err := m.donor(j, id)
+		if err != nil {
+			continue
+		}
+		mounts, err := j.open(donor, "ns/mnt")
+		if err != nil {
+			continue
+		}
+		namespace.OnThread(func() error {
+			if err := namespace.Enter([]specs.LinuxNamespace{{Type: specs.MountNamespace, Path: mounts}}); err != nil {
+				return err
+			}
+			for _, one := range record.Inherited {
+				if one.Source != name || one.VolumeOptions != nil && one.VolumeOptions.Subpath != "" || shared != nil {
+					continue
+				}
+				fd, err := unix.OpenTree(unix.AT_FDCWD, one.Target, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+				var fs unix.Statfs_t
+				if err == nil && unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.TMPFS_MAGIC {
+					shared = os.NewFile(uintptr(fd), name)
+				}
+			}
+			return nil
+		})
+		if shared != nil {
+			// As new: what the other may not do with it is its own matter.
+			attr := unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
+			unix.MountSetattr(int(shared.Fd()), "", unix.AT_EMPTY_PATH, &attr)
+			return shared
+		}
+	}
+	return nil
+}
+
+// closedVolumes records that a life has ended which had volumes.
+func (m *Monitor) closedVolumes() {
+	for _, one := range m.record().Inherited {
+		if one.Type == mount.TypeVolume {
+			m.journal.Append(container.VolumeEvent(events.ActionUnmount, one.Source, map[string]string{"container": m.id()}))
+		}
+	}
+}
