@@ -22,8 +22,8 @@ func (r *Record) AskedMounts() ([]mount.Mount, error) {
 	return append(all, r.Inherited...), err
 }
 
-// Anonymous tells whether a mount of a record is a volume that was made for it without a name.
-func Anonymous(m mount.Mount) bool {
+// anonymous tells whether a mount of a record is a volume that was made for it without a name.
+func anonymous(m mount.Mount) bool {
 	_, ok := volume.Options(m).Labels[volume.AnonymousLabel]
 	return ok && m.Type == mount.TypeVolume && isID(m.Source) // one with a name may have any label
 }
@@ -34,7 +34,7 @@ func (s *Store) VolumeUsers() (map[string][]string, error) {
 	users := map[string][]string{}
 	for _, id := range ids {
 		r, rerr := s.Record(id)
-		if gone := (*NotFoundError)(nil); errors.As(rerr, &gone) {
+		if errors.As(rerr, new(*NotFoundError)) {
 			continue
 		}
 		if rerr != nil { // nobody knows what it has
@@ -57,13 +57,15 @@ func (s *Store) dropVolumes(aside string) (err error) {
 	if !exists(s.file(aside, dropFile)) || disk.ReadJSON(s.file(aside, configFile), r) != nil {
 		return nil
 	}
-	for _, m := range slices.DeleteFunc(r.Inherited, func(m mount.Mount) bool { return !Anonymous(m) }) {
+	for _, m := range r.Inherited {
+		if !anonymous(m) {
+			continue
+		}
 		rerr := s.Volumes.Remove(m.Source, s.VolumeUsers)
-		used, gone := (*volume.InUseError)(nil), (*volume.NotFoundError)(nil)
 		switch {
 		case rerr == nil && s.VolumeRemoved != nil:
 			s.VolumeRemoved(m.Source)
-		case !errors.As(rerr, &used) && !errors.As(rerr, &gone):
+		case !errors.As(rerr, new(*volume.InUseError)) && !errors.As(rerr, new(*volume.NotFoundError)):
 			err = errors.Join(err, rerr)
 		}
 	}

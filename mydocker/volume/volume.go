@@ -107,7 +107,7 @@ func (s *Store) List() (all []*api.Volume, err error) {
 	slices.Sort(entries)
 	for _, entry := range entries {
 		v, err := s.Find(entry)
-		if gone := (*NotFoundError)(nil); errors.As(err, &gone) { // or no volume: half made, half removed, lost+found
+		if errors.As(err, new(*NotFoundError)) { // or no volume: half made, half removed, lost+found
 			continue
 		}
 		if err != nil {
