@@ -265,7 +265,7 @@ func (m *Monitor) leaveNetwork(name string) error {
 	}
 	m.settled.Store(left)
 	err = m.inLife(func() error { return m.disconnectNow(n) })
-	err = errors.Join(err, m.networks.Forget(m.id(), n.Name))
+	err = errors.Join(err, m.networks.Forget(m.id(), n.Name), m.networks.Tidy())
 	m.networkEvent(events.ActionDisconnect, n)
 	return err
 }
