@@ -133,8 +133,12 @@ func (s *session) command(words []string) (*command, []string) {
 func (s *session) build(e entry, called string) *command {
 	c := e.build(s)
 	c.Name, c.HideHelp, c.CustomHelpTemplate = called, true, commandHelp
-	if e.top != "" && e.groups != nil {
-		c.UsageText = "mydocker " + strings.Join(append(e.groups, e.top), ", mydocker ")
+	names := e.groups
+	if e.top != "" {
+		names = append(names, e.top)
+	}
+	if len(names) > 1 {
+		c.UsageText = "mydocker " + strings.Join(names, ", mydocker ")
 	}
 	return c
 }

@@ -90,13 +90,15 @@ func (e *Engine) Images(o ImagesOptions) ([]imageapi.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := e.imageUsers()
-	if err != nil {
-		return nil, err
-	}
 	match, err := matcher(o.Filters, e.imageCondition)
 	if err != nil {
 		return nil, err
+	}
+	patterns := append(slices.Clone(o.Filters["reference"]), nonEmpty(o.Ref)...)
+	for _, pattern := range patterns {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("invalid filter 'reference=%s': %w", pattern, err)
+		}
 	}
 	parents := map[digest.Digest]bool{}
 	for _, i := range all {
@@ -105,7 +107,7 @@ func (e *Engine) Images(o ImagesOptions) ([]imageapi.Summary, error) {
 	var summaries []imageapi.Summary
 	for _, i := range all {
 		names, byDigest := i.Names, i.Digests
-		if patterns := append(slices.Clone(o.Filters["reference"]), nonEmpty(o.Ref)...); len(patterns) > 0 {
+		if len(patterns) > 0 {
 			other := func(name string) bool { return !matchReference(name, patterns) }
 			names, byDigest = slices.DeleteFunc(slices.Clone(names), other), slices.DeleteFunc(slices.Clone(byDigest), other)
 			if len(names)+len(byDigest) == 0 {
@@ -117,7 +119,7 @@ func (e *Engine) Images(o ImagesOptions) ([]imageapi.Summary, error) {
 		}
 		summaries = append(summaries, imageapi.Summary{
 			ID: i.ID.String(), ParentID: i.Parent.String(), Created: i.Created().Unix(), Labels: i.Config.Config.Labels, RepoTags: names, RepoDigests: byDigest,
-			Size: e.images.Size(i), SharedSize: -1, Containers: int64(len(users[i.ID.String()])),
+			Size: e.images.Size(i), SharedSize: -1, Containers: -1, // DiskUsage counts them
 		})
 	}
 	return summaries, nil
@@ -154,7 +156,7 @@ func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, er
 		case "false", "0":
 			return func(i *image.Image) bool { return len(i.Names)+len(i.Digests) > 0 }, nil
 		}
-		return nil, fmt.Errorf("invalid filter 'dangling=%s'", value)
+		return nil, fmt.Errorf("invalid filter 'dangling=[%s]'", value)
 	case "label":
 		return func(i *image.Image) bool { return matchLabel(i.Config.Config.Labels, value) }, nil
 	case "label!":
@@ -175,9 +177,12 @@ func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, er
 	return func(i *image.Image) bool { return i.Created().After(other.Created()) }, nil
 }
 
-// InspectImage tells all about an image.
-func (e *Engine) InspectImage(ref string) (ImageInspect, error) {
+// InspectImage tells all about an image, which must be of the platform; "": of any.
+func (e *Engine) InspectImage(ref, platform string) (ImageInspect, error) {
 	i, err := e.images.Resolve(ref)
+	if err == nil {
+		err = i.CheckPlatform(platform, ref)
+	}
 	if err != nil {
 		return ImageInspect{}, err
 	}
