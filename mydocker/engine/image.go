@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -30,7 +32,10 @@ func (e *Engine) Import(ctx context.Context, r io.Reader, o ImportOptions) (id s
 	if err != nil {
 		return "", err
 	}
-	e.imageEvent(events.ActionImport, i.ID.String(), o.Ref)
+	for _, name := range i.Names {
+		e.imageEvent(events.ActionTag, i.ID.String(), name, i)
+	}
+	e.imageEvent(events.ActionImport, i.ID.String(), "", i)
 	return i.ID.String(), nil
 }
 
@@ -46,7 +51,7 @@ func (e *Engine) Save(ctx context.Context, w io.Writer, platform string, refs ..
 	}
 	for _, ref := range refs {
 		if i, err := e.images.Resolve(ref); err == nil {
-			e.imageEvent(events.ActionSave, i.ID.String(), ref)
+			e.imageEvent(events.ActionSave, i.ID.String(), "", i)
 		}
 	}
 	return nil
@@ -61,17 +66,22 @@ func (e *Engine) Load(ctx context.Context, r io.Reader, platform string, progres
 	var loaded []Loaded
 	for _, i := range images {
 		loaded = append(loaded, Loaded{i.Name, i.ID.String(), i.Replaced.String()})
-		e.imageEvent(events.ActionLoad, i.ID.String(), i.Name)
+		e.imageEvent(events.ActionLoad, i.ID.String(), "", nil)
 	}
 	return loaded, err
 }
 
-func (e *Engine) imageEvent(action events.Action, id, name string) {
-	if name == "" {
-		name = id
+// imageEvent tells the labels of the image too: of that which id stands for if i is nil, if it is there.
+func (e *Engine) imageEvent(action events.Action, id, name string, i *image.Image) {
+	attributes := map[string]string{}
+	if i == nil {
+		i, _ = e.images.Resolve(id)
 	}
-	e.journal.Append(events.Message{Type: events.ImageEventType, Action: action,
-		Actor: events.Actor{ID: id, Attributes: map[string]string{"name": name}}})
+	if i != nil {
+		maps.Copy(attributes, i.Config.Config.Labels)
+	}
+	attributes["name"] = cmp.Or(name, id)
+	e.journal.Append(events.Message{Type: events.ImageEventType, Action: action, Actor: events.Actor{ID: id, Attributes: attributes}})
 }
 
 // ImagesOptions limit a list of images.
@@ -220,7 +230,7 @@ func digests(list []digest.Digest) []string {
 func (e *Engine) Tag(ref, name string) error {
 	id, short, err := e.images.Tag(ref, name)
 	if err == nil {
-		e.imageEvent(events.ActionTag, id.String(), short)
+		e.imageEvent(events.ActionTag, id.String(), short, nil)
 	}
 	return err
 }
@@ -271,9 +281,9 @@ func (e *Engine) removedEvents(stored []*image.Image, done []imageapi.DeleteResp
 		for _, i := range stored {
 			switch {
 			case one.Untagged != "" && slices.Contains(slices.Concat(i.Names, i.Digests), one.Untagged):
-				e.imageEvent(events.ActionUnTag, i.ID.String(), "")
+				e.imageEvent(events.ActionUnTag, i.ID.String(), "", i)
 			case one.Deleted == i.ID.String(): // the others are layers
-				e.imageEvent(events.ActionDelete, i.ID.String(), "")
+				e.imageEvent(events.ActionDelete, i.ID.String(), "", nil)
 			}
 		}
 	}
