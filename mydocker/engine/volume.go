@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
@@ -102,7 +102,11 @@ func volumeCondition(users map[string][]string, name, value string) (func(*api.V
 	case "driver":
 		return func(v *api.Volume) bool { return v.Driver == value }, nil
 	case "name":
-		return func(v *api.Volume) bool { return strings.Contains(v.Name, value) }, nil
+		pattern, err := regexp.Compile(value)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter 'name=%s': %w", value, err)
+		}
+		return func(v *api.Volume) bool { return pattern.MatchString(v.Name) }, nil
 	case "label":
 		return func(v *api.Volume) bool { return matchLabel(v.Labels, value) }, nil
 	case "label!":
