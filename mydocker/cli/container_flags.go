@@ -245,6 +245,8 @@ func setMount(m *mount.Mount, field string) (err error) {
 		m.Source, err = absolute(value)
 	case "target", "dst", "destination":
 		m.Target = value
+	case "consistency": // of Docker Desktop's shared directories: without meaning here
+		m.Consistency = mount.Consistency(strings.ToLower(value))
 	case "readonly", "ro":
 		m.ReadOnly, err = strconv.ParseBool(value)
 	case "consistency": // of Docker Desktop alone, as in -v
@@ -259,7 +261,7 @@ func setMount(m *mount.Mount, field string) (err error) {
 		b := m.BindOptions
 		b.NonRecursive, b.ReadOnlyNonRecursive, b.ReadOnlyForceRecursive = value == "disabled", value == "writable", value == "readonly"
 		if !strings.Contains(" enabled disabled writable readonly ", " "+value+" ") {
-			err = errors.ErrUnsupported
+			return fmt.Errorf(`invalid value for bind-recursive: %s (must be "enabled", "disabled", "writable", or "readonly")`, value)
 		}
 	case "tmpfs-size":
 		m.TmpfsOptions.SizeBytes, err = units.RAMInBytes(value)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -60,14 +61,14 @@ var volumeTitles = titles{
 }
 
 func (o *volumesOptions) write(w io.Writer, found []*volume.Volume) error {
+	slices.SortFunc(found, func(a, b *volume.Volume) int { return byName(a.Name, b.Name) })
 	rows := make([]volumeRow, len(found))
 	for i, v := range found {
 		rows[i] = newVolumeRow(v)
 	}
-	if o.quiet && (o.format == "" || o.format == "table") { // as in Docker: a format wins
+	if o.quiet && (o.format == "" || o.format == "table") {
 		o.format = "{{.Name}}"
 	}
-	o.quiet = false
 	return writeList(w, &o.listing, `{{.Driver}}\t{{.Name}}`, volumeTitles, rows)
 }
 

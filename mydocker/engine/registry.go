@@ -64,7 +64,7 @@ func (e *Engine) registryEvent(action events.Action, ref string) {
 	if at := strings.LastIndex(repository, ":"); at > strings.LastIndex(repository, "/") {
 		repository = repository[:at]
 	}
-	e.imageEvent(action, ref, repository)
+	e.imageEvent(action, ref, repository, nil)
 }
 
 // Login checks credentials with a registry ("": docker.io). token, if not empty, is

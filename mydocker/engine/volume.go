@@ -95,8 +95,8 @@ func volumeCondition(users map[string][]string, name, value string) (func(*api.V
 		return func(v *api.Volume) bool { return v.Driver == value }, nil
 	case "name":
 		pattern, err := regexp.Compile(value)
-		if err != nil { // as in Docker: then it is the name
-			return func(v *api.Volume) bool { return v.Name == value }, nil
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter 'name=%s': %w", value, err)
 		}
 		return func(v *api.Volume) bool { return pattern.MatchString(v.Name) }, nil
 	case "label":

@@ -132,6 +132,8 @@ func checkMount(m mount.Mount) error {
 		problem = fmt.Sprintf("invalid mount path: '%s' mount path must be absolute", m.Source)
 	case isBind && m.BindOptions != nil && m.BindOptions.Propagation != "" && !slices.Contains(mount.Propagations, m.BindOptions.Propagation):
 		problem = fmt.Sprintf("invalid propagation mode: %s", m.BindOptions.Propagation)
+	case isBind && m.VolumeOptions != nil:
+		problem = "field VolumeOptions must not be specified"
 	case m.Type == mount.TypeVolume && m.ReadOnly && m.Source == "":
 		problem = "must not set ReadOnly mode when using anonymous volumes"
 	case m.Type == mount.TypeVolume && subpath != "" && m.Source == "":

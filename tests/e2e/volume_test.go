@@ -56,8 +56,8 @@ func TestVolumeCommands(t *testing.T) {
 	equal(t, "inspect --type", h.ok("inspect", "--type", "volume", "-f", "{{.Name}}", "data"), "data")
 	h.ok("create", "--name", "user", "-v", "used:/x", "busybox")
 	for filter, want := range map[string]string{
-		"name=dat": "data", "label=app": "data", "label=app=db": "data", "label=app=web": "", "driver=other": "", "dangling=false": "used",
-		"dangling=true": anonymous + "\ndata", "name=^d.ta$": "data",
+		"": anonymous + "\ndata\nused", "name=dat": "data", "name=^.ata$": "data", "name=^ata": "", "label=app": "data", "label=app=db": "data", "label=app=web": "", "driver=other": "", "dangling=false": "used",
+		"dangling=true": anonymous + "\ndata",
 	} {
 		got, list := strings.Fields(h.ok("volume", "ls", "-q", "--filter", filter)), strings.Fields(want)
 		slices.Sort(list)
@@ -66,6 +66,11 @@ func TestVolumeCommands(t *testing.T) {
 	}
 	equal(t, "format", h.ok("volume", "ls", "--filter", "name=data", "--format", `{{.Name}} {{.Label "app"}} {{.Links}} {{.Size}}`), "data db N/A N/A")
 	equal(t, "table", h.ok("volume", "ls", "--filter", "name=data"), "DRIVER    VOLUME NAME\nlocal     data")
+	h.ok("volume", "create", "v10")
+	h.ok("volume", "create", "v9")
+	equal(t, "order", h.ok("volume", "ls", "-q", "--filter", "name=^v"), "v9\nv10")
+	equal(t, "format wins", h.ok("volume", "ls", "-q", "--filter", "name=v9", "--format", "{{.Driver}}"), "local")
+	h.ok("volume", "rm", "v9", "v10")
 	equal(t, "rm -f", h.ok("volume", "rm", "-f", "nope"), "nope")
 
 	user := h.inspect("user", "{{.Id}}")
