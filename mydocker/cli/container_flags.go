@@ -249,8 +249,6 @@ func setMount(m *mount.Mount, field string) (err error) {
 		m.Consistency = mount.Consistency(strings.ToLower(value))
 	case "readonly", "ro":
 		m.ReadOnly, err = strconv.ParseBool(value)
-	case "consistency": // of Docker Desktop alone, as in -v
-		m.Consistency = mount.Consistency(strings.ToLower(value))
 	case "bind-propagation":
 		m.BindOptions.Propagation = mount.Propagation(value)
 	case "bind-create-src":
