@@ -79,10 +79,7 @@ func (p *puller) receive(ctx context.Context, d ocispec.Descriptor, id string, f
 	if err = errors.Join(err, file.Truncate(offset)); err != nil {
 		return false, err
 	}
-	body, err := p.remote.Blob(ctx, d, offset)
-	if err != nil {
-		return false, err
-	}
+	body := p.remote.Blob(ctx, d, offset)
 	defer body.Close()
 	sum := digest.SHA256.Digester()
 	source := &source{done: func() error {

@@ -31,30 +31,23 @@ func (c *Client) Login(ctx context.Context, server, user, password string) (toke
 	if err := e.reach(ctx); err != nil {
 		return "", err
 	}
+	root := e.schemes[0] + "://" + host + "/v2/"
 	if e.challenge != nil && e.challenge.Scheme == "bearer" {
 		given, err := e.token(ctx)
 		if err != nil {
-			return "", fmt.Errorf("Get %q: %w", e.url(""), err)
+			return "", fmt.Errorf("Get %q: %w", root, err)
 		}
 		return given.RefreshToken, nil
 	}
-	response, err := e.get(ctx, e.url(""))
+	response, err := e.get(ctx, e, "/v2/")
 	if err != nil {
 		return "", err
 	}
 	drain(response)
 	if response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("login attempt to %s failed with status: %s", e.url(""), response.Status)
+		err = fmt.Errorf("login attempt to %s failed with status: %s", root, response.Status)
 	}
 	return "", err
-}
-
-func (e *endpoint) get(ctx context.Context, address string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	return (&http.Client{Transport: e}).Do(request)
 }
 
 // Search asks docker.io, or the host that term begins with, for repositories, at most
@@ -94,11 +87,7 @@ func (c *Client) Search(ctx context.Context, term string, limit int, filters map
 		e.challenge = &transport.Challenge{Scheme: "basic"}
 	}
 	query := url.Values{"q": {term}, "n": {strconv.Itoa(limit)}}.Encode()
-	response, err := e.get(ctx, "https://"+host+"/v1/search?"+query)
-	if err != nil && len(e.schemes) > 1 {
-		e.schemes = e.schemes[1:]
-		response, err = e.get(ctx, "http://"+host+"/v1/search?"+query)
-	}
+	response, err := e.get(ctx, e, "/v1/search?"+query)
 	if err != nil {
 		return nil, err
 	}

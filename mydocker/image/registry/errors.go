@@ -19,8 +19,14 @@ type Error struct {
 
 func (e *Error) Error() string { return e.text }
 
+// errDenied: what is asked for is another's.
+var errDenied = &Error{http.StatusUnauthorized, string(transport.DeniedErrorCode), "denied: requested access to the resource is denied"}
+
 // words makes an Error of the library's; any other stays.
 func words(err error) error {
+	if errors.Is(err, errDenied) {
+		return errDenied
+	}
 	var from *transport.Error
 	if !errors.As(err, &from) {
 		return err
