@@ -24,7 +24,7 @@ demo: image
 	@$(root) labs/demo.sh
 
 test: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
-	labs/need.sh e2fsprogs iproute2 nftables iptables procps xz-utils zstd bzip2 zsh fish
+	labs/need.sh e2fsprogs iproute2 nftables iptables procps xz-utils zstd bzip2 zsh fish docker-registry skopeo umoci
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './bin/*')); \
 		[ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet $(TAGS) ./...
@@ -38,7 +38,7 @@ test-vm: build
 	tests/vm/run.sh $(VMFLAGS)
 
 bench: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
-	labs/need.sh iperf3
+	labs/need.sh iperf3 docker-registry
 	go build -trimpath $(TAGS) -o bin/bench ./tests/bench
 	$(suite_env) $(root) bin/bench $(BENCHFLAGS)
 

@@ -146,6 +146,9 @@ func (s *Store) pull(ctx context.Context, remote *registry.Repository, name stri
 	p := &puller{Store: s, remote: remote, report: o.Progress}
 	repository := repositoryOf(name)
 	reference := name[len(repository)+1:]
+	if _, err := parsePlatform(o.Platform); err != nil {
+		return pulled, err
+	}
 	err = s.adding(func() error {
 		data, d, err := remote.Manifest(ctx, reference)
 		if err != nil {

@@ -69,20 +69,18 @@ func (s *Store) PushAll(ctx context.Context, c *registry.Client, repository stri
 		return err
 	}
 	repository = repositoryOf(name)
+	p := &puller{report: progress}
+	p.say(Progress{Status: "The push refers to repository [" + fullName(repository) + "]"})
 	names := s.tags(repository)
 	if len(names) == 0 {
 		return fmt.Errorf("An image does not exist locally with the tag: %s", repository)
 	}
-	for n, name := range names {
-		once := progress
-		if n > 0 {
-			once = func(p Progress) {
-				if progress != nil && p.Layer != "" { // the repository is named once
-					progress(p)
-				}
+	for _, name := range names {
+		pushed, err := s.Push(ctx, c, name, func(what Progress) {
+			if what.Layer != "" { // the repository is named once
+				p.say(what)
 			}
-		}
-		pushed, err := s.Push(ctx, c, name, once)
+		})
 		if err != nil {
 			return err
 		}

@@ -5,28 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"slices"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 // commitMeasures are of containers that do not run, with so many small files new.
 func commitMeasures(dir string) []measure {
-	var memory float64
-	few, many := commitMeasure(dir, 1000, nil), commitMeasure(dir, 100_000, &memory)
-	return []measure{few, many, {
-		name: "memory of that commit", unit: "bytes", once: true, skip: func(e *engine) bool { return e.name != "mydocker" },
-		budgets: []budget{{"mydocker", 200e6}},
-		sample:  func(*engine) (float64, error) { return memory, nil },
-	}}
+	return append([]measure{commitMeasure(dir, 1000)}, withMemory(commitMeasure(dir, 100_000))...)
 }
 
 // commitMeasure counts no removal: the images stay until the end of all, as in
 // fileMeasures. A file that is new each time makes each layer another.
-func commitMeasure(dir string, count int, memory *float64) measure {
+func commitMeasure(dir string, count int) measure {
 	name, source, taken := fmt.Sprint("mydocker-bench-commit-", count), fmt.Sprint(dir, "/commit-", count), 0
 	return measure{
 		name: fmt.Sprintf("commit, %d files", count), slow: true, skip: noImages, budgets: half,
@@ -42,14 +33,7 @@ func commitMeasure(dir string, count int, memory *float64) measure {
 			}
 			made := fmt.Sprint(commitImage, ":", count, "-", taken)
 			unix.Sync() // nobody pays for what another has written
-			var peak float64
-			seconds, err = timed(func() error {
-				peak, err = e.peak("commit", name, made)
-				return err
-			})
-			if memory != nil && e.name == "mydocker" {
-				*memory = max(*memory, peak)
-			}
+			seconds, err = timed(func() error { return e.do("commit", name, made) })
 			if err != nil || e.still {
 				return seconds, err
 			}
@@ -62,14 +46,4 @@ func commitMeasure(dir string, count int, memory *float64) measure {
 		},
 		done: func(e *engine) error { return e.do("rm", "-f", name) },
 	}
-}
-
-// peak is the most memory that a command line of the engine takes by itself, in bytes.
-func (e *engine) peak(args ...string) (float64, error) {
-	cmd := exec.Command(e.argv[0], append(slices.Clone(e.argv[1:]), args...)...)
-	cmd.Env = append(os.Environ(), e.env...)
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("%s %s: %w: %s", e.name, strings.Join(args, " "), err, bytes.TrimSpace(text))
-	}
-	return float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) * 1024, nil
 }

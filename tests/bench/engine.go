@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // engine is a program that runs containers. All but runc have docker's command
@@ -27,6 +28,7 @@ type engine struct {
 	bundle  string
 	daemon  *daemon // started for this run, or nil
 	running string  // a container for exec
+	peak    float64 // of memory in bytes, the most that one of its command lines has taken; samples reset it
 	still   bool    // it runs nothing on this host: only what needs no process is measured
 }
 
@@ -177,7 +179,11 @@ func (e *engine) output(to io.Writer, args ...string) error {
 	if to == io.Discard {
 		cmd.Stdout = nil
 	}
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	if cmd.ProcessState != nil {
+		e.peak = max(e.peak, 1024*float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss))
+	}
+	if err != nil {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", stderr.Fd()))
 		return fmt.Errorf("%s %s: %w: %s", e.name, strings.Join(args, " "), err, bytes.TrimSpace(text))
 	}
@@ -205,7 +211,7 @@ func (e *engine) remove() (err error) {
 	if ids := strings.Fields(committed.String()); len(ids) > 0 {
 		err = errors.Join(err, e.do(append([]string{"rmi"}, ids...)...))
 	}
-	for _, name := range []string{image, loadImage} {
+	for _, name := range []string{image, loadImage, bigImage, deepImage} {
 		e.do("rmi", name) // perhaps it is not there
 	}
 	if e.name == "mydocker" {

@@ -12,7 +12,7 @@ labs=$(readlink -f "$here/../../labs")
 
 packages=(
 	systemd-sysv udev dbus kmod procps iproute2 nftables iptables # the machine itself
-	e2fsprogs util-linux xz-utils zstd bzip2 zsh fish busybox-static
+	e2fsprogs util-linux xz-utils zstd bzip2 zsh fish busybox-static docker-registry skopeo umoci
 )
 read -r id _ <<<"$(host_release)"
 case $id in
@@ -37,7 +37,7 @@ machine() {
 	printf '%s\n' "/dev/vda / ext4 defaults 0 0" "/dev/vdb /suite ext4 defaults,x-systemd.device-timeout=60 0 0" >"$root/etc/fstab"
 	chroot "$root" systemctl -q enable suite.service || exit 1
 	chroot "$root" systemctl -q mask getty.target serial-getty@ttyS0.service serial-getty@hvc0.service \
-		systemd-binfmt.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer || exit 1
+		systemd-binfmt.service docker-registry.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer || exit 1
 
 	# errors=panic: when the host's disk fills, the machine ends at once instead of running into its timeout.
 	mkfs.ext4 -q -e panic -m 0 -d "$root" "$1/disk.img" 8G || die "mkfs.ext4 of $1/disk.img"
