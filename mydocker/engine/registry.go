@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"strings"
 
 	"minidocker/mydocker/image"
 	"minidocker/mydocker/image/registry"
@@ -60,11 +59,8 @@ func (e *Engine) PushAll(ctx context.Context, repository string, progress func(i
 
 // registryEvent has as ID the reference, and as name the repository.
 func (e *Engine) registryEvent(action events.Action, ref string) {
-	repository, _, _ := strings.Cut(ref, "@")
-	if at := strings.LastIndex(repository, ":"); at > strings.LastIndex(repository, "/") {
-		repository = repository[:at]
-	}
-	e.imageEvent(action, ref, repository)
+	n, _ := image.ParseName(ref) // it was pulled or pushed
+	e.imageEvent(action, ref, n.Repository)
 }
 
 // Login checks credentials with a registry ("": docker.io). token, if not empty, is

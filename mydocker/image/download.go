@@ -30,6 +30,9 @@ func (p *puller) download(ctx context.Context, d ocispec.Descriptor, id string, 
 	if file, err := os.Open(p.blob(d.Digest)); err == nil { // somebody else has brought it
 		defer file.Close()
 		os.Remove(staging)
+		if info, err := file.Stat(); err != nil || info.Size() != d.Size { // other tools believe the manifest
+			return errors.Join(err, fmt.Errorf("%w %s: it has not the size of %d bytes", errVerify, d.Digest, d.Size))
+		}
 		return use(p.metered(ctx, file, id, "Extracting", d.Size))
 	}
 	for {

@@ -229,22 +229,17 @@ func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m
 	if m.Config.Size > 16<<20 {
 		return nil, fmt.Errorf("config %s of %d bytes is too large", m.Config.Digest, m.Config.Size)
 	}
-	err = p.download(ctx, m.Config, "", func(r io.Reader) error {
-		_, err := io.Copy(io.Discard, r)
-		return err
-	})
-	if err != nil {
+	if err = p.download(ctx, m.Config, "", func(io.Reader) error { return nil }); err != nil {
 		return nil, err
 	}
 	stored, err := p.writeBlob(bytes.NewReader(data), nil)
-	stored.MediaType = ocispec.MediaTypeImageManifest
 	if err == nil && d.MediaType == dockerManifest { // that is kept, too, to be pushed
 		stored, err = p.writeJSON(convert(m))
-		stored.MediaType = ocispec.MediaTypeImageManifest
 	}
 	if err != nil {
 		return nil, err
 	}
+	stored.MediaType = ocispec.MediaTypeImageManifest
 	if i, err = p.open(&ocispec.Index{}, stored); err != nil {
 		return nil, err
 	}
@@ -256,8 +251,6 @@ func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m
 
 // layers fetches and unpacks all layers of an image that are not there.
 func (p *puller) layers(ctx context.Context, i *Image) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(transfers)
 	type part struct{ blob, diffID digest.Digest }
 	missing, met := []int{}, map[part]bool{}
 	for n, l := range i.Manifest.Layers {
@@ -266,8 +259,7 @@ func (p *puller) layers(ctx context.Context, i *Image) error {
 			continue
 		}
 		met[one] = true
-		_, err := os.Stat(p.blob(l.Digest))
-		if err == nil && p.findLayer(one.diffID) == nil {
+		if info, err := os.Stat(p.blob(l.Digest)); err == nil && info.Size() == l.Size && p.findLayer(one.diffID) == nil {
 			p.tell(l.Digest.Encoded()[:12], "Already exists", 0, 0)
 			continue
 		}
@@ -279,13 +271,10 @@ func (p *puller) layers(ctx context.Context, i *Image) error {
 			p.tell(i.Manifest.Layers[n].Digest.Encoded()[:12], "Waiting", 0, 0)
 		}
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(transfers)
 	for _, n := range missing {
-		group.Go(func() error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return p.layer(ctx, i, n)
-		})
+		group.Go(func() error { return p.layer(ctx, i, n) })
 	}
 	return group.Wait()
 }

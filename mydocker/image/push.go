@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
@@ -37,29 +37,13 @@ const uploads = 5
 // image that was neither pulled nor pushed, are so from now on.
 func (s *Store) Push(ctx context.Context, c *registry.Client, ref string, progress func(Progress)) (pushed Pushed, err error) {
 	name, err := normalize(ref)
+	if err == nil && strings.Contains(name, "@") {
+		err = errors.New("cannot push a digest reference")
+	}
 	if err != nil {
 		return pushed, err
 	}
-	if strings.Contains(name, "@") {
-		return pushed, errors.New("cannot push a digest reference")
-	}
-	repository := repositoryOf(name)
-	p := &puller{Store: s, report: progress}
-	p.say(Progress{Status: "The push refers to repository [" + fullName(repository) + "]"})
-	err = s.adding(func() error { // nothing of the image is swept meanwhile
-		i, err := s.find(func(i *Image) bool { return slices.Contains(i.Names, name) })
-		if err == nil && i == nil {
-			if err = fmt.Errorf("tag does not exist: %s", name); len(s.tags(repository)) == 0 {
-				err = fmt.Errorf("An image does not exist locally with the tag: %s", repository)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		pushed, err = p.push(ctx, c, i, name)
-		return err
-	})
-	return pushed, err
+	return s.pusher(name, progress).push(ctx, c, name)
 }
 
 // PushAll pushes every tag of a repository; each is told of one when it is done.
@@ -68,25 +52,24 @@ func (s *Store) PushAll(ctx context.Context, c *registry.Client, repository stri
 	if err != nil {
 		return err
 	}
-	repository = repositoryOf(name)
-	p := &puller{report: progress}
-	p.say(Progress{Status: "The push refers to repository [" + fullName(repository) + "]"})
-	names := s.tags(repository)
+	p, names := s.pusher(name, progress), s.tags(repositoryOf(name))
 	if len(names) == 0 {
-		return fmt.Errorf("An image does not exist locally with the tag: %s", repository)
+		return fmt.Errorf("An image does not exist locally with the tag: %s", repositoryOf(name))
 	}
 	for _, name := range names {
-		pushed, err := s.Push(ctx, c, name, func(what Progress) {
-			if what.Layer != "" { // the repository is named once
-				p.say(what)
-			}
-		})
+		pushed, err := p.push(ctx, c, name)
 		if err != nil {
 			return err
 		}
 		each(pushed)
 	}
 	return nil
+}
+
+func (s *Store) pusher(name string, progress func(Progress)) *puller {
+	p := &puller{Store: s, report: progress}
+	p.say(Progress{Status: "The push refers to repository [" + fullName(repositoryOf(name)) + "]"})
+	return p
 }
 
 // tags are the names, in their order, that images have in a repository.
@@ -99,17 +82,32 @@ func (s *Store) tags(repository string) (names []string) {
 	return names
 }
 
-// push sends blobs, then the manifest that refers to them.
-func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, name string) (pushed Pushed, err error) {
+// push sends the image of a name.
+func (p *puller) push(ctx context.Context, c *registry.Client, name string) (pushed Pushed, err error) {
+	err = p.adding(func() error { // nothing of the image is swept meanwhile
+		i, err := p.find(func(i *Image) bool { return slices.Contains(i.Names, name) })
+		if err == nil && i == nil {
+			if err = fmt.Errorf("tag does not exist: %s", name); len(p.tags(repositoryOf(name))) == 0 {
+				err = fmt.Errorf("An image does not exist locally with the tag: %s", repositoryOf(name))
+			}
+		}
+		if err == nil {
+			pushed, err = p.image(ctx, c, i, name)
+		}
+		return err
+	})
+	return pushed, err
+}
+
+// image sends blobs, then the manifest that refers to them.
+func (p *puller) image(ctx context.Context, c *registry.Client, i *Image, name string) (pushed Pushed, err error) {
 	repository := repositoryOf(name)
+	tag := name[len(repository)+1:]
 	sources, err := p.sources(i, repository)
 	if err != nil {
 		return pushed, err
 	}
-	var from []string
-	for _, repositories := range sources {
-		from = append(from, repositories...)
-	}
+	from := slices.Concat(slices.Collect(maps.Values(sources))...)
 	slices.Sort(from)
 	if p.remote, err = c.Target(ctx, repository, slices.Compact(from)...); err != nil {
 		return pushed, err
@@ -137,25 +135,25 @@ func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, name st
 		met = append(met, l.Digest)
 		group.Go(func() error { return p.send(sending, l, ids[n].Encoded()[:12], sources[l.Digest]) })
 	}
-	if err := group.Wait(); err != nil {
-		return pushed, err
+	if err = group.Wait(); err == nil {
+		err = p.send(ctx, i.Manifest.Config, "", nil)
 	}
-	if err := p.send(ctx, i.Manifest.Config, "", nil); err != nil {
+	if err != nil {
 		return pushed, err
 	}
 	mediaType, original := p.original(i)
 	data, err := os.ReadFile(p.blob(original))
-	if err != nil {
-		return pushed, err
+	if err == nil {
+		err = p.remote.PutManifest(ctx, tag, mediaType, data)
 	}
-	if err := p.remote.PutManifest(ctx, name[len(repository)+1:], mediaType, data); err != nil {
+	if err != nil {
 		return pushed, err
 	}
 	err = p.update(func(index *ocispec.Index) error {
 		setName(index, i.Descriptor, repository+"@"+string(original))
 		return nil
 	})
-	return Pushed{name, name[len(repository)+1:], original, int64(len(data))}, err
+	return Pushed{name, tag, original, int64(len(data))}, err
 }
 
 // original is the manifest by which an image was pulled or pushed, perhaps one of
@@ -233,13 +231,12 @@ func (p *puller) compressed(ctx context.Context, i *Image) (*Image, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(transfers)
 	layers := slices.Clone(i.Manifest.Layers)
-	var changed sync.Once
 	same := true
 	for n, l := range layers {
 		if l.MediaType == ocispec.MediaTypeImageLayerGzip || l.MediaType == ocispec.MediaTypeImageLayerZstd {
 			continue
 		}
-		changed.Do(func() { same = false })
+		same = false
 		group.Go(func() (err error) {
 			layers[n], err = p.compress(ctx, l.Digest)
 			return err

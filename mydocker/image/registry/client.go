@@ -163,10 +163,10 @@ func addCertificates(config *tls.Config, dir string) error {
 		case ".cert":
 			pair, err := tls.LoadX509KeyPair(file, stem+".key")
 			if errors.Is(err, os.ErrNotExist) {
-				err = fmt.Errorf("missing key %s.key for client certificate %s. CA certificates must use the extension .crt", called, entry.Name())
+				return fmt.Errorf("missing key %s.key for client certificate %s. CA certificates must use the extension .crt", called, entry.Name())
 			}
 			if err != nil {
-				return err
+				return fmt.Errorf("client certificate %s: %w", file, err)
 			}
 			config.Certificates = append(config.Certificates, pair)
 		case ".key":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -63,5 +64,11 @@ func words(err error) error {
 	if len(list) > 0 {
 		e.Code = string(list[0].Code)
 	}
+	e.text = strings.Map(func(r rune) rune { // it is for a terminal, which a server must not control
+		if unicode.IsControl(r) && r != '\n' {
+			return -1
+		}
+		return r
+	}, e.text)
 	return e
 }
