@@ -173,8 +173,7 @@ func (s *Store) pull(ctx context.Context, remote *registry.Repository, name stri
 		pulled.ID = manifest.Config.Digest
 		pulled.New = old == nil || old.ID != pulled.ID
 		i, err := s.find(func(i *Image) bool { return i.ID == pulled.ID && s.whole(i) })
-		known := i != nil
-		if err == nil && !known {
+		if err == nil && i == nil {
 			i, err = p.fetch(ctx, data, d, manifest)
 		}
 		if err != nil {
@@ -184,16 +183,8 @@ func (s *Store) pull(ctx context.Context, remote *registry.Repository, name stri
 			p.say(Progress{Status: "WARNING: " + err.Error()})
 		}
 		names := slices.Compact([]string{repository + "@" + string(pulled.Digest), name})
-		if !known {
-			i.Digests, i.Names = names[:1], names[1:]
-			return s.commit(i)
-		}
-		return s.update(func(index *ocispec.Index) error {
-			for _, name := range names {
-				setName(index, i.Descriptor, name)
-			}
-			return nil
-		})
+		i.Digests, i.Names = names[:1], names[1:]
+		return s.commit(i)
 	})
 	return pulled, err
 }

@@ -182,13 +182,9 @@ func (p *puller) sources(i *Image, repository string) (map[digest.Digest][]strin
 	host, _, _ := strings.Cut(fullName(repository), "/")
 	for _, other := range all {
 		for _, name := range other.Digests {
-			known := repositoryOf(name)
-			path, ok := strings.CutPrefix(fullName(known), host+"/")
-			if !ok || known == repository {
-				continue
-			}
+			path, here := strings.CutPrefix(fullName(repositoryOf(name)), host+"/")
 			for _, l := range other.Manifest.Layers {
-				if len(sources[l.Digest]) < 3 && slices.ContainsFunc(i.Manifest.Layers, func(own ocispec.Descriptor) bool { return own.Digest == l.Digest }) {
+				if here && repositoryOf(name) != repository && len(sources[l.Digest]) < 3 && slices.Contains(i.blobs(), l.Digest) {
 					sources[l.Digest] = append(sources[l.Digest], path)
 				}
 			}

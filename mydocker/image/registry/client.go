@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -64,15 +63,13 @@ func (c *Client) endpoint(ctx context.Context, host, path string, resource authn
 		}
 	}
 	e.wire.Transport = &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
-		TLSClientConfig:       config,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 5 * patience, // to store what was pushed takes its time
-		MaxIdleConnsPerHost:   8,
-		DisableCompression:    true, // a blob is the bytes of its digest
-		ReadBufferSize:        64 << 10,
-		WriteBufferSize:       64 << 10,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dial,
+		TLSClientConfig:     config,
+		MaxIdleConnsPerHost: 8,
+		DisableCompression:  true, // a blob is the bytes of its digest
+		ReadBufferSize:      64 << 10,
+		WriteBufferSize:     64 << 10,
 	}
 	e.auth, err = authn.Resolve(ctx, c.options.Keychain, resource)
 	return e, err

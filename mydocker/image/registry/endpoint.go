@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -23,8 +24,8 @@ import (
 	"minidocker/mydocker/trace"
 )
 
-// patience is how long one waits for the next byte, and the longest wait a server may ask for.
-const patience = time.Minute
+// patience is how long a connection may stand still, and the longest wait a server may ask for.
+const patience = 2 * time.Minute
 
 // endpoint is one server that answers for a repository. As an http.RoundTripper it
 // adds credentials.
@@ -103,7 +104,7 @@ func (e *endpoint) RoundTrip(request *http.Request) (*http.Response, error) {
 			return response, err
 		}
 		challenge := e.challengeOf(response)
-		if challenge == nil || renewed || request.Body != nil && request.GetBody == nil {
+		if challenge == nil || renewed {
 			if challenge != nil && challenge.Parameters["error"] == "insufficient_scope" { // RFC 6750, 3.1
 				drain(response)
 				return nil, errDenied
@@ -147,9 +148,7 @@ func (e *endpoint) authorize(ctx context.Context) (string, error) {
 	case config.Username == "":
 		return "", errors.New("no basic auth credentials")
 	default:
-		request := http.Request{Header: http.Header{}}
-		request.SetBasicAuth(config.Username, config.Password)
-		e.authorization = request.Header.Get("Authorization")
+		e.authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(config.Username+":"+config.Password))
 	}
 	return e.authorization, nil
 }
@@ -194,13 +193,10 @@ type wire struct {
 
 func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	trace.Step("http", "%s %s://%s%s", request.Method, request.URL.Scheme, request.URL.Host, request.URL.Path) // what follows may be secret
-	ctx, stop := context.WithCancelCause(request.Context())
-	response, err := w.Transport.RoundTrip(request.WithContext(ctx))
+	response, err := w.Transport.RoundTrip(request)
 	if err != nil {
-		stop(err)
 		return nil, err
 	}
-	response.Body = &body{response.Body, ctx, stop}
 	text := response.Header.Get("Retry-After") // RFC 9110, 10.2.3
 	at, err := http.ParseTime(text)
 	if seconds, nerr := strconv.Atoi(text); nerr == nil {
@@ -212,27 +208,22 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// body is an answer that counts as broken when nothing comes for too long.
-type body struct {
-	io.ReadCloser
-	ctx  context.Context
-	stop context.CancelCauseFunc
+// lively is a connection that breaks when nothing moves for too long.
+type lively struct{ net.Conn }
+
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: patience / 4}).DialContext(ctx, network, address)
+	return lively{c}, err
 }
 
-var errStalled = errors.New("nothing has come for a minute")
-
-func (b *body) Read(p []byte) (int, error) {
-	defer time.AfterFunc(patience, func() { b.stop(errStalled) }).Stop()
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		err = cmp.Or(context.Cause(b.ctx), err)
-	}
-	return n, err
+func (l lively) Read(p []byte) (int, error) {
+	l.SetDeadline(time.Now().Add(patience))
+	return l.Conn.Read(p)
 }
 
-func (b *body) Close() error {
-	defer b.stop(nil)
-	return b.ReadCloser.Close()
+func (l lively) Write(p []byte) (int, error) {
+	l.SetDeadline(time.Now().Add(patience)) // also of a read under way: an answer comes after the question
+	return l.Conn.Write(p)
 }
 
 func busy(status int) bool { return status == http.StatusTooManyRequests || status >= 500 }
@@ -249,7 +240,7 @@ func Temporary(err error) bool {
 		return network.Op != "dial" && network.Op != "remote error"
 	}
 	var timeout net.Error
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errStalled) || errors.Is(err, net.ErrClosed) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.As(err, &timeout) && timeout.Timeout() && !errors.Is(err, context.DeadlineExceeded)
 }
 
