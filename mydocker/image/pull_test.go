@@ -161,7 +161,8 @@ func TestPull(t *testing.T) {
 		_, status, _ := strings.Cut(line, ": ")
 		counts[status]++
 	}
-	want := map[string]int{"Pulling from x/img": 1, "Pulling fs layer": 2, "Verifying Checksum": 2, "Download complete": 2, "Pull complete": 2}
+	want := map[string]int{"Pulling from x/img": 1, "Pulling fs layer": 2, "Verifying Checksum": 2, "Download complete": 2, "Pull complete": 2,
+		"Digest: " + string(pulled.Digest): 1, "Status: Downloaded newer image for " + pulled.Name: 1}
 	if diff := cmp.Diff(want, counts); diff != "" || lines[0] != "1: Pulling from x/img" {
 		t.Errorf("%s\n%s", lines[0], diff)
 	}
@@ -191,10 +192,12 @@ func TestPull(t *testing.T) {
 	if err != nil || byDigest.New || byDigest.Name != r.host+"/x/img@"+string(pulled.Digest) {
 		t.Errorf("%+v %v", byDigest, err)
 	}
-	var tags []string
-	err = s.PullAll(t.Context(), client(), r.host+"/x/img", PullOptions{}, func(p Pulled) { tags = append(tags, fmt.Sprint(p.Name, p.New)) })
-	if want := []string{r.host + "/x/img:1false", r.host + "/x/img:2true"}; err != nil || !cmp.Equal(want, tags) {
-		t.Errorf("%v %v", tags, err)
+	lines, o.All = nil, true
+	all, err := s.Pull(t.Context(), client(), r.host+"/x/img", o)
+	said := []string{"1: Pulling from x/img", ": Digest: " + string(pulled.Digest), "2: Pulling from x/img", ": Digest: " + string(pulled.Digest),
+		": Status: Downloaded newer image for " + r.host + "/x/img"}
+	if !cmp.Equal(said, lines) || err != nil || !all.New || all.Name != r.host+"/x/img" {
+		t.Errorf("%+v %v %q", all, err, lines)
 	}
 	if n := r.asked("GET blobs"); n != 0 {
 		t.Errorf("%d blobs were fetched again", n)
@@ -232,7 +235,7 @@ func TestPullManifestStays(t *testing.T) {
 			t.Errorf("%v %s", err, stored.Manifest.MediaType)
 		}
 		s.Tag(r.host+"/x:1", r.host+"/y/z:2")
-		pushed, err := s.Push(t.Context(), client(), r.host+"/y/z:2", nil)
+		pushed, err := s.Push(t.Context(), client(), r.host+"/y/z:2", PushOptions{})
 		if err != nil || pushed.Digest != pulled.Digest {
 			t.Errorf("%s: pushed %+v %v", media, pushed, err)
 		}
@@ -540,11 +543,11 @@ func TestPush(t *testing.T) {
 	}
 	push := func(ref string) (lines []string, pushed Pushed) {
 		t.Helper()
-		pushed, err := s.Push(t.Context(), client(), r.host+"/"+ref, func(p Progress) {
-			if p.Total == 0 {
+		pushed, err := s.Push(t.Context(), client(), r.host+"/"+ref, PushOptions{Progress: func(p Progress) {
+			if p.Total == 0 && !strings.Contains(p.Status, "digest") {
 				lines = append(lines, strings.ReplaceAll(p.Layer+": "+p.Status, i.Layers()[0].Encoded()[:12], "LAYER"))
 			}
-		})
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -583,7 +586,7 @@ func TestPush(t *testing.T) {
 		r.host + "/x:none": "tag does not exist: " + r.host + "/x:none", r.host + "/none": "An image does not exist locally with the tag: " + r.host + "/none",
 		r.host + "/x@" + string(pushed.Digest): "cannot push a digest reference",
 	} {
-		if _, err := s.Push(t.Context(), client(), ref, nil); err == nil || err.Error() != want {
+		if _, err := s.Push(t.Context(), client(), ref, PushOptions{}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", ref, err)
 		}
 	}
@@ -609,7 +612,7 @@ func TestPushFaults(t *testing.T) {
 			next.ServeHTTP(w, q)
 		}
 	})
-	if _, err := s.Push(t.Context(), client(), r.host+"/x:1", nil); err != nil {
+	if _, err := s.Push(t.Context(), client(), r.host+"/x:1", PushOptions{}); err != nil {
 		t.Error(err)
 	}
 	clean(t, s)

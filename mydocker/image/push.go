@@ -20,22 +20,25 @@ import (
 	"minidocker/mydocker/image/registry"
 )
 
-// Pushed is one tag that Push has set at its registry.
+// PushOptions are the options of Push. All may be empty.
+type PushOptions struct {
+	All      bool           // every tag of the repository
+	Progress func(Progress) // called by one goroutine at a time
+}
+
+// Pushed is what Push has sent; of all, the last image.
 type Pushed struct {
-	Name   string // short, with the tag
-	Tag    string
+	Name   string        // short, with its tag; of all, without
 	Digest digest.Digest // of the manifest
-	Size   int64         // of the manifest, in bytes
 }
 
 // uploads is how many blobs are sent at once, as in Docker.
 const uploads = 5
 
 // Push sends the image named ref to the registry of that name, which afterwards is
-// one of its digests, too. progress may be nil; it is called by one goroutine at a
-// time. What was pulled is sent as it came; layers that are not compressed, of an
-// image that was neither pulled nor pushed, are so from now on.
-func (s *Store) Push(ctx context.Context, c *registry.Client, ref string, progress func(Progress)) (pushed Pushed, err error) {
+// one of its digests, too. What was pulled is sent as it came; layers that are not
+// compressed, of an image that was neither pulled nor pushed, are so from now on.
+func (s *Store) Push(ctx context.Context, c *registry.Client, ref string, o PushOptions) (pushed Pushed, err error) {
 	name, err := normalize(ref)
 	if err == nil && strings.Contains(name, "@") {
 		err = errors.New("cannot push a digest reference")
@@ -43,33 +46,24 @@ func (s *Store) Push(ctx context.Context, c *registry.Client, ref string, progre
 	if err != nil {
 		return pushed, err
 	}
-	return s.pusher(name, progress).push(ctx, c, name)
-}
-
-// PushAll pushes every tag of a repository; each is told of one when it is done.
-func (s *Store) PushAll(ctx context.Context, c *registry.Client, repository string, progress func(Progress), each func(Pushed)) error {
-	name, err := normalize(repository)
-	if err != nil {
-		return err
+	p, repository := &puller{Store: s, report: o.Progress}, repositoryOf(name)
+	p.say(Progress{Status: "The push refers to repository [" + fullName(repository) + "]"})
+	tags := s.tags(repository)
+	switch {
+	case len(tags) == 0:
+		return pushed, fmt.Errorf("An image does not exist locally with the tag: %s", repository)
+	case o.All:
+		name = repository
+	default:
+		tags = []string{name}
 	}
-	p, names := s.pusher(name, progress), s.tags(repositoryOf(name))
-	if len(names) == 0 {
-		return fmt.Errorf("An image does not exist locally with the tag: %s", repositoryOf(name))
-	}
-	for _, name := range names {
-		pushed, err := p.push(ctx, c, name)
-		if err != nil {
-			return err
+	for _, tag := range tags {
+		if pushed.Digest, err = p.push(ctx, c, tag); err != nil {
+			return pushed, err
 		}
-		each(pushed)
 	}
-	return nil
-}
-
-func (s *Store) pusher(name string, progress func(Progress)) *puller {
-	p := &puller{Store: s, report: progress}
-	p.say(Progress{Status: "The push refers to repository [" + fullName(repositoryOf(name)) + "]"})
-	return p
+	pushed.Name = name
+	return pushed, nil
 }
 
 // tags are the names, in their order, that images have in a repository.
@@ -83,34 +77,32 @@ func (s *Store) tags(repository string) (names []string) {
 }
 
 // push sends the image of a name.
-func (p *puller) push(ctx context.Context, c *registry.Client, name string) (pushed Pushed, err error) {
+func (p *puller) push(ctx context.Context, c *registry.Client, name string) (d digest.Digest, err error) {
 	err = p.adding(func() error { // nothing of the image is swept meanwhile
 		i, err := p.find(func(i *Image) bool { return slices.Contains(i.Names, name) })
 		if err == nil && i == nil {
-			if err = fmt.Errorf("tag does not exist: %s", name); len(p.tags(repositoryOf(name))) == 0 {
-				err = fmt.Errorf("An image does not exist locally with the tag: %s", repositoryOf(name))
-			}
+			err = fmt.Errorf("tag does not exist: %s", name)
 		}
 		if err == nil {
-			pushed, err = p.image(ctx, c, i, name)
+			d, err = p.image(ctx, c, i, name)
 		}
 		return err
 	})
-	return pushed, err
+	return d, err
 }
 
 // image sends blobs, then the manifest that refers to them.
-func (p *puller) image(ctx context.Context, c *registry.Client, i *Image, name string) (pushed Pushed, err error) {
+func (p *puller) image(ctx context.Context, c *registry.Client, i *Image, name string) (d digest.Digest, err error) {
 	repository := repositoryOf(name)
 	tag := name[len(repository)+1:]
 	sources, err := p.sources(i, repository)
 	if err != nil {
-		return pushed, err
+		return "", err
 	}
 	from := slices.Concat(slices.Collect(maps.Values(sources))...)
 	slices.Sort(from)
 	if p.remote, err = c.Target(ctx, repository, slices.Compact(from)...); err != nil {
-		return pushed, err
+		return "", err
 	}
 	defer p.remote.Close()
 	ids := i.Layers()
@@ -122,7 +114,7 @@ func (p *puller) image(ctx context.Context, c *registry.Client, i *Image, name s
 	}
 	if len(i.Digests) == 0 {
 		if i, err = p.compressed(ctx, i); err != nil {
-			return pushed, err
+			return "", err
 		}
 	}
 	group, sending := errgroup.WithContext(ctx)
@@ -139,7 +131,7 @@ func (p *puller) image(ctx context.Context, c *registry.Client, i *Image, name s
 		err = p.send(ctx, i.Manifest.Config, "", nil)
 	}
 	if err != nil {
-		return pushed, err
+		return "", err
 	}
 	mediaType, original := p.original(i)
 	data, err := os.ReadFile(p.blob(original))
@@ -147,13 +139,14 @@ func (p *puller) image(ctx context.Context, c *registry.Client, i *Image, name s
 		err = p.remote.PutManifest(ctx, tag, mediaType, data)
 	}
 	if err != nil {
-		return pushed, err
+		return "", err
 	}
 	err = p.update(func(index *ocispec.Index) error {
 		setName(index, i.Descriptor, repository+"@"+string(original))
 		return nil
 	})
-	return Pushed{name, tag, original, int64(len(data))}, err
+	p.say(Progress{Status: fmt.Sprintf("%s: digest: %s size: %d", tag, original, len(data))})
+	return original, err
 }
 
 // original is the manifest by which an image was pulled or pushed, perhaps one of
