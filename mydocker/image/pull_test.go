@@ -314,6 +314,39 @@ func TestPullFaults(t *testing.T) {
 			w.WriteHeader(429)
 			io.WriteString(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`)
 		}, "toomanyrequests: slow down"},
+		"a manifest cut": {func() func(http.ResponseWriter, *http.Request, http.Handler) {
+			now := hit(2)
+			return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if !strings.Contains(r.URL.Path, "/manifests/") || !now() {
+					next.ServeHTTP(w, r)
+					return
+				}
+				w.Header().Set("Content-Length", "1000")
+				io.WriteString(w, "{")
+				w.(http.Flusher).Flush()
+				panic(http.ErrAbortHandler)
+			}
+		}(), ""},
+		"an endless manifest": {func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if !strings.Contains(r.URL.Path, "/manifests/") {
+				next.ServeHTTP(w, r)
+			}
+			for n := 0; n < 100; n++ {
+				w.Write(make([]byte, 1<<16))
+			}
+		}, "is larger than 4194304 bytes"},
+		"an index of tags": {func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if !strings.HasSuffix(r.URL.Path, "/manifests/1") {
+				next.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", string(types.OCIImageIndex))
+			io.WriteString(w, `{"schemaVersion":2,"manifests":[{"digest":"1","size":1}]}`)
+		}, `invalid digest "1"`},
+		"control of the terminal": {func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			w.WriteHeader(404)
+			io.WriteString(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"\u001b[2Jgone"}]}`)
+		}, "manifest unknown: [2Jgone"},
 		"another blob": {func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			if !isBlob(r) {
 				next.ServeHTTP(w, r)
@@ -463,6 +496,33 @@ func TestPullDamagedRest(t *testing.T) {
 	os.WriteFile(filepath.Join(s.blobs(), "new-"+d.Hex), bytes.Repeat([]byte("x"), 5000), 0o600)
 	if _, err := s.Pull(t.Context(), client(), r.host+"/x:1", PullOptions{}); err != nil {
 		t.Fatal(err)
+	}
+	clean(t, s)
+}
+
+// TestPullSizes: a layer that is there is not taken for one of another size, which
+// other tools would miss in the layout.
+func TestPullSizes(t *testing.T) {
+	r, s := newRegistry(t), newStore(t)
+	l := testLayer(t, "file", 100_000)
+	r.put(t, "x:1", testImage(t, l))
+	r.put(t, "x:2", testImage(t, l, testLayer(t, "other", 10)))
+	if _, err := s.Pull(t.Context(), client(), r.host+"/x:1", PullOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	size, _ := l.Size()
+	r.faulty(func(w http.ResponseWriter, q *http.Request, next http.Handler) {
+		if q.URL.Path != "/v2/x/manifests/2" {
+			next.ServeHTTP(w, q)
+			return
+		}
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, q)
+		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
+		w.Write(bytes.Replace(rec.Body.Bytes(), fmt.Append(nil, size), fmt.Append(nil, size+1), 1))
+	})
+	if _, err := s.Pull(t.Context(), client(), r.host+"/x:2", PullOptions{}); err == nil || !strings.Contains(err.Error(), "it has not the size of") {
+		t.Error(err)
 	}
 	clean(t, s)
 }
