@@ -35,6 +35,7 @@ require (
 
 require (
 	github.com/docker/docker-credential-helpers v0.9.8 // indirect
+	github.com/fvbommel/sortorder v1.1.0
 	github.com/google/go-containerregistry v0.22.1 // indirect
 	github.com/mdlayher/socket v0.5.0 // indirect
 	github.com/sirupsen/logrus v1.10.1 // indirect

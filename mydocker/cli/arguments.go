@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"sort"
 	"strings"
@@ -29,6 +30,9 @@ func (s *session) arrange(app *cli.App, args []string) ([]string, error) {
 		help = len(args) == 1
 	}
 	if help || len(args) == 0 {
+		if !help && !s.version {
+			app.Writer = os.Stderr
+		}
 		app.Commands = s.commandsIn("")
 		return []string{name}, nil
 	}
@@ -46,6 +50,9 @@ func (s *session) arrange(app *cli.App, args []string) ([]string, error) {
 		return nil, exit(1, "%s: unknown command: %s %s%s\n\nUsage:  %s\n\nRun '%s --help' for more information",
 			name, path(c), rest[0], nearest(rest[0], `"`, namesOf(c.Subcommands)), usageLine(c), path(c))
 	case isGroup || help:
+		if !help {
+			app.Writer = os.Stderr
+		}
 		sort.Sort(cli.FlagsByName(c.Flags))
 		c.Action = cli.ShowSubcommandHelp
 		return []string{name, c.Name}, nil

@@ -23,7 +23,12 @@ func entries() []entry {
 		{"run", []string{"container run"}, runCommand},
 		{"exec", []string{"container exec"}, execCommand},
 		{"ps", []string{"container ls", "container list", "container ps"}, new(psOptions).command},
+		{"pull", []string{"image pull"}, pullCommand},
+		{"push", []string{"image push"}, pushCommand},
 		{"images", []string{"image ls", "image list"}, new(imagesOptions).command},
+		{"login", nil, loginCommand},
+		{"logout", nil, logoutCommand},
+		{"search", nil, searchCommand},
 		{"version", nil, versionCommand},
 		{"info", []string{"system info"}, infoCommand},
 		{"doctor", nil, doctorCommand},
@@ -51,8 +56,6 @@ func entries() []entry {
 		{"", []string{"image inspect"}, inspectCommand("image")},
 		{"", []string{"network inspect"}, inspectCommand("network")},
 		{"kill", []string{"container kill"}, killCommand},
-		{"login", nil, loginCommand},
-		{"logout", nil, logoutCommand},
 		{"load", []string{"image load"}, loadCommand},
 		{"logs", []string{"container logs"}, logsCommand},
 		{"", []string{"network connect"}, networkConnectCommand},
@@ -66,14 +69,11 @@ func entries() []entry {
 		{"", []string{"container prune"}, pruneCommand("container", "Remove all stopped containers")},
 		{"", []string{"image prune"}, pruneCommand("image", "Remove unused images")},
 		{"", []string{"system prune"}, pruneCommand("system", "Remove stopped containers, unused networks and unused images")},
-		{"pull", []string{"image pull"}, pullCommand},
-		{"push", []string{"image push"}, pushCommand},
 		{"rename", []string{"container rename"}, renameCommand},
 		{"restart", []string{"container restart"}, restartCommand},
 		{"rm", []string{"container rm", "container remove"}, rmCommand},
 		{"rmi", []string{"image rm", "image remove", "image rmi"}, rmiCommand},
 		{"save", []string{"image save"}, saveCommand},
-		{"search", nil, searchCommand},
 		{"start", []string{"container start"}, startCommand},
 		{"stats", []string{"container stats"}, statsCommand},
 		{"", []string{"system start"}, systemStartCommand},
@@ -87,7 +87,6 @@ func entries() []entry {
 		{"", []string{"volume ls", "volume list"}, new(volumesOptions).command},
 		{"", []string{"volume prune"}, pruneCommand("volume", "Remove unused local volumes")},
 		{"", []string{"volume rm", "volume remove"}, volumeRmCommand},
-		{"", []string{"volume update"}, volumeUpdateCommand},
 		{"wait", []string{"container wait"}, waitCommand},
 	}
 }
@@ -133,8 +132,12 @@ func (s *session) command(words []string) (*command, []string) {
 func (s *session) build(e entry, called string) *command {
 	c := e.build(s)
 	c.Name, c.HideHelp, c.CustomHelpTemplate = called, true, commandHelp
-	if e.top != "" && e.groups != nil {
-		c.UsageText = "mydocker " + strings.Join(append(e.groups, e.top), ", mydocker ")
+	names := e.groups
+	if e.top != "" {
+		names = append(names, e.top)
+	}
+	if len(names) > 1 {
+		c.UsageText = "mydocker " + strings.Join(names, ", mydocker ")
 	}
 	return c
 }

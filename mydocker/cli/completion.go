@@ -110,7 +110,7 @@ func (c *completion) find(words []string) {
 func (c *completion) values(flag, given string) {
 	for values, flags := range map[string]string{
 		"container:": "net network", "host private": "cgroupns", "host none private shareable": "ipc", "host": "pid uts",
-		"json table": "format", "json-file none": "log-driver", "always missing never": "pull", "container image network volume": "type", "local": "driver volume-driver",
+		"json table": "format", "linux/amd64 linux/arm64": "platform", "json-file none": "log-driver", "always missing never": "pull", "container image network volume": "type", "local": "driver volume-driver",
 		"always no on-failure unless-stopped": "restart", "HUP INT KILL QUIT TERM USR1 USR2": "signal stop-signal",
 	} {
 		if slices.Contains(strings.Fields(flags), flag) {
@@ -184,7 +184,7 @@ func (c *completion) argument(on *command, words, args []string) {
 			c.add(one.Name, one.Driver)
 		}
 	}
-	if has("VOLUME") || has("NAME|ID") {
+	if has("VOLUME") && verb != "create" || has("NAME|ID") {
 		found, _ := e.Volumes(nil)
 		for _, one := range found {
 			c.add(one.Name+map[bool]string{true: ":"}[has(":")], one.Driver)

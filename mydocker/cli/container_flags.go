@@ -154,6 +154,9 @@ func (o *containerOptions) addUlimit(v string) error {
 }
 
 func (o *containerOptions) addVolume(v string) (err error) {
+	if v == "" {
+		return exit(125, "invalid empty volume spec")
+	}
 	source, rest, ok := strings.Cut(v, ":")
 	if source, err = absolute(source); ok {
 		source += ":" + rest
@@ -202,6 +205,8 @@ func (o *containerOptions) addMount(v string) error {
 		}
 	}
 	switch {
+	case m.Target == "":
+		return errors.New("target is required")
 	case m.Type != mount.TypeBind && m.BindOptions != nil:
 		return fmt.Errorf("cannot mix 'bind-*' options with mount type '%s'", m.Type)
 	case m.Type != mount.TypeVolume && m.VolumeOptions != nil:
@@ -240,6 +245,8 @@ func setMount(m *mount.Mount, field string) (err error) {
 		m.Source, err = absolute(value)
 	case "target", "dst", "destination":
 		m.Target = value
+	case "consistency": // of Docker Desktop's shared directories: without meaning here
+		m.Consistency = mount.Consistency(strings.ToLower(value))
 	case "readonly", "ro":
 		m.ReadOnly, err = strconv.ParseBool(value)
 	case "bind-propagation":
@@ -252,7 +259,7 @@ func setMount(m *mount.Mount, field string) (err error) {
 		b := m.BindOptions
 		b.NonRecursive, b.ReadOnlyNonRecursive, b.ReadOnlyForceRecursive = value == "disabled", value == "writable", value == "readonly"
 		if !strings.Contains(" enabled disabled writable readonly ", " "+value+" ") {
-			err = errors.ErrUnsupported
+			return fmt.Errorf(`invalid value for bind-recursive: %s (must be "enabled", "disabled", "writable", or "readonly")`, value)
 		}
 	case "tmpfs-size":
 		m.TmpfsOptions.SizeBytes, err = units.RAMInBytes(value)

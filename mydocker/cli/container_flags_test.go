@@ -95,7 +95,8 @@ func decode(t *testing.T, data json.RawMessage, into any) {
 func TestCreateRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"-l =x busybox": "empty name",
-		"--mount type=bind,src=/a,dst=/b,bind-recursive=x busybox": "invalid value for bind-recursive: x",
+		"--mount type=bind,src=/a,dst=/b,bind-recursive=x busybox": `invalid value for bind-recursive: x (must be "enabled", "disabled", "writable", or "readonly")`,
+		"--mount type=bind,src=/a busybox":                         "target is required",
 		"--restart on-failure:x busybox":                           "maximum retry count must be an integer",
 		"--restart :3 busybox":                                     "no policy provided before colon",
 		"--rm --restart always busybox":                            "cannot specify both --restart and --rm",

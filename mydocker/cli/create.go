@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/docker/cli/pkg/kvfile"
+	"github.com/opencontainers/go-digest"
 
 	"minidocker/mydocker/engine"
 	"minidocker/mydocker/image"
@@ -132,7 +133,8 @@ func (o *containerOptions) create(e *engine.Engine) (id string, err error) {
 	}
 	request := engine.CreateRequest{Name: o.name, Config: &o.config, HostConfig: &o.host, Networks: o.endpoints, Platform: o.platform}
 	response, err := e.Create(request)
-	if n, bad := image.ParseName(o.config.Image); isNoImage(err) && bad == nil && o.pull == "missing" { // an ID cannot be pulled
+	_, noID := digest.Parse(o.config.Image) // an ID cannot be pulled
+	if n, bad := image.ParseName(o.config.Image); isNoImage(err) && bad == nil && noID != nil && o.pull == "missing" {
 		if !o.quiet {
 			fmt.Fprintf(os.Stderr, "Unable to find image '%s' locally\n", n.Short)
 		}

@@ -10,6 +10,7 @@ import (
 	"text/template"
 
 	"github.com/docker/cli/templates"
+	"github.com/fvbommel/sortorder"
 	"github.com/urfave/cli/v2"
 
 	"minidocker/mydocker/engine"
@@ -68,7 +69,7 @@ func (titles) Label(key string) string {
 func writeList[Row any](w io.Writer, l *listing, columns string, head titles, rows []Row) error {
 	format := l.format
 	switch {
-	case l.quiet:
+	case l.quiet && (format == "" || format == "table"):
 		format = "{{.ID}}"
 	case format == "" || format == "table":
 		format = "table " + columns
@@ -99,6 +100,17 @@ func writeList[Row any](w io.Writer, l *listing, columns string, head titles, ro
 	t.Funcs(templates.HeaderFunctions).Execute(table, head)
 	io.WriteString(table, "\n"+body.String())
 	return table.Flush()
+}
+
+// byName orders names as people count: v2 before v10.
+func byName(a, b string) int {
+	switch {
+	case a == b:
+		return 0
+	case sortorder.NaturalLess(a, b):
+		return -1
+	}
+	return 1
 }
 
 // assignments are key=value in the order of keys.

@@ -88,7 +88,7 @@ func TestJSONRow(t *testing.T) {
 	if got, want := keys(containerRow{}), "Command CreatedAt ID Image Labels LocalVolumes Mounts Names Networks Platform Ports RunningFor Size State Status"; got != want {
 		t.Errorf("container: %s\nwant %s", got, want)
 	}
-	if got, want := keys(imageRow{}), "Containers CreatedAt CreatedSince Digest ID Repository SharedSize Size Tag UniqueSize"; got != want {
+	if got, want := keys(imageRow{}), "Containers CreatedAt CreatedSince Digest ID Repository SharedSize Size Tag UniqueSize VirtualSize"; got != want {
 		t.Errorf("image: %s\nwant %s", got, want)
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestHelp(t *testing.T) {
 	s := &session{}
 	for group, listed := range map[string]string{
-		"": help(t), "container ": help(t, "container"), "image ": help(t, "image"), "network ": help(t, "network"), "system ": help(t, "system"),
+		"": help(t), "container ": help(t, "container"), "image ": help(t, "image"), "network ": help(t, "network"), "system ": help(t, "system"), "volume ": help(t, "volume"),
 	} {
 		for _, c := range s.commandsIn(group) {
 			if n := strings.Count(listed, "\n  "+c.Name+" "); n != 1 {
@@ -42,6 +42,7 @@ func TestCommands(t *testing.T) {
 		"":          "run create start stop kill wait rm ps logs attach exec inspect events import load images rmi info version doctor port pull push login logout search",
 		"container": "run create start stop kill wait rm remove ls list ps logs attach exec inspect port",
 		"image":     "ls list rm remove rmi import load inspect pull push",
+		"volume":    "create ls list inspect rm remove prune",
 		"network":   "create ls list inspect rm remove connect disconnect prune",
 		"system":    "check info events",
 	} {
@@ -82,6 +83,9 @@ func TestHelpOfFlags(t *testing.T) {
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := help(t, "volume", "ls"); !strings.Contains(got, "\nAliases:\n  mydocker volume ls, mydocker volume list\n") {
+		t.Errorf("volume ls --help:\n%s", got)
 	}
 	if got := help(t, "rm"); strings.Contains(got, "link") {
 		t.Errorf("a flag that is not supported is in help:\n%s", got)

@@ -63,7 +63,7 @@ func (o *imagesOptions) write(w io.Writer, found []imageapi.Summary) error {
 // imageRow is one name of an image in a list: the fields of images --format,
 // https://docs.docker.com/reference/cli/docker/image/ls/#format.
 type imageRow struct {
-	Containers, CreatedAt, CreatedSince, Digest, ID, Repository, SharedSize, Size, Tag, UniqueSize string
+	Containers, CreatedAt, CreatedSince, Digest, ID, Repository, SharedSize, Size, Tag, UniqueSize, VirtualSize string
 }
 
 // imageRows makes a row of each tag, with digests of each tag and digest, and of a
@@ -72,7 +72,7 @@ func imageRows(i imageapi.Summary, short, showDigests bool) (rows []imageRow) {
 	const none = "<none>"
 	row := imageRow{
 		ID: i.ID, CreatedAt: time.Unix(i.Created, 0).String(), CreatedSince: ago(i.Created),
-		Size:       units.HumanSizeWithPrecision(float64(i.Size), 3),
+		Size: units.HumanSizeWithPrecision(float64(i.Size), 3), VirtualSize: units.HumanSize(float64(i.Size)),
 		Containers: "N/A", SharedSize: "N/A", UniqueSize: "N/A", // not worked out
 	}
 	if i.SharedSize >= 0 {
@@ -127,7 +127,7 @@ func tagCommand(s *session) *command {
 			err := e.Tag(args[0], args[1])
 			if errors.Is(err, image.ErrInvalid) {
 				wrong := args[1]
-				if _, err := e.InspectImage(args[0]); errors.Is(err, image.ErrInvalid) {
+				if _, err := e.InspectImage(args[0], ""); errors.Is(err, image.ErrInvalid) {
 					wrong = args[0]
 				}
 				err = exit(1, "Error parsing reference: %q is not a valid repository/tag: %w", wrong, err)

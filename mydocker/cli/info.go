@@ -50,17 +50,21 @@ Default Address Pools:{{range .}}
 
 func infoCommand(s *session) *command {
 	var format *template.Template
+	all := object(&format, "f,format", infoText)
+	normal := format
 	return &command{
 		Usage: "Display system-wide information", ArgsUsage: "[OPTIONS]",
 		Description: "mydocker info --format '{{.CgroupVersion}}'",
-		Flags:       flags("", object(&format, "f,format", infoText)),
+		Flags:       flags("", all),
 		Action: s.action(func(e *engine.Engine, _ []string) error {
 			i, err := e.Info()
 			if err != nil {
 				return err
 			}
 			for _, warning := range i.Warnings {
-				fmt.Fprintln(os.Stderr, warning)
+				if format == normal { // a script asks for one thing
+					fmt.Fprintln(os.Stderr, warning)
+				}
 			}
 			return printInfo(os.Stdout, format, i)
 		}),

@@ -21,6 +21,7 @@ import (
 
 type inspectOptions struct {
 	format, kind string // kind is container, image, network, volume or "": what there is
+	platform     string // that an image must have; "": any
 	size         bool
 }
 
@@ -45,11 +46,14 @@ func inspectCommand(kind string) func(*session) *command {
 		} else {
 			object := strings.ToUpper(kind)
 			c.Flags = c.Flags[:2]
-			if kind == "network" {
+			switch kind {
+			case "image":
+				c.Description = "mydocker image inspect -f '{{json .Config.Env}}' busybox"
+				c.Flags[1] = text(&o.platform, "platform", `Inspect the given platform variant, such as "linux/amd64"`)
+			case "network":
 				c.Description = "mydocker network inspect -f '{{json .IPAM.Config}}' bridge"
 				c.Flags[1] = boolean(new(bool), "v,verbose", "Verbose output for diagnostics") // of swarm networks
-			}
-			if kind == "volume" {
+			case "volume":
 				c.Description, c.Flags = "mydocker volume inspect -f '{{.Mountpoint}}' data", c.Flags[:1]
 			}
 			c.ArgsUsage = "[OPTIONS] " + object + " [" + object + "...]"
@@ -60,9 +64,6 @@ func inspectCommand(kind string) func(*session) *command {
 
 // find looks among the containers first, then among the images, the networks and the volumes.
 func (o *inspectOptions) find(e *engine.Engine, ref string) (any, error) {
-	if !slices.Contains([]string{"", "container", "image", "network", "volume"}, o.kind) {
-		return nil, exit(1, `unknown type: %q: must be one of "container", "image", "network", "volume"`, o.kind)
-	}
 	if o.kind == "" || o.kind == "container" {
 		container, err := e.Inspect(ref, o.size)
 		if o.kind != "" || !isNotFound(err) {
@@ -70,7 +71,7 @@ func (o *inspectOptions) find(e *engine.Engine, ref string) (any, error) {
 		}
 	}
 	if o.kind == "" || o.kind == "image" {
-		found, err := e.InspectImage(ref)
+		found, err := e.InspectImage(ref, o.platform)
 		if o.kind != "" || !isNoImage(err) && !errors.Is(err, image.ErrInvalid) {
 			return found, err
 		}
@@ -90,6 +91,9 @@ func (o *inspectOptions) find(e *engine.Engine, ref string) (any, error) {
 
 // run prints what can be found and reports the rest.
 func (o *inspectOptions) run(w io.Writer, refs []string, find func(ref string) (any, error)) error {
+	if !slices.Contains([]string{"", "container", "image", "network", "volume"}, o.kind) {
+		return exit(1, `unknown type: %q: must be one of "container", "image", "network", "volume"`, o.kind)
+	}
 	text, err := parseTemplate(o.format)
 	if err != nil {
 		return err

@@ -47,6 +47,7 @@ type networkRow struct {
 func (r networkRow) Label(key string) string { return r.labels[key] }
 
 func (o *networksOptions) write(w io.Writer, found []network.Inspect) error {
+	slices.SortFunc(found, func(a, b network.Inspect) int { return byName(a.Name, b.Name) })
 	rows := make([]networkRow, len(found))
 	for i, n := range found {
 		rows[i] = networkRow{
@@ -58,7 +59,6 @@ func (o *networksOptions) write(w io.Writer, found []network.Inspect) error {
 			rows[i].ID = shortID(n.ID)
 		}
 	}
-	o.quiet = o.quiet && (o.format == "" || o.format == "table") // as in Docker; images and ps are not alike
 	return writeList(w, &o.listing, `{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}`, titles{
 		"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "CreatedAt": "CREATED AT",
 		"IPv4": "IPV4", "IPv6": "IPV6", "Internal": "INTERNAL", "Labels": "LABELS",

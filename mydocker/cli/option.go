@@ -113,7 +113,7 @@ func pairs(to *map[string]string, separator, names, usage string) *option {
 	return parsed("list", names, usage, func(v string) error {
 		key, value, _ := strings.Cut(v, separator)
 		if key == "" {
-			return errors.New("empty name")
+			return fmt.Errorf("invalid %s '%s': empty name", names[strings.Index(names, ",")+1:], v)
 		}
 		(*to)[key] = value
 		return nil
@@ -125,6 +125,9 @@ func filters(to *engine.Filters) *option {
 	*to = engine.Filters{}
 	return parsed("filter", "f,filter", "Filter output based on conditions provided", func(v string) error {
 		name, value, ok := strings.Cut(v, "=")
+		if v == "" {
+			return nil
+		}
 		if !ok {
 			return errors.New("bad format of filter (expected name=value)")
 		}

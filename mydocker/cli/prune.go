@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -38,6 +39,7 @@ func pruneCommand(kind, usage string) func(*session) *command {
 			c.Flags = append(c.Flags, flags("", boolean(&o.all, "a,all", "Remove all unused images, not just dangling ones"))...)
 		}
 		if kind == "volume" {
+			filter.usage = `Provide filter values (e.g. "label!=keep")`
 			c.Description = "mydocker volume prune --all --filter label=job"
 			c.Flags = append(c.Flags, flags("", boolean(&o.all, "a,all", "Remove all unused volumes, not just anonymous ones"))...)
 		}
@@ -54,6 +56,13 @@ func (o *pruneOptions) prune(e *engine.Engine) error {
 		return exit(1, `ERROR: The "until" filter is not supported with "--volumes"`)
 	case o.kind == "volume" && o.all:
 		o.filters["all"] = []string{"true"}
+	case o.kind == "image": // Docker adds dangling, which --all makes false
+		for _, value := range o.filters["dangling"] {
+			if value != strconv.FormatBool(!o.all) {
+				return fmt.Errorf("invalid filter 'dangling=[%s]'", value)
+			}
+		}
+		delete(o.filters, "dangling")
 	}
 	if !o.confirm() {
 		return nil

@@ -37,6 +37,7 @@ func (o *psOptions) command(s *session) *command {
 		Action: s.action(func(e *engine.Engine, _ []string) error {
 			if o.quiet && o.format != "" {
 				fmt.Fprintln(os.Stderr, "WARNING: Ignoring custom format, because both --format and --quiet are set.")
+				o.format = "" // in all other lists it wins
 			}
 			found, err := e.List(o.request())
 			if err != nil {

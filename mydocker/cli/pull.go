@@ -28,13 +28,7 @@ func pullCommand(s *session) *command {
 		),
 		Action: s.action(func(e *engine.Engine, args []string) error {
 			n, err := tagged(args[0], o.all, o.quiet)
-			switch {
-			case err != nil:
-				return err
-			case o.all:
-				err = o.pullAll(e, n)
-				n.Full = n.FullRepository
-			default:
+			if err == nil {
 				err = o.pull(e, n, os.Stdout)
 			}
 			if err == nil {
@@ -45,7 +39,8 @@ func pullCommand(s *session) *command {
 	}
 }
 
-// tagged reads the name of what to pull or push: one image, or all of a repository.
+// tagged reads the name of what to pull or push: one image, or all of a repository, of
+// which the full name then is the repository's.
 func tagged(text string, all, quiet bool) (image.Name, error) {
 	n, err := image.ParseName(text)
 	switch {
@@ -53,7 +48,9 @@ func tagged(text string, all, quiet bool) (image.Name, error) {
 		return n, exit(1, "%w", err)
 	case all && n.Explicit:
 		return n, exit(1, "tag can't be used with --all-tags/-a")
-	case !all && !n.Explicit && !quiet:
+	case all:
+		n.Full = n.FullRepository
+	case !n.Explicit && !quiet:
 		fmt.Println("Using default tag: latest")
 	}
 	return n, nil
@@ -61,32 +58,7 @@ func tagged(text string, all, quiet bool) (image.Name, error) {
 
 // pull fetches an image and tells of it in a file.
 func (o *pullOptions) pull(e *engine.Engine, n image.Name, file *os.File) error {
-	show := showProgress(file, o.quiet)
-	pulled, err := e.Pull(context.Background(), n.Short, image.PullOptions{Platform: o.platform, Progress: show})
-	if err == nil {
-		show(image.Progress{Status: "Digest: " + pulled.Digest.String()})
-		show(pullStatus(pulled.New, n.Short))
-	}
-	return err
-}
-
-func (o *pullOptions) pullAll(e *engine.Engine, n image.Name) error {
-	show, isNew := showProgress(os.Stdout, o.quiet), false
-	err := e.PullAll(context.Background(), n.Repository, image.PullOptions{Platform: o.platform, Progress: show}, func(pulled image.Pulled) {
-		isNew = isNew || pulled.New
-		show(image.Progress{Status: "Digest: " + pulled.Digest.String()})
-	})
-	if err == nil {
-		show(pullStatus(isNew, n.Repository))
-	}
-	return err
-}
-
-func pullStatus(isNew bool, called string) image.Progress {
-	if isNew {
-		return image.Progress{Status: "Status: Downloaded newer image for " + called}
-	}
-	return image.Progress{Status: "Status: Image is up to date for " + called}
+	return e.Pull(context.Background(), n.Short, image.PullOptions{All: o.all, Platform: o.platform, Progress: showProgress(file, o.quiet)})
 }
 
 // unverified is --disable-content-trust: no signature is ever looked at.

@@ -24,19 +24,7 @@ func pushCommand(s *session) *command {
 			if err != nil {
 				return err
 			}
-			progress := showProgress(os.Stdout, quiet)
-			show := func(pushed image.Pushed) {
-				progress(image.Progress{Status: fmt.Sprintf("%s: digest: %s size: %d", pushed.Tag, pushed.Digest, pushed.Size)})
-			}
-			if all {
-				n.Full = n.FullRepository
-				err = e.PushAll(context.Background(), n.Repository, progress, show)
-			} else {
-				var pushed image.Pushed
-				if pushed, err = e.Push(context.Background(), n.Short, progress); err == nil {
-					show(pushed)
-				}
-			}
+			err = e.Push(context.Background(), n.Short, image.PushOptions{All: all, Progress: showProgress(os.Stdout, quiet)})
 			switch {
 			case err != nil:
 				return exit(1, "%w", err)

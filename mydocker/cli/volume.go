@@ -1,10 +1,10 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -61,14 +61,14 @@ var volumeTitles = titles{
 }
 
 func (o *volumesOptions) write(w io.Writer, found []*volume.Volume) error {
+	slices.SortFunc(found, func(a, b *volume.Volume) int { return byName(a.Name, b.Name) })
 	rows := make([]volumeRow, len(found))
 	for i, v := range found {
 		rows[i] = newVolumeRow(v)
 	}
-	if o.quiet && (o.format == "" || o.format == "table") { // as in Docker: a format wins
+	if o.quiet && (o.format == "" || o.format == "table") {
 		o.format = "{{.Name}}"
 	}
-	o.quiet = false
 	return writeList(w, &o.listing, `{{.Driver}}\t{{.Name}}`, volumeTitles, rows)
 }
 
@@ -108,16 +108,5 @@ func volumeRmCommand(s *session) *command {
 		Action: s.action(each(func(e *engine.Engine, name string) (string, error) {
 			return name, e.RemoveVolume(name, force)
 		})),
-	}
-}
-
-func volumeUpdateCommand(s *session) *command {
-	return &command{
-		Usage: "Update a volume (cluster volumes only, which there are none of)", ArgsUsage: "[OPTIONS] [VOLUME]",
-		Description: "mydocker volume update        # is always refused",
-		Flags:       flags("availability"),
-		Action: s.action(func(*engine.Engine, []string) error {
-			return errors.New("volume update: only cluster volumes can be updated, and there are none without a swarm")
-		}),
 	}
 }

@@ -51,8 +51,8 @@ func (c *checker) report(path, why string, repair func() error) {
 }
 
 func (c *checker) look() error {
-	entries, err := list(c.containers())
-	names, namesErr := list(c.names())
+	entries, err := disk.List(c.containers())
+	names, namesErr := disk.List(c.names())
 	if err = errors.Join(err, namesErr); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *checker) look() error {
 }
 
 func (c *checker) runDirs() error {
-	ids, err := list(filepath.Dir(c.RunDir("-")))
+	ids, err := disk.List(filepath.Dir(c.RunDir("-")))
 	for _, id := range ids {
 		if path := c.RunDir(id); !exists(c.Dir(id)) && !exists(c.Dir(removing+id)) && exists(path) {
 			c.report(path, "run directory without a container", func() error { return disk.RemoveAll(path) })
@@ -153,7 +153,7 @@ func (c *checker) container(id string) {
 	if c.owner(r.Name) != id {
 		c.report(c.namePath(r.Name), "name of container "+id+" is missing", func() error { return c.claim(r.Name, id) })
 	}
-	files, _ := list(c.Dir(id))
+	files, _ := disk.List(c.Dir(id))
 	for _, file := range files {
 		if strings.HasPrefix(file, ".tmp-") {
 			path := c.file(id, file)

@@ -164,7 +164,7 @@ func TestKilled(t *testing.T) {
 				fmt.Println(err)
 				os.Exit(1)
 			}
-			if err := s.Remove(r.ID); err != nil {
+			if err := s.Remove(r.ID, false); err != nil {
 				fmt.Println(err)
 				os.Exit(1)
 			}

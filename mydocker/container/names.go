@@ -1,8 +1,6 @@
 package container
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,9 +16,7 @@ import (
 // breaks programs (as Docker has it).
 func NewID() string {
 	for {
-		var b [32]byte
-		rand.Read(b[:]) // never fails (crypto/rand)
-		id := hex.EncodeToString(b[:])
+		id := disk.NewID()
 		if strings.Trim(ShortID(id), "0123456789") != "" {
 			return id
 		}
@@ -59,12 +55,9 @@ func NewName(attempt int) string {
 	return name
 }
 
-// ValidName reports whether a container may be called name, by Docker's rule
-// ([a-zA-Z0-9][a-zA-Z0-9_.-]+; two characters at least) and, because the name
-// is a file's, with at most 255 characters.
+// ValidName reports whether a container may be called name.
 func ValidName(name string) error {
-	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	if len(name) < 2 || len(name) > 255 || !strings.Contains(first, name[:1]) || strings.Trim(name, first+"_.-") != "" {
+	if !disk.IsName(name) {
 		return fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
 	return nil
@@ -85,6 +78,14 @@ func (s *Store) owner(name string) string {
 }
 
 func (s *Store) has(id string) bool { return isID(id) && exists(s.Dir(id)) }
+
+// Free is a NameInUseError if a container has the name.
+func (s *Store) Free(name string) error {
+	if id := s.owner(name); s.has(id) {
+		return &NameInUseError{name, id}
+	}
+	return nil
+}
 
 // claim gives the name to the container in the directory entry, whose lock the
 // caller holds. The link appears complete and already locked, so nobody takes it
@@ -123,8 +124,8 @@ func (s *Store) evict(name string) error {
 // lockDead locks a name whose claimant died before its container came into being, or
 // whose container is gone. Only with this lock is a name taken away from its owner.
 func (s *Store) lockDead(name string) (*disk.Lock, error) {
-	if id := s.owner(name); s.has(id) { // first, because the lock would be the container's
-		return nil, &NameInUseError{name, id}
+	if err := s.Free(name); err != nil { // first, because the lock would be the container's
+		return nil, err
 	}
 	lock, err := disk.TryAcquire(s.namePath(name), disk.Exclusive|disk.Existing)
 	if errors.Is(err, disk.ErrLocked) {

@@ -10,18 +10,26 @@ import (
 )
 
 // Remove takes the container away: its record, its name, its log, its writable
-// layer, its run directory, and by --rm or DropVolumes its anonymous volumes. The caller holds its lock (which thereafter locks
-// nothing) and has unmounted what it mounted. With anything mounted below, nothing
-// is removed and the error matches disk.ErrMounted.
-func (s *Store) Remove(id string) error {
+// layer, its run directory, and if asked its anonymous volumes. The caller holds its lock
+// (which thereafter locks nothing) and has unmounted what it mounted. With anything
+// mounted below, nothing is removed and the error matches disk.ErrMounted.
+func (s *Store) Remove(id string, volumes bool) error {
 	if err := disk.Unmounted(s.Dir(id), s.RunDir(id)); err != nil {
 		return fmt.Errorf("remove container %s: %w", id, err)
+	}
+	// Written down: a removal that is killed goes on where it was.
+	err := disk.RemoveAll(s.file(id, dropFile))
+	if volumes {
+		err = os.WriteFile(s.file(id, dropFile), nil, 0o600)
+	}
+	if err != nil {
+		return absent(id, err)
 	}
 	var names []string
 	if r, err := s.Record(id); err == nil {
 		names = []string{r.Name}
 	} else { // damaged: look who has this ID
-		names, _ = list(s.names())
+		names, _ = disk.List(s.names())
 	}
 	return s.discard(id, id, names...)
 }
@@ -49,17 +57,6 @@ func (s *Store) discard(entry, id string, names ...string) error {
 			return err
 		}
 	}
-	volumesErr := s.dropVolumes(aside, entry)
-	files, err := list(s.Dir(aside))
-	if err != nil {
-		return fmt.Errorf("remove container %s: %w", id, err)
-	}
-	for _, name := range files {
-		if name != lockFile {
-			if err := disk.RemoveAll(s.file(aside, name)); err != nil {
-				return err
-			}
-		}
-	}
-	return errors.Join(disk.RemoveAll(s.Dir(aside)), volumesErr)
+	volumesErr := s.dropVolumes(aside)
+	return errors.Join(disk.RemoveLast(s.Dir(aside), lockFile), volumesErr)
 }

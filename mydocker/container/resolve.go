@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"minidocker/mydocker/disk"
 )
 
 // NotFoundError reports that there is no container of that name or ID.
@@ -56,7 +58,7 @@ func (s *Store) Resolve(ref string) (string, error) {
 
 // IDs lists the containers, in no particular order.
 func (s *Store) IDs() ([]string, error) {
-	entries, err := list(s.containers())
+	entries, err := disk.List(s.containers())
 	ids := entries[:0]
 	for _, entry := range entries {
 		if isID(entry) {
@@ -64,17 +66,4 @@ func (s *Store) IDs() ([]string, error) {
 		}
 	}
 	return ids, err
-}
-
-// list names the entries of a directory; one that does not exist has none.
-func list(path string) ([]string, error) {
-	dir, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return dir.Readdirnames(-1)
 }

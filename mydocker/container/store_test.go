@@ -58,7 +58,7 @@ func remove(t *testing.T, s *Store, id string) {
 		t.Fatal(err)
 	}
 	defer lock.Release()
-	if err := s.Remove(id); err != nil {
+	if err := s.Remove(id, false); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -108,7 +108,7 @@ func TestCreateReadRemove(t *testing.T) {
 	var missing *NotFoundError
 	for what, err := range map[string]error{
 		"Record": second(s.Record(r.ID)), "State": second(s.State(r.ID)),
-		"TryLock": second(s.TryLock(r.ID)), "SaveState": s.SaveState(r.ID, state), "Remove": s.Remove(r.ID),
+		"TryLock": second(s.TryLock(r.ID)), "SaveState": s.SaveState(r.ID, state), "Remove": s.Remove(r.ID, false),
 	} {
 		if !errors.As(err, &missing) {
 			t.Errorf("%s after removal: %v", what, err)
@@ -296,7 +296,7 @@ func TestSweptTooEarly(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				entries, _ := list(s.containers())
+				entries, _ := disk.List(s.containers())
 				for _, entry := range entries {
 					if !isID(entry) {
 						(&checker{Store: s, repair: true}).halfDone(entry)
@@ -409,7 +409,7 @@ func TestSecondRemoverFindsNothing(t *testing.T) {
 		waiter <- err
 	}()
 	time.Sleep(20 * time.Millisecond)
-	if err := s.Remove(r.ID); err != nil {
+	if err := s.Remove(r.ID, false); err != nil {
 		t.Fatal(err)
 	}
 	lock.Release()
@@ -430,7 +430,7 @@ func TestRemoveRefusesMounts(t *testing.T) {
 		if err := unix.Mount(precious, point, "", unix.MS_BIND, ""); err != nil {
 			t.Fatal(err)
 		}
-		err := s.Remove(r.ID)
+		err := s.Remove(r.ID, false)
 		unix.Unmount(point, unix.MNT_DETACH)
 		if !errors.Is(err, disk.ErrMounted) {
 			t.Errorf("remove with a mount in %s: %v", dir, err)
@@ -456,7 +456,7 @@ func BenchmarkCreateRemove(b *testing.B) {
 					b.Fatal(err)
 				}
 				lock, _ := s.TryLock(r.ID)
-				if err := s.Remove(r.ID); err != nil {
+				if err := s.Remove(r.ID, false); err != nil {
 					b.Fatal(err)
 				}
 				lock.Release()

@@ -2,9 +2,8 @@ package container
 
 import (
 	"errors"
-	"os"
+	"maps"
 	"slices"
-	"strings"
 
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/spec"
@@ -23,13 +22,10 @@ func (r *Record) AskedMounts() ([]mount.Mount, error) {
 	return append(all, r.Inherited...), err
 }
 
-// Anonymous tells whether a mount of a record is a volume that was made for it without a name.
-func Anonymous(m mount.Mount) bool {
-	if m.Type != mount.TypeVolume || m.VolumeOptions == nil {
-		return false
-	}
-	_, ok := m.VolumeOptions.Labels[volume.AnonymousLabel]
-	return ok
+// anonymous tells whether a mount of a record is a volume that was made for it without a name.
+func anonymous(m mount.Mount) bool {
+	_, ok := volume.Options(m).Labels[volume.AnonymousLabel]
+	return ok && m.Type == mount.TypeVolume && isID(m.Source) // one with a name may have any label
 }
 
 // VolumeUsers gives the IDs of the containers that have a volume, by its name.
@@ -38,7 +34,7 @@ func (s *Store) VolumeUsers() (map[string][]string, error) {
 	users := map[string][]string{}
 	for _, id := range ids {
 		r, rerr := s.Record(id)
-		if gone := (*NotFoundError)(nil); errors.As(rerr, &gone) {
+		if errors.As(rerr, new(*NotFoundError)) {
 			continue
 		}
 		if rerr != nil { // nobody knows what it has
@@ -54,30 +50,22 @@ func (s *Store) VolumeUsers() (map[string][]string, error) {
 	return users, err
 }
 
-// DropVolumes has the next Remove take the container's anonymous volumes too, or not. The
-// caller holds its lock. It is written down: a removal that is killed goes on where it was.
-func (s *Store) DropVolumes(id string, drop bool) error {
-	if drop {
-		return absent(id, os.WriteFile(s.file(id, dropFile), nil, 0o600))
-	}
-	return disk.RemoveAll(s.file(id, dropFile))
-}
-
 // dropVolumes removes the anonymous volumes that no other container has of one that is
 // being removed, if they are to go with it.
-func (s *Store) dropVolumes(aside, entry string) (err error) {
+func (s *Store) dropVolumes(aside string) (err error) {
 	r := new(Record)
-	if strings.Contains(entry, making) || disk.ReadJSON(s.file(aside, configFile), r) != nil || r.HostConfig == nil ||
-		!r.HostConfig.AutoRemove && !exists(s.file(aside, dropFile)) {
+	if !exists(s.file(aside, dropFile)) || disk.ReadJSON(s.file(aside, configFile), r) != nil {
 		return nil
 	}
-	for _, m := range slices.DeleteFunc(r.Inherited, func(m mount.Mount) bool { return !Anonymous(m) }) {
+	for _, m := range r.Inherited {
+		if !anonymous(m) {
+			continue
+		}
 		rerr := s.Volumes.Remove(m.Source, s.VolumeUsers)
-		used, gone := (*volume.InUseError)(nil), (*volume.NotFoundError)(nil)
 		switch {
 		case rerr == nil && s.VolumeRemoved != nil:
 			s.VolumeRemoved(m.Source)
-		case !errors.As(rerr, &used) && !errors.As(rerr, &gone):
+		case !errors.As(rerr, new(*volume.InUseError)) && !errors.As(rerr, new(*volume.NotFoundError)):
 			err = errors.Join(err, rerr)
 		}
 	}
@@ -87,8 +75,6 @@ func (s *Store) dropVolumes(aside, entry string) (err error) {
 // VolumeEvent is what happened to a volume, in the form Docker's events have.
 func VolumeEvent(action events.Action, name string, more map[string]string) events.Message {
 	attributes := map[string]string{"driver": "local"}
-	for key, value := range more {
-		attributes[key] = value
-	}
+	maps.Copy(attributes, more)
 	return events.Message{Type: events.VolumeEventType, Action: action, Actor: events.Actor{ID: name, Attributes: attributes}}
 }

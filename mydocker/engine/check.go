@@ -29,7 +29,9 @@ type Leak struct {
 // repair: mounts before directories, monitors before the cgroups they fill.
 func (e *Engine) Check(repair bool) ([]Leak, error) {
 	c := &check{Engine: e, repair: repair}
-	err := errors.Join(c.mounts(), c.processes(), c.cgroups(), c.network(), c.dead(), c.records(), c.volumeStore(), c.imageStore(), c.doctors())
+	err := errors.Join(c.mounts(), c.processes(), c.cgroups(), c.network(), c.dead(), c.records(),
+		c.containers.Volumes.Check(c.containers.VolumeUsers, func(path, why string, mend func() error) { c.report("volume", path, why, mend) }),
+		c.imageStore(), c.doctors())
 	if repair {
 		err = errors.Join(err, c.removeParents())
 	}

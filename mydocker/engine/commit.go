@@ -52,7 +52,7 @@ func (e *Engine) Commit(ref string, o CommitOptions) (id string, err error) {
 	}
 	name := strings.Join(i.Names, "") // one or none
 	if name != "" {
-		e.imageEvent(events.ActionTag, i.ID.String(), name)
+		e.imageEvent(events.ActionTag, i.ID.String(), name, i)
 	}
 	e.journal.Append(record.Event(events.ActionCommit, map[string]string{"comment": o.Message, "imageID": i.ID.String(), "imageRef": name}))
 	return i.ID.String(), nil

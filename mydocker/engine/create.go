@@ -62,15 +62,15 @@ func (e *Engine) Create(r CreateRequest) (api.CreateResponse, error) {
 	if err := e.containers.Sweep(); err != nil {
 		return response, err
 	}
-	volumes, err := e.settleMounts(record)
-	defer volumes.release()
-	if err == nil {
-		err = e.claim(record, strings.TrimPrefix(r.Name, "/"))
-	}
-	if err != nil {
+	name := strings.TrimPrefix(r.Name, "/")
+	if err := e.containers.Free(name); name != "" && err != nil { // before volumes are made
 		return response, err
 	}
-	if err := volumes.publish(); err != nil {
+	volumes, err := e.settleMounts(record)
+	if err == nil {
+		err = e.claim(record, name)
+	}
+	if err = errors.Join(err, volumes.release(err == nil)); err != nil {
 		return response, err
 	}
 	e.journal.Append(record.Event(events.ActionCreate, nil))

@@ -18,13 +18,15 @@ func (e *Engine) DiskUsage() (system.DiskUsage, error) {
 	images, err2 := e.Images(ImagesOptions{All: true})
 	containers, err3 := e.List(ListOptions{All: true, Size: true})
 	volumes, err4 := e.volumeUsage()
-	if err := errors.Join(err, err2, err3, err4); err != nil {
+	users, err5 := e.imageUsers()
+	if err := errors.Join(err, err2, err3, err4, err5); err != nil {
 		return system.DiskUsage{}, err
 	}
 	size, shared := e.images.Usage(stored)
 	i := &imageapi.DiskUsage{TotalCount: int64(len(images)), TotalSize: size, Reclaimable: size, Items: images}
 	for n := range images {
 		one := &images[n]
+		one.Containers = int64(len(users[one.ID]))
 		if one.SharedSize = shared[digest.Digest(one.ID)]; one.Containers > 0 {
 			i.ActiveCount++
 			i.Reclaimable -= one.Size - one.SharedSize

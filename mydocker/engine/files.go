@@ -143,11 +143,7 @@ func (e *Engine) openDead(f *files, mounts []specs.Mount) error {
 		if m.Type != mount.TypeVolume || mounts == nil {
 			continue
 		}
-		subpath := ""
-		if m.VolumeOptions != nil {
-			subpath = m.VolumeOptions.Subpath
-		}
-		opened, v, err := e.containers.Volumes.Open(m.Source, subpath)
+		opened, v, err := e.containers.Volumes.Open(m)
 		if err != nil {
 			return err
 		}
@@ -183,26 +179,10 @@ func (f *files) assemble(root *os.File, mounts []specs.Mount, sources []*rootfs.
 	if err := unix.MountSetattr(int(root.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
 		return fmt.Errorf("mount_setattr of the root file system: %w", err)
 	}
-	return namespace.OnThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			return fmt.Errorf("unshare mount namespace: %w", err)
-		}
-		if err := rootfs.Isolate("rprivate"); err != nil {
-			return err
-		}
-		at, err := rootfs.Attach(root, "/proc")
-		if err != nil {
-			return err
-		}
-		defer at.Close()
-		if err := rootfs.MountAll(at, mounts, sources); err != nil {
-			return err
-		}
-		fd, err := unix.OpenTree(int(at.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
-		if err != nil {
-			return fmt.Errorf("open_tree of the root file system: %w", err)
-		}
-		f.File = os.NewFile(uintptr(fd), "/")
-		return unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
-	})
+	var err error
+	f.File, err = rootfs.Apart(root, func(at *os.File) (*os.File, error) { return at, rootfs.MountAll(at, mounts, sources) })
+	if err != nil {
+		return err
+	}
+	return unix.MountSetattr(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
 }

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -30,7 +32,10 @@ func (e *Engine) Import(ctx context.Context, r io.Reader, o ImportOptions) (id s
 	if err != nil {
 		return "", err
 	}
-	e.imageEvent(events.ActionImport, i.ID.String(), o.Ref)
+	for _, name := range i.Names {
+		e.imageEvent(events.ActionTag, i.ID.String(), name, i)
+	}
+	e.imageEvent(events.ActionImport, i.ID.String(), "", i)
 	return i.ID.String(), nil
 }
 
@@ -46,7 +51,7 @@ func (e *Engine) Save(ctx context.Context, w io.Writer, platform string, refs ..
 	}
 	for _, ref := range refs {
 		if i, err := e.images.Resolve(ref); err == nil {
-			e.imageEvent(events.ActionSave, i.ID.String(), ref)
+			e.imageEvent(events.ActionSave, i.ID.String(), "", i)
 		}
 	}
 	return nil
@@ -61,17 +66,22 @@ func (e *Engine) Load(ctx context.Context, r io.Reader, platform string, progres
 	var loaded []Loaded
 	for _, i := range images {
 		loaded = append(loaded, Loaded{i.Name, i.ID.String(), i.Replaced.String()})
-		e.imageEvent(events.ActionLoad, i.ID.String(), i.Name)
+		e.imageEvent(events.ActionLoad, i.ID.String(), "", nil)
 	}
 	return loaded, err
 }
 
-func (e *Engine) imageEvent(action events.Action, id, name string) {
-	if name == "" {
-		name = id
+// imageEvent tells the labels of the image too: of that which id stands for if i is nil, if it is there.
+func (e *Engine) imageEvent(action events.Action, id, name string, i *image.Image) {
+	attributes := map[string]string{}
+	if i == nil {
+		i, _ = e.images.Resolve(id)
 	}
-	e.journal.Append(events.Message{Type: events.ImageEventType, Action: action,
-		Actor: events.Actor{ID: id, Attributes: map[string]string{"name": name}}})
+	if i != nil {
+		maps.Copy(attributes, i.Config.Config.Labels)
+	}
+	attributes["name"] = cmp.Or(name, id)
+	e.journal.Append(events.Message{Type: events.ImageEventType, Action: action, Actor: events.Actor{ID: id, Attributes: attributes}})
 }
 
 // ImagesOptions limit a list of images.
@@ -90,13 +100,15 @@ func (e *Engine) Images(o ImagesOptions) ([]imageapi.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := e.imageUsers()
-	if err != nil {
-		return nil, err
-	}
 	match, err := matcher(o.Filters, e.imageCondition)
 	if err != nil {
 		return nil, err
+	}
+	patterns := append(slices.Clone(o.Filters["reference"]), nonEmpty(o.Ref)...)
+	for _, pattern := range patterns {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, fmt.Errorf("invalid filter 'reference=%s': %w", pattern, err)
+		}
 	}
 	parents := map[digest.Digest]bool{}
 	for _, i := range all {
@@ -105,7 +117,7 @@ func (e *Engine) Images(o ImagesOptions) ([]imageapi.Summary, error) {
 	var summaries []imageapi.Summary
 	for _, i := range all {
 		names, byDigest := i.Names, i.Digests
-		if patterns := append(slices.Clone(o.Filters["reference"]), nonEmpty(o.Ref)...); len(patterns) > 0 {
+		if len(patterns) > 0 {
 			other := func(name string) bool { return !matchReference(name, patterns) }
 			names, byDigest = slices.DeleteFunc(slices.Clone(names), other), slices.DeleteFunc(slices.Clone(byDigest), other)
 			if len(names)+len(byDigest) == 0 {
@@ -117,7 +129,7 @@ func (e *Engine) Images(o ImagesOptions) ([]imageapi.Summary, error) {
 		}
 		summaries = append(summaries, imageapi.Summary{
 			ID: i.ID.String(), ParentID: i.Parent.String(), Created: i.Created().Unix(), Labels: i.Config.Config.Labels, RepoTags: names, RepoDigests: byDigest,
-			Size: e.images.Size(i), SharedSize: -1, Containers: int64(len(users[i.ID.String()])),
+			Size: e.images.Size(i), SharedSize: -1, Containers: -1, // DiskUsage counts them
 		})
 	}
 	return summaries, nil
@@ -154,7 +166,7 @@ func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, er
 		case "false", "0":
 			return func(i *image.Image) bool { return len(i.Names)+len(i.Digests) > 0 }, nil
 		}
-		return nil, fmt.Errorf("invalid filter 'dangling=%s'", value)
+		return nil, fmt.Errorf("invalid filter 'dangling=[%s]'", value)
 	case "label":
 		return func(i *image.Image) bool { return matchLabel(i.Config.Config.Labels, value) }, nil
 	case "label!":
@@ -175,9 +187,12 @@ func (e *Engine) imageCondition(name, value string) (func(*image.Image) bool, er
 	return func(i *image.Image) bool { return i.Created().After(other.Created()) }, nil
 }
 
-// InspectImage tells all about an image.
-func (e *Engine) InspectImage(ref string) (ImageInspect, error) {
+// InspectImage tells all about an image, which must be of the platform; "": of any.
+func (e *Engine) InspectImage(ref, platform string) (ImageInspect, error) {
 	i, err := e.images.Resolve(ref)
+	if err == nil {
+		err = i.CheckPlatform(platform, ref)
+	}
 	if err != nil {
 		return ImageInspect{}, err
 	}
@@ -215,7 +230,7 @@ func digests(list []digest.Digest) []string {
 func (e *Engine) Tag(ref, name string) error {
 	id, short, err := e.images.Tag(ref, name)
 	if err == nil {
-		e.imageEvent(events.ActionTag, id.String(), short)
+		e.imageEvent(events.ActionTag, id.String(), short, nil)
 	}
 	return err
 }
@@ -266,9 +281,9 @@ func (e *Engine) removedEvents(stored []*image.Image, done []imageapi.DeleteResp
 		for _, i := range stored {
 			switch {
 			case one.Untagged != "" && slices.Contains(slices.Concat(i.Names, i.Digests), one.Untagged):
-				e.imageEvent(events.ActionUnTag, i.ID.String(), "")
+				e.imageEvent(events.ActionUnTag, i.ID.String(), "", i)
 			case one.Deleted == i.ID.String(): // the others are layers
-				e.imageEvent(events.ActionDelete, i.ID.String(), "")
+				e.imageEvent(events.ActionDelete, i.ID.String(), "", nil)
 			}
 		}
 	}

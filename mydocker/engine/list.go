@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"minidocker/mydocker/container"
+	"minidocker/mydocker/image"
 	"minidocker/mydocker/overlay"
 
 	"github.com/docker/go-units"
@@ -149,10 +150,8 @@ func quoted(args []string) []string {
 // shownImage is the name the container was made with, as long as the image has
 // it; else the image's short ID.
 func shownImage(r *container.Record, names map[string][]string) string {
-	for _, name := range names[r.Image] {
-		if name == r.Config.Image || name == r.Config.Image+":latest" {
-			return r.Config.Image
-		}
+	if n, err := image.ParseName(r.Config.Image); err == nil && slices.Contains(names[r.Image], n.Short) {
+		return r.Config.Image
 	}
 	if strings.HasPrefix(strings.TrimPrefix(r.Image, "sha256:"), strings.TrimPrefix(r.Config.Image, "sha256:")) {
 		return r.Config.Image
@@ -168,7 +167,7 @@ func (e *Engine) imageNames() (map[string][]string, error) {
 	}
 	names := map[string][]string{}
 	for _, i := range images {
-		names[i.ID.String()] = append(names[i.ID.String()], i.Names...)
+		names[i.ID.String()] = slices.Concat(i.Names, i.Digests)
 	}
 	return names, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/spec"
+	"minidocker/mydocker/volume"
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
@@ -72,7 +73,7 @@ func (e *Engine) inheritedMounts(host *api.HostConfig, own []mount.Mount) ([]mou
 		}
 		words := strings.Split(mode, ",")
 		for _, word := range words {
-			if !slices.Contains([]string{"", "ro", "rw", "z", "Z"}, word) { // labels have no meaning here
+			if !slices.Contains([]string{"", "ro", "rw", "z", "Z"}, word) || slices.Contains(words, "ro") && slices.Contains(words, "rw") { // labels have no meaning here
 				return nil, fmt.Errorf("invalid mode: %s", mode)
 			}
 		}
@@ -93,10 +94,7 @@ func (e *Engine) inheritedMounts(host *api.HostConfig, own []mount.Mount) ([]mou
 				if _, err := e.containers.Volumes.Find(m.Source); err != nil {
 					return nil, err
 				}
-				o := mount.VolumeOptions{}
-				if m.VolumeOptions != nil {
-					o = *m.VolumeOptions
-				}
+				o := volume.Options(m)
 				o.NoCopy, m.VolumeOptions = true, &o
 			}
 			m.ReadOnly = m.ReadOnly || slices.Contains(words, "ro")

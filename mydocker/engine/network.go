@@ -182,7 +182,7 @@ func (e *Engine) PruneNetworks(f Filters) (report api.PruneReport, err error) {
 		}
 	}
 	e.pruneEvent(events.NetworkEventType, 0)
-	return report, err
+	return report, errors.Join(err, e.networks.Tidy())
 }
 
 // ConnectNetwork puts a container into one more network, at once if it runs.

@@ -65,7 +65,7 @@ func (e *Engine) reconcile(id string) (*container.State, error) {
 		}
 	}
 	if record.HostConfig.AutoRemove {
-		if err := e.containers.Remove(id); err != nil {
+		if err := e.containers.Remove(id, true); err != nil {
 			return nil, err
 		}
 		e.journal.Append(record.Event(events.ActionDestroy, nil))

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"strings"
 
 	"minidocker/mydocker/image"
 	"minidocker/mydocker/image/registry"
@@ -23,48 +22,27 @@ func (e *Engine) registry() *registry.Client {
 }
 
 // Pull fetches an image from its registry.
-func (e *Engine) Pull(ctx context.Context, ref string, o image.PullOptions) (image.Pulled, error) {
+func (e *Engine) Pull(ctx context.Context, ref string, o image.PullOptions) error {
 	pulled, err := e.images.Pull(ctx, e.registry(), ref, o)
 	if err == nil {
 		e.registryEvent(events.ActionPull, pulled.Name)
-	}
-	return pulled, err
-}
-
-// PullAll fetches all tags of a repository, and tells each.
-func (e *Engine) PullAll(ctx context.Context, repository string, o image.PullOptions, each func(image.Pulled)) error {
-	err := e.images.PullAll(ctx, e.registry(), repository, o, each)
-	if err == nil {
-		e.registryEvent(events.ActionPull, repository)
 	}
 	return err
 }
 
 // Push sends the image of a name to the registry of that name.
-func (e *Engine) Push(ctx context.Context, ref string, progress func(image.Progress)) (image.Pushed, error) {
-	pushed, err := e.images.Push(ctx, e.registry(), ref, progress)
+func (e *Engine) Push(ctx context.Context, ref string, o image.PushOptions) error {
+	pushed, err := e.images.Push(ctx, e.registry(), ref, o)
 	if err == nil {
 		e.registryEvent(events.ActionPush, pushed.Name)
-	}
-	return pushed, err
-}
-
-// PushAll sends all tags of a repository, and tells each.
-func (e *Engine) PushAll(ctx context.Context, repository string, progress func(image.Progress), each func(image.Pushed)) error {
-	err := e.images.PushAll(ctx, e.registry(), repository, progress, each)
-	if err == nil {
-		e.registryEvent(events.ActionPush, repository)
 	}
 	return err
 }
 
 // registryEvent has as ID the reference, and as name the repository.
 func (e *Engine) registryEvent(action events.Action, ref string) {
-	repository, _, _ := strings.Cut(ref, "@")
-	if at := strings.LastIndex(repository, ":"); at > strings.LastIndex(repository, "/") {
-		repository = repository[:at]
-	}
-	e.imageEvent(action, ref, repository)
+	n, _ := image.ParseName(ref) // it was pulled or pushed
+	e.imageEvent(action, ref, n.Repository, nil)
 }
 
 // Login checks credentials with a registry ("": docker.io). token, if not empty, is

@@ -120,10 +120,7 @@ func (e *Engine) removeDead(id string, o RemoveOptions) error {
 	}
 	// A damaged record does not keep a container from being removed.
 	record, recordErr := e.containers.Record(id)
-	if err := e.containers.DropVolumes(id, o.Volumes); err != nil {
-		return err
-	}
-	if err := e.containers.Remove(id); err != nil {
+	if err := e.containers.Remove(id, o.Volumes); err != nil {
 		return err
 	}
 	if recordErr == nil {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
@@ -25,27 +25,19 @@ type VolumeNotFoundError = volume.NotFoundError
 // heldVolumes are those of a container that is being made.
 type heldVolumes []*volume.Held
 
-// publish makes the anonymous ones volumes like all others: the container's record is written.
-func (all heldVolumes) publish() (err error) {
+// release lets others remove them; new ones without a name go, unless keep says that the
+// container's record is written.
+func (all heldVolumes) release(keep bool) (err error) {
 	for _, v := range all {
-		err = errors.Join(err, v.Publish())
+		err = errors.Join(err, v.Release(keep))
 	}
 	return err
-}
-
-func (all heldVolumes) release() {
-	for _, v := range all {
-		v.Release()
-	}
 }
 
 // holdVolume finds or makes the volume of a mount, which gets its name, fills it and adds
 // it to those held: unless it is among them, for it is locked then.
 func (e *Engine) holdVolume(held *heldVolumes, r *container.Record, m *mount.Mount) (*volume.Held, error) {
-	o := mount.VolumeOptions{}
-	if m.VolumeOptions != nil {
-		o = *m.VolumeOptions
-	}
+	o := volume.Options(*m)
 	request := api.CreateRequest{Name: m.Source, Labels: o.Labels, Driver: r.HostConfig.VolumeDriver}
 	if o.DriverConfig != nil {
 		request.Driver, request.DriverOpts = cmp.Or(o.DriverConfig.Name, request.Driver), o.DriverConfig.Options
@@ -102,7 +94,11 @@ func volumeCondition(users map[string][]string, name, value string) (func(*api.V
 	case "driver":
 		return func(v *api.Volume) bool { return v.Driver == value }, nil
 	case "name":
-		return func(v *api.Volume) bool { return strings.Contains(v.Name, value) }, nil
+		pattern, err := regexp.Compile(value)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter 'name=%s': %w", value, err)
+		}
+		return func(v *api.Volume) bool { return pattern.MatchString(v.Name) }, nil
 	case "label":
 		return func(v *api.Volume) bool { return matchLabel(v.Labels, value) }, nil
 	case "label!":
@@ -134,11 +130,10 @@ func (e *Engine) CreateVolume(r api.CreateRequest) (*api.Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer v.Release()
 	if v.Made {
 		e.volumeEvent(events.ActionCreate, v.Name)
 	}
-	return v.Volume, v.Publish()
+	return v.Volume, v.Release(true)
 }
 
 // InspectVolume tells all about a volume.
@@ -159,11 +154,11 @@ func (e *Engine) RemoveVolume(name string, force bool) error {
 		return err
 	}
 	err = e.containers.Volumes.Remove(name, e.containers.VolumeUsers)
-	if missing := (*VolumeNotFoundError)(nil); errors.As(err, &missing) && force {
-		return nil
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		e.volumeEvent(events.ActionDestroy, name)
+	case force && errors.As(err, new(*VolumeNotFoundError)):
+		return nil
 	}
 	return err
 }
@@ -172,12 +167,9 @@ func (e *Engine) RemoveVolume(name string, force bool) error {
 // container has and that the filters label and label! let through. Those with driver
 // options are left, as in Docker: their data is not here.
 func (e *Engine) PruneVolumes(f Filters) (report api.PruneReport, err error) {
-	if f = maps.Clone(f); f == nil {
-		f = Filters{}
-	}
-	if f["all"] == nil {
-		f["all"] = []string{"false"}
-	}
+	given := f
+	f = Filters{"all": {"false"}}
+	maps.Copy(f, given)
 	lock, err := e.lockStore(disk.Exclusive)
 	if err != nil {
 		return report, err
@@ -193,12 +185,12 @@ func (e *Engine) PruneVolumes(f Filters) (report api.PruneReport, err error) {
 		}
 		size, serr := overlay.Size(v.Mountpoint)
 		rerr := e.containers.Volumes.Remove(v.Name, func() (map[string][]string, error) { return users, nil })
-		switch used := (*volume.InUseError)(nil); {
+		switch {
 		case rerr == nil:
 			report.VolumesDeleted = append(report.VolumesDeleted, v.Name)
 			report.SpaceReclaimed += uint64(size)
 			e.volumeEvent(events.ActionDestroy, v.Name)
-		case !errors.As(rerr, &used):
+		case !errors.As(rerr, new(*volume.InUseError)):
 			err = errors.Join(err, serr, rerr)
 		}
 	}

@@ -30,6 +30,9 @@ func (p *puller) download(ctx context.Context, d ocispec.Descriptor, id string, 
 	if file, err := os.Open(p.blob(d.Digest)); err == nil { // somebody else has brought it
 		defer file.Close()
 		os.Remove(staging)
+		if info, err := file.Stat(); err != nil || info.Size() != d.Size { // other tools believe the manifest
+			return errors.Join(err, fmt.Errorf("%w %s: it has not the size of %d bytes", errVerify, d.Digest, d.Size))
+		}
 		return use(p.metered(ctx, file, id, "Extracting", d.Size))
 	}
 	for {
@@ -79,10 +82,7 @@ func (p *puller) receive(ctx context.Context, d ocispec.Descriptor, id string, f
 	if err = errors.Join(err, file.Truncate(offset)); err != nil {
 		return false, err
 	}
-	body, err := p.remote.Blob(ctx, d, offset)
-	if err != nil {
-		return false, err
-	}
+	body := p.remote.Blob(ctx, d, offset)
 	defer body.Close()
 	sum := digest.SHA256.Digester()
 	source := &source{done: func() error {

@@ -28,6 +28,9 @@ func (p *puller) choose(ctx context.Context, data []byte, d ocispec.Descriptor, 
 			return nil, d, fmt.Errorf("index %s: %w", d.Digest, err)
 		}
 		best := bestMatch(index.Manifests, wanted)
+		if best != nil && best.Digest.Validate() != nil { // it would pass for a tag
+			return nil, d, fmt.Errorf("index %s: invalid digest %q", d.Digest, best.Digest)
+		}
 		if best == nil || depth == 4 {
 			return nil, d, fmt.Errorf("no matching manifest for %s in the manifest list entries", platformText(wanted))
 		}

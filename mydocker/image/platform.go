@@ -28,7 +28,7 @@ func parsePlatform(text string) (p ocispec.Platform, err error) {
 		parts = []string{"linux", parts[0]}
 	}
 	if len(parts) > 3 {
-		return p, fmt.Errorf("%q: platform must be os[/arch[/variant]]", text)
+		return p, fmt.Errorf("%q: cannot parse platform specifier: invalid argument", text)
 	}
 	parts = append(parts, "", "")
 	return ocispec.Platform{OS: parts[0], Architecture: cmp.Or(parts[1], runtime.GOARCH), Variant: parts[2]}, nil

@@ -31,16 +31,17 @@ type Progress struct {
 
 // PullOptions are the options of Pull. All may be empty.
 type PullOptions struct {
+	All      bool           // every tag of the repository
 	Platform string         // os[/arch[/variant]] or arch; "": this machine's
 	Progress func(Progress) // called by one goroutine at a time
 }
 
-// Pulled is an image that Pull stored or found up to date.
+// Pulled is an image that Pull stored or found up to date; of all, the last one.
 type Pulled struct {
-	Name   string        // short, with its tag or digest
+	Name   string        // short, with its tag or digest; of all, without
 	Digest digest.Digest // of the manifest or index that the name means at the registry
 	ID     digest.Digest
-	New    bool // it was not there, or the name meant another image
+	New    bool // it was not there, or the name meant another image; of all, any
 }
 
 // transfers is how many blobs are under way at once, as in Docker.
@@ -50,43 +51,45 @@ const transfers = 3
 // leaves its manifest in pulls/, for whose sake the sweep keeps what there is of its
 // blobs, and the next one goes on there.
 func (s *Store) Pull(ctx context.Context, c *registry.Client, ref string, o PullOptions) (pulled Pulled, err error) {
-	name, remote, err := reachable(ctx, c, ref)
-	if err != nil {
-		return pulled, err
-	}
-	defer remote.Close()
-	return s.pull(ctx, remote, name, o)
-}
-
-// PullAll pulls every tag of a repository; each is told of one when it is done.
-func (s *Store) PullAll(ctx context.Context, c *registry.Client, repository string, o PullOptions, each func(Pulled)) error {
-	name, remote, err := reachable(ctx, c, repository)
-	if err != nil {
-		return err
-	}
-	defer remote.Close()
-	tags, err := remote.Tags(ctx)
-	if err != nil {
-		return explain(err, name)
-	}
-	for _, tag := range tags {
-		pulled, err := s.pull(ctx, remote, repositoryOf(name)+":"+tag, o)
-		if err != nil {
-			return err
-		}
-		each(pulled)
-	}
-	return nil
-}
-
-func reachable(ctx context.Context, c *registry.Client, ref string) (name string, r *registry.Repository, err error) {
-	if name, err = normalize(ref); err == nil && repositoryOf(name) == "scratch" {
+	name, err := normalize(ref)
+	if err == nil && repositoryOf(name) == "scratch" {
 		err = errors.New("'scratch' is a reserved name")
 	}
 	if err == nil {
-		r, err = c.Repository(ctx, repositoryOf(name))
+		_, err = parsePlatform(o.Platform)
 	}
-	return name, r, err
+	if err != nil {
+		return pulled, err
+	}
+	p := &puller{Store: s, report: o.Progress}
+	if p.remote, err = c.Repository(ctx, repositoryOf(name)); err != nil {
+		return pulled, err
+	}
+	defer p.remote.Close()
+	references := []string{name[len(repositoryOf(name))+1:]}
+	if o.All {
+		if references, err = p.remote.Tags(ctx); err != nil {
+			return pulled, explain(err, name)
+		}
+	}
+	status, isNew := "Status: Image is up to date for ", false
+	for _, reference := range references {
+		if o.All {
+			name = repositoryOf(name) + ":" + reference
+		}
+		if pulled, err = p.pull(ctx, name, reference, o.Platform); err != nil {
+			return pulled, err
+		}
+		if isNew = isNew || pulled.New; isNew {
+			status = "Status: Downloaded newer image for "
+		}
+		p.say(Progress{Status: "Digest: " + pulled.Digest.String()})
+	}
+	if pulled.Name, pulled.New = name, isNew; o.All {
+		pulled.Name = repositoryOf(name)
+	}
+	p.say(Progress{Status: status + pulled.Name})
+	return pulled, nil
 }
 
 // explain puts a registry's answer as Docker does.
@@ -142,55 +145,44 @@ func (p *puller) metered(ctx context.Context, r io.Reader, id, status string, to
 	}}
 }
 
-func (s *Store) pull(ctx context.Context, remote *registry.Repository, name string, o PullOptions) (pulled Pulled, err error) {
-	p := &puller{Store: s, remote: remote, report: o.Progress}
-	repository := repositoryOf(name)
-	reference := name[len(repository)+1:]
-	err = s.adding(func() error {
-		data, d, err := remote.Manifest(ctx, reference)
+// pull stores one image, whose name has that reference, a tag or digest.
+func (p *puller) pull(ctx context.Context, name, reference, platform string) (pulled Pulled, err error) {
+	err = p.adding(func() error {
+		data, d, err := p.remote.Manifest(ctx, reference)
 		if err != nil {
 			return explain(err, name)
 		}
-		pulled = Pulled{Name: name, Digest: d.Digest}
+		pulled.Digest = d.Digest
 		if strings.Contains(name, "@") {
 			reference = name
 		}
-		p.tell(reference, "Pulling from "+remote.Path(), 0, 0)
-		if data, d, err = p.choose(ctx, data, d, o.Platform); err != nil {
+		p.tell(reference, "Pulling from "+p.remote.Path(), 0, 0)
+		if data, d, err = p.choose(ctx, data, d, platform); err != nil {
 			return err
 		}
 		manifest, err := parseManifest(data, d, name)
 		if err != nil {
 			return err
 		}
-		old, err := s.find(func(i *Image) bool { return slices.Contains(i.Names, name) || slices.Contains(i.Digests, name) })
+		old, err := p.find(func(i *Image) bool { return slices.Contains(i.Names, name) || slices.Contains(i.Digests, name) })
 		if err != nil {
 			return err
 		}
 		pulled.ID = manifest.Config.Digest
 		pulled.New = old == nil || old.ID != pulled.ID
-		i, err := s.find(func(i *Image) bool { return i.ID == pulled.ID && s.whole(i) })
-		known := i != nil
-		if err == nil && !known {
+		i, err := p.find(func(i *Image) bool { return i.ID == pulled.ID && p.whole(i) })
+		if err == nil && i == nil {
 			i, err = p.fetch(ctx, data, d, manifest)
 		}
 		if err != nil {
 			return err
 		}
-		if err := i.CheckPlatform(o.Platform, name); err != nil {
+		if err := i.CheckPlatform(platform, name); err != nil {
 			p.say(Progress{Status: "WARNING: " + err.Error()})
 		}
-		names := slices.Compact([]string{repository + "@" + string(pulled.Digest), name})
-		if !known {
-			i.Digests, i.Names = names[:1], names[1:]
-			return s.commit(i)
-		}
-		return s.update(func(index *ocispec.Index) error {
-			for _, name := range names {
-				setName(index, i.Descriptor, name)
-			}
-			return nil
-		})
+		names := slices.Compact([]string{repositoryOf(name) + "@" + string(pulled.Digest), name})
+		i.Digests, i.Names = names[:1], names[1:]
+		return p.commit(i)
 	})
 	return pulled, err
 }
@@ -226,22 +218,17 @@ func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m
 	if m.Config.Size > 16<<20 {
 		return nil, fmt.Errorf("config %s of %d bytes is too large", m.Config.Digest, m.Config.Size)
 	}
-	err = p.download(ctx, m.Config, "", func(r io.Reader) error {
-		_, err := io.Copy(io.Discard, r)
-		return err
-	})
-	if err != nil {
+	if err = p.download(ctx, m.Config, "", func(io.Reader) error { return nil }); err != nil {
 		return nil, err
 	}
 	stored, err := p.writeBlob(bytes.NewReader(data), nil)
-	stored.MediaType = ocispec.MediaTypeImageManifest
 	if err == nil && d.MediaType == dockerManifest { // that is kept, too, to be pushed
 		stored, err = p.writeJSON(convert(m))
-		stored.MediaType = ocispec.MediaTypeImageManifest
 	}
 	if err != nil {
 		return nil, err
 	}
+	stored.MediaType = ocispec.MediaTypeImageManifest
 	if i, err = p.open(&ocispec.Index{}, stored); err != nil {
 		return nil, err
 	}
@@ -253,8 +240,6 @@ func (p *puller) fetch(ctx context.Context, data []byte, d ocispec.Descriptor, m
 
 // layers fetches and unpacks all layers of an image that are not there.
 func (p *puller) layers(ctx context.Context, i *Image) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(transfers)
 	type part struct{ blob, diffID digest.Digest }
 	missing, met := []int{}, map[part]bool{}
 	for n, l := range i.Manifest.Layers {
@@ -263,8 +248,7 @@ func (p *puller) layers(ctx context.Context, i *Image) error {
 			continue
 		}
 		met[one] = true
-		_, err := os.Stat(p.blob(l.Digest))
-		if err == nil && p.findLayer(one.diffID) == nil {
+		if info, err := os.Stat(p.blob(l.Digest)); err == nil && info.Size() == l.Size && p.findLayer(one.diffID) == nil {
 			p.tell(l.Digest.Encoded()[:12], "Already exists", 0, 0)
 			continue
 		}
@@ -276,13 +260,10 @@ func (p *puller) layers(ctx context.Context, i *Image) error {
 			p.tell(i.Manifest.Layers[n].Digest.Encoded()[:12], "Waiting", 0, 0)
 		}
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(transfers)
 	for _, n := range missing {
-		group.Go(func() error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return p.layer(ctx, i, n)
-		})
+		group.Go(func() error { return p.layer(ctx, i, n) })
 	}
 	return group.Wait()
 }

@@ -161,7 +161,8 @@ func TestPull(t *testing.T) {
 		_, status, _ := strings.Cut(line, ": ")
 		counts[status]++
 	}
-	want := map[string]int{"Pulling from x/img": 1, "Pulling fs layer": 2, "Verifying Checksum": 2, "Download complete": 2, "Pull complete": 2}
+	want := map[string]int{"Pulling from x/img": 1, "Pulling fs layer": 2, "Verifying Checksum": 2, "Download complete": 2, "Pull complete": 2,
+		"Digest: " + string(pulled.Digest): 1, "Status: Downloaded newer image for " + pulled.Name: 1}
 	if diff := cmp.Diff(want, counts); diff != "" || lines[0] != "1: Pulling from x/img" {
 		t.Errorf("%s\n%s", lines[0], diff)
 	}
@@ -191,10 +192,12 @@ func TestPull(t *testing.T) {
 	if err != nil || byDigest.New || byDigest.Name != r.host+"/x/img@"+string(pulled.Digest) {
 		t.Errorf("%+v %v", byDigest, err)
 	}
-	var tags []string
-	err = s.PullAll(t.Context(), client(), r.host+"/x/img", PullOptions{}, func(p Pulled) { tags = append(tags, fmt.Sprint(p.Name, p.New)) })
-	if want := []string{r.host + "/x/img:1false", r.host + "/x/img:2true"}; err != nil || !cmp.Equal(want, tags) {
-		t.Errorf("%v %v", tags, err)
+	lines, o.All = nil, true
+	all, err := s.Pull(t.Context(), client(), r.host+"/x/img", o)
+	said := []string{"1: Pulling from x/img", ": Digest: " + string(pulled.Digest), "2: Pulling from x/img", ": Digest: " + string(pulled.Digest),
+		": Status: Downloaded newer image for " + r.host + "/x/img"}
+	if !cmp.Equal(said, lines) || err != nil || !all.New || all.Name != r.host+"/x/img" {
+		t.Errorf("%+v %v %q", all, err, lines)
 	}
 	if n := r.asked("GET blobs"); n != 0 {
 		t.Errorf("%d blobs were fetched again", n)
@@ -232,7 +235,7 @@ func TestPullManifestStays(t *testing.T) {
 			t.Errorf("%v %s", err, stored.Manifest.MediaType)
 		}
 		s.Tag(r.host+"/x:1", r.host+"/y/z:2")
-		pushed, err := s.Push(t.Context(), client(), r.host+"/y/z:2", nil)
+		pushed, err := s.Push(t.Context(), client(), r.host+"/y/z:2", PushOptions{})
 		if err != nil || pushed.Digest != pulled.Digest {
 			t.Errorf("%s: pushed %+v %v", media, pushed, err)
 		}
@@ -311,6 +314,39 @@ func TestPullFaults(t *testing.T) {
 			w.WriteHeader(429)
 			io.WriteString(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`)
 		}, "toomanyrequests: slow down"},
+		"a manifest cut": {func() func(http.ResponseWriter, *http.Request, http.Handler) {
+			now := hit(2)
+			return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if !strings.Contains(r.URL.Path, "/manifests/") || !now() {
+					next.ServeHTTP(w, r)
+					return
+				}
+				w.Header().Set("Content-Length", "1000")
+				io.WriteString(w, "{")
+				w.(http.Flusher).Flush()
+				panic(http.ErrAbortHandler)
+			}
+		}(), ""},
+		"an endless manifest": {func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if !strings.Contains(r.URL.Path, "/manifests/") {
+				next.ServeHTTP(w, r)
+			}
+			for n := 0; n < 100; n++ {
+				w.Write(make([]byte, 1<<16))
+			}
+		}, "is larger than 4194304 bytes"},
+		"an index of tags": {func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if !strings.HasSuffix(r.URL.Path, "/manifests/1") {
+				next.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", string(types.OCIImageIndex))
+			io.WriteString(w, `{"schemaVersion":2,"manifests":[{"digest":"1","size":1}]}`)
+		}, `invalid digest "1"`},
+		"control of the terminal": {func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			w.WriteHeader(404)
+			io.WriteString(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"\u001b[2Jgone"}]}`)
+		}, "manifest unknown: [2Jgone"},
 		"another blob": {func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			if !isBlob(r) {
 				next.ServeHTTP(w, r)
@@ -464,6 +500,33 @@ func TestPullDamagedRest(t *testing.T) {
 	clean(t, s)
 }
 
+// TestPullSizes: a layer that is there is not taken for one of another size, which
+// other tools would miss in the layout.
+func TestPullSizes(t *testing.T) {
+	r, s := newRegistry(t), newStore(t)
+	l := testLayer(t, "file", 100_000)
+	r.put(t, "x:1", testImage(t, l))
+	r.put(t, "x:2", testImage(t, l, testLayer(t, "other", 10)))
+	if _, err := s.Pull(t.Context(), client(), r.host+"/x:1", PullOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	size, _ := l.Size()
+	r.faulty(func(w http.ResponseWriter, q *http.Request, next http.Handler) {
+		if q.URL.Path != "/v2/x/manifests/2" {
+			next.ServeHTTP(w, q)
+			return
+		}
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, q)
+		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
+		w.Write(bytes.Replace(rec.Body.Bytes(), fmt.Append(nil, size), fmt.Append(nil, size+1), 1))
+	})
+	if _, err := s.Pull(t.Context(), client(), r.host+"/x:2", PullOptions{}); err == nil || !strings.Contains(err.Error(), "it has not the size of") {
+		t.Error(err)
+	}
+	clean(t, s)
+}
+
 // TestPullTogether: two that pull one image fetch each blob once.
 func TestPullTogether(t *testing.T) {
 	r, s := newRegistry(t), newStore(t)
@@ -540,11 +603,11 @@ func TestPush(t *testing.T) {
 	}
 	push := func(ref string) (lines []string, pushed Pushed) {
 		t.Helper()
-		pushed, err := s.Push(t.Context(), client(), r.host+"/"+ref, func(p Progress) {
-			if p.Total == 0 {
+		pushed, err := s.Push(t.Context(), client(), r.host+"/"+ref, PushOptions{Progress: func(p Progress) {
+			if p.Total == 0 && !strings.Contains(p.Status, "digest") {
 				lines = append(lines, strings.ReplaceAll(p.Layer+": "+p.Status, i.Layers()[0].Encoded()[:12], "LAYER"))
 			}
-		})
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -583,7 +646,7 @@ func TestPush(t *testing.T) {
 		r.host + "/x:none": "tag does not exist: " + r.host + "/x:none", r.host + "/none": "An image does not exist locally with the tag: " + r.host + "/none",
 		r.host + "/x@" + string(pushed.Digest): "cannot push a digest reference",
 	} {
-		if _, err := s.Push(t.Context(), client(), ref, nil); err == nil || err.Error() != want {
+		if _, err := s.Push(t.Context(), client(), ref, PushOptions{}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", ref, err)
 		}
 	}
@@ -609,7 +672,7 @@ func TestPushFaults(t *testing.T) {
 			next.ServeHTTP(w, q)
 		}
 	})
-	if _, err := s.Push(t.Context(), client(), r.host+"/x:1", nil); err != nil {
+	if _, err := s.Push(t.Context(), client(), r.host+"/x:1", PushOptions{}); err != nil {
 		t.Error(err)
 	}
 	clean(t, s)

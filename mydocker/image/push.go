@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
@@ -20,75 +20,50 @@ import (
 	"minidocker/mydocker/image/registry"
 )
 
-// Pushed is one tag that Push has set at its registry.
+// PushOptions are the options of Push. All may be empty.
+type PushOptions struct {
+	All      bool           // every tag of the repository
+	Progress func(Progress) // called by one goroutine at a time
+}
+
+// Pushed is what Push has sent; of all, the last image.
 type Pushed struct {
-	Name   string // short, with the tag
-	Tag    string
+	Name   string        // short, with its tag; of all, without
 	Digest digest.Digest // of the manifest
-	Size   int64         // of the manifest, in bytes
 }
 
 // uploads is how many blobs are sent at once, as in Docker.
 const uploads = 5
 
 // Push sends the image named ref to the registry of that name, which afterwards is
-// one of its digests, too. progress may be nil; it is called by one goroutine at a
-// time. What was pulled is sent as it came; layers that are not compressed, of an
-// image that was neither pulled nor pushed, are so from now on.
-func (s *Store) Push(ctx context.Context, c *registry.Client, ref string, progress func(Progress)) (pushed Pushed, err error) {
+// one of its digests, too. What was pulled is sent as it came; layers that are not
+// compressed, of an image that was neither pulled nor pushed, are so from now on.
+func (s *Store) Push(ctx context.Context, c *registry.Client, ref string, o PushOptions) (pushed Pushed, err error) {
 	name, err := normalize(ref)
+	if err == nil && strings.Contains(name, "@") {
+		err = errors.New("cannot push a digest reference")
+	}
 	if err != nil {
 		return pushed, err
 	}
-	if strings.Contains(name, "@") {
-		return pushed, errors.New("cannot push a digest reference")
-	}
-	repository := repositoryOf(name)
-	p := &puller{Store: s, report: progress}
+	p, repository := &puller{Store: s, report: o.Progress}, repositoryOf(name)
 	p.say(Progress{Status: "The push refers to repository [" + fullName(repository) + "]"})
-	err = s.adding(func() error { // nothing of the image is swept meanwhile
-		i, err := s.find(func(i *Image) bool { return slices.Contains(i.Names, name) })
-		if err == nil && i == nil {
-			if err = fmt.Errorf("tag does not exist: %s", name); len(s.tags(repository)) == 0 {
-				err = fmt.Errorf("An image does not exist locally with the tag: %s", repository)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		pushed, err = p.push(ctx, c, i, name)
-		return err
-	})
-	return pushed, err
-}
-
-// PushAll pushes every tag of a repository; each is told of one when it is done.
-func (s *Store) PushAll(ctx context.Context, c *registry.Client, repository string, progress func(Progress), each func(Pushed)) error {
-	name, err := normalize(repository)
-	if err != nil {
-		return err
+	tags := s.tags(repository)
+	switch {
+	case len(tags) == 0:
+		return pushed, fmt.Errorf("An image does not exist locally with the tag: %s", repository)
+	case o.All:
+		name = repository
+	default:
+		tags = []string{name}
 	}
-	repository = repositoryOf(name)
-	names := s.tags(repository)
-	if len(names) == 0 {
-		return fmt.Errorf("An image does not exist locally with the tag: %s", repository)
-	}
-	for n, name := range names {
-		once := progress
-		if n > 0 {
-			once = func(p Progress) {
-				if progress != nil && p.Layer != "" { // the repository is named once
-					progress(p)
-				}
-			}
+	for _, tag := range tags {
+		if pushed.Digest, err = p.push(ctx, c, tag); err != nil {
+			return pushed, err
 		}
-		pushed, err := s.Push(ctx, c, name, once)
-		if err != nil {
-			return err
-		}
-		each(pushed)
 	}
-	return nil
+	pushed.Name = name
+	return pushed, nil
 }
 
 // tags are the names, in their order, that images have in a repository.
@@ -101,20 +76,33 @@ func (s *Store) tags(repository string) (names []string) {
 	return names
 }
 
-// push sends blobs, then the manifest that refers to them.
-func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, name string) (pushed Pushed, err error) {
+// push sends the image of a name.
+func (p *puller) push(ctx context.Context, c *registry.Client, name string) (d digest.Digest, err error) {
+	err = p.adding(func() error { // nothing of the image is swept meanwhile
+		i, err := p.find(func(i *Image) bool { return slices.Contains(i.Names, name) })
+		if err == nil && i == nil {
+			err = fmt.Errorf("tag does not exist: %s", name)
+		}
+		if err == nil {
+			d, err = p.image(ctx, c, i, name)
+		}
+		return err
+	})
+	return d, err
+}
+
+// image sends blobs, then the manifest that refers to them.
+func (p *puller) image(ctx context.Context, c *registry.Client, i *Image, name string) (d digest.Digest, err error) {
 	repository := repositoryOf(name)
+	tag := name[len(repository)+1:]
 	sources, err := p.sources(i, repository)
 	if err != nil {
-		return pushed, err
+		return "", err
 	}
-	var from []string
-	for _, repositories := range sources {
-		from = append(from, repositories...)
-	}
+	from := slices.Concat(slices.Collect(maps.Values(sources))...)
 	slices.Sort(from)
 	if p.remote, err = c.Target(ctx, repository, slices.Compact(from)...); err != nil {
-		return pushed, err
+		return "", err
 	}
 	defer p.remote.Close()
 	ids := i.Layers()
@@ -126,7 +114,7 @@ func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, name st
 	}
 	if len(i.Digests) == 0 {
 		if i, err = p.compressed(ctx, i); err != nil {
-			return pushed, err
+			return "", err
 		}
 	}
 	group, sending := errgroup.WithContext(ctx)
@@ -139,25 +127,26 @@ func (p *puller) push(ctx context.Context, c *registry.Client, i *Image, name st
 		met = append(met, l.Digest)
 		group.Go(func() error { return p.send(sending, l, ids[n].Encoded()[:12], sources[l.Digest]) })
 	}
-	if err := group.Wait(); err != nil {
-		return pushed, err
+	if err = group.Wait(); err == nil {
+		err = p.send(ctx, i.Manifest.Config, "", nil)
 	}
-	if err := p.send(ctx, i.Manifest.Config, "", nil); err != nil {
-		return pushed, err
+	if err != nil {
+		return "", err
 	}
 	mediaType, original := p.original(i)
 	data, err := os.ReadFile(p.blob(original))
-	if err != nil {
-		return pushed, err
+	if err == nil {
+		err = p.remote.PutManifest(ctx, tag, mediaType, data)
 	}
-	if err := p.remote.PutManifest(ctx, name[len(repository)+1:], mediaType, data); err != nil {
-		return pushed, err
+	if err != nil {
+		return "", err
 	}
 	err = p.update(func(index *ocispec.Index) error {
 		setName(index, i.Descriptor, repository+"@"+string(original))
 		return nil
 	})
-	return Pushed{name, name[len(repository)+1:], original, int64(len(data))}, err
+	p.say(Progress{Status: fmt.Sprintf("%s: digest: %s size: %d", tag, original, len(data))})
+	return original, err
 }
 
 // original is the manifest by which an image was pulled or pushed, perhaps one of
@@ -186,13 +175,9 @@ func (p *puller) sources(i *Image, repository string) (map[digest.Digest][]strin
 	host, _, _ := strings.Cut(fullName(repository), "/")
 	for _, other := range all {
 		for _, name := range other.Digests {
-			known := repositoryOf(name)
-			path, ok := strings.CutPrefix(fullName(known), host+"/")
-			if !ok || known == repository {
-				continue
-			}
+			path, here := strings.CutPrefix(fullName(repositoryOf(name)), host+"/")
 			for _, l := range other.Manifest.Layers {
-				if len(sources[l.Digest]) < 3 && slices.ContainsFunc(i.Manifest.Layers, func(own ocispec.Descriptor) bool { return own.Digest == l.Digest }) {
+				if here && repositoryOf(name) != repository && len(sources[l.Digest]) < 3 && slices.Contains(i.blobs(), l.Digest) {
 					sources[l.Digest] = append(sources[l.Digest], path)
 				}
 			}
@@ -235,13 +220,12 @@ func (p *puller) compressed(ctx context.Context, i *Image) (*Image, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(transfers)
 	layers := slices.Clone(i.Manifest.Layers)
-	var changed sync.Once
 	same := true
 	for n, l := range layers {
 		if l.MediaType == ocispec.MediaTypeImageLayerGzip || l.MediaType == ocispec.MediaTypeImageLayerZstd {
 			continue
 		}
-		changed.Do(func() { same = false })
+		same = false
 		group.Go(func() (err error) {
 			layers[n], err = p.compress(ctx, l.Digest)
 			return err

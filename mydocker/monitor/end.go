@@ -101,7 +101,7 @@ func (m *Monitor) finish(err error) {
 		fmt.Fprintln(os.Stderr, "monitor:", err)
 	case m.record().HostConfig.AutoRemove:
 		m.ports.Close() // who finds the container gone finds its ports free
-		if err := m.store.Remove(m.id()); err == nil {
+		if err := m.store.Remove(m.id(), true); err == nil {
 			m.event(events.ActionDestroy, nil)
 		}
 	default:

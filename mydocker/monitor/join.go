@@ -79,20 +79,28 @@ func (m *Monitor) joinIPC(j *joined, f *spec.Facts, id string) error {
 	if err != nil {
 		return err
 	}
-	// A mount can be copied only by who is in its mount namespace (open_tree(2):
-	// EINVAL). The path is looked up in the other's root, so it cannot lead to the host.
-	f.ShmPath = runtime.JoinedShm
-	return namespace.OnThread(func() error {
+	shm, err := copyMount(mounts, "/dev/shm")
+	if err == nil {
+		f.ShmPath, j.given["/dev/shm"] = runtime.JoinedShm, shm
+	}
+	return err
+}
+
+// copyMount copies the mount at path in another mount namespace, as only who is in it can
+// (open_tree(2): EINVAL). The path is looked up in the other's root, so it cannot lead to the host.
+func copyMount(mounts, path string) (copied *os.File, err error) {
+	err = namespace.OnThread(func() error {
 		if err := namespace.Enter([]specs.LinuxNamespace{{Type: specs.MountNamespace, Path: mounts}}); err != nil {
 			return err
 		}
-		fd, err := unix.OpenTree(unix.AT_FDCWD, "/dev/shm", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
 		if err != nil {
-			return fmt.Errorf("open_tree /dev/shm: %w", err)
+			return fmt.Errorf("open_tree %s: %w", path, err)
 		}
-		j.given["/dev/shm"] = os.NewFile(uintptr(fd), "shm")
+		copied = os.NewFile(uintptr(fd), path)
 		return nil
 	})
+	return copied, err
 }
 
 // donorRestarts tells whether another container that this one joins waits for its

@@ -161,7 +161,7 @@ func (m *Monitor) disconnect(l *life) {
 			server.Close()
 		}
 	}
-	if links := l.links; len(links) > 0 {
+	if links := l.links; len(l.places) > 0 { // of a start that failed there may be a table and no link
 		m.handlers.Add(1)
 		go func() {
 			defer m.handlers.Done()
@@ -265,7 +265,7 @@ func (m *Monitor) leaveNetwork(name string) error {
 	}
 	m.settled.Store(left)
 	err = m.inLife(func() error { return m.disconnectNow(n) })
-	err = errors.Join(err, m.networks.Forget(m.id(), n.Name))
+	err = errors.Join(err, m.networks.Forget(m.id(), n.Name), m.networks.Tidy())
 	m.networkEvent(events.ActionDisconnect, n)
 	return err
 }

@@ -5,13 +5,11 @@ import (
 	"strconv"
 
 	"minidocker/mydocker/container"
-	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/spec"
 	"minidocker/mydocker/volume"
 
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/api/types/mount"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,16 +21,12 @@ func (m *Monitor) openVolumes(j *joined, f *spec.Facts) error {
 		if one.Type != mount.TypeVolume {
 			continue
 		}
-		subpath := ""
-		if one.VolumeOptions != nil {
-			subpath = one.VolumeOptions.Subpath
-		}
-		opened, v, err := m.store.Volumes.Open(one.Source, subpath)
+		opened, v, err := m.store.Volumes.Open(*one)
 		if err != nil {
 			return err
 		}
 		j.given[one.Target] = opened
-		if volume.IsTmpfs(v) && subpath == "" {
+		if volume.IsTmpfs(v) && volume.Options(*one).Subpath == "" {
 			if shared := m.sharedTmpfs(j, v.Name); shared != nil {
 				opened.Close()
 				j.given[one.Target] = shared
@@ -47,7 +41,7 @@ func (m *Monitor) openVolumes(j *joined, f *spec.Facts) error {
 
 // sharedTmpfs gives a volume in memory as another container has it that runs: what one
 // writes the other sees. nil: none runs.
-func (m *Monitor) sharedTmpfs(j *joined, name string) (shared *os.File) {
+func (m *Monitor) sharedTmpfs(j *joined, name string) *os.File {
 	users, _ := m.store.VolumeUsers() // one that cannot be read is not asked
 	for _, id := range users[name] {
 		record, err := m.store.Record(id)
@@ -62,27 +56,22 @@ func (m *Monitor) sharedTmpfs(j *joined, name string) (shared *os.File) {
 		if err != nil {
 			continue
 		}
-		namespace.OnThread(func() error {
-			if err := namespace.Enter([]specs.LinuxNamespace{{Type: specs.MountNamespace, Path: mounts}}); err != nil {
-				return err
+		for _, other := range record.Inherited {
+			if other.Source != name || volume.Options(other).Subpath != "" {
+				continue
 			}
-			for _, one := range record.Inherited {
-				if one.Source != name || one.VolumeOptions != nil && one.VolumeOptions.Subpath != "" || shared != nil {
-					continue
-				}
-				fd, err := unix.OpenTree(unix.AT_FDCWD, one.Target, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
-				var fs unix.Statfs_t
-				if err == nil && unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.TMPFS_MAGIC {
-					shared = os.NewFile(uintptr(fd), name)
-				}
+			shared, err := copyMount(mounts, other.Target)
+			if err != nil {
+				continue
 			}
-			return nil
-		})
-		if shared != nil {
-			// As new: what the other may not do with it is its own matter.
-			attr := unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
-			unix.MountSetattr(int(shared.Fd()), "", unix.AT_EMPTY_PATH, &attr)
-			return shared
+			var fs unix.Statfs_t
+			if unix.Fstatfs(int(shared.Fd()), &fs) == nil && fs.Type == unix.TMPFS_MAGIC {
+				// As new: what the other may not do with it is its own matter.
+				attr := unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
+				unix.MountSetattr(int(shared.Fd()), "", unix.AT_EMPTY_PATH, &attr)
+				return shared
+			}
+			shared.Close()
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package network
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -78,7 +77,7 @@ func (all endpoints) running() (n int) {
 // ones it wants, those it had, or the lowest that are free. alive tells whether a
 // container has a monitor: what a dead one had is taken if there is nothing else.
 func (all endpoints) lease(n *Network, id string, wish *api.EndpointSettings, alive func(id string) bool) (*Endpoint, error) {
-	e := &Endpoint{ID: newID()}
+	e := &Endpoint{ID: disk.NewID()}
 	had := all[id]
 	if had == nil {
 		had = &Endpoint{}
@@ -217,10 +216,4 @@ func hardwareAddr(addr netip.Addr) api.HardwareAddr {
 	rand.Read(mac)
 	mac[0] = 0x02 // locally administered
 	return mac
-}
-
-func newID() string {
-	var b [32]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
 }

@@ -271,7 +271,7 @@ func describe(r api.CreateRequest) (*Network, error) {
 	if err := checkOptions(r.Options); err != nil {
 		return nil, err
 	}
-	n.Name, n.ID, n.Created, n.Scope, n.Driver, n.EnableIPv4 = r.Name, newID(), time.Now().UTC(), "local", "bridge", true
+	n.Name, n.ID, n.Created, n.Scope, n.Driver, n.EnableIPv4 = r.Name, disk.NewID(), time.Now().UTC(), "local", "bridge", true
 	n.Internal, n.Attachable, n.Labels, n.Options = r.Internal, r.Attachable, r.Labels, r.Options
 	n.EnableIPv6 = r.EnableIPv6 != nil && *r.EnableIPv6
 	if n.Labels == nil {

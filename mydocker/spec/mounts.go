@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"minidocker/mydocker/volume"
 
 	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
@@ -120,7 +123,7 @@ func mountError(m mount.Mount, problem string) error {
 // checkMount checks what can be checked without the host.
 func checkMount(m mount.Mount) error {
 	problem := targetProblem(m.Target)
-	isBind := m.Type == mount.TypeBind
+	isBind, subpath := m.Type == mount.TypeBind, volume.Options(m).Subpath
 	switch {
 	case problem != "":
 	case isBind && m.Source == "":
@@ -129,8 +132,16 @@ func checkMount(m mount.Mount) error {
 		problem = fmt.Sprintf("invalid mount path: '%s' mount path must be absolute", m.Source)
 	case isBind && m.BindOptions != nil && m.BindOptions.Propagation != "" && !slices.Contains(mount.Propagations, m.BindOptions.Propagation):
 		problem = fmt.Sprintf("invalid propagation mode: %s", m.BindOptions.Propagation)
+	case isBind && m.VolumeOptions != nil:
+		problem = "field VolumeOptions must not be specified"
 	case m.Type == mount.TypeVolume && m.ReadOnly && m.Source == "":
 		problem = "must not set ReadOnly mode when using anonymous volumes"
+	case m.Type == mount.TypeVolume && subpath != "" && m.Source == "":
+		problem = "must not set Subpath when using anonymous volumes"
+	case m.Type == mount.TypeVolume && subpath != "" && !filepath.IsLocal(subpath):
+		problem = "subpath must be a relative path within the volume"
+	case isBind && m.VolumeOptions != nil:
+		problem = "field VolumeOptions must not be specified"
 	case m.Type == mount.TypeTmpfs && m.Source != "":
 		problem = "field Source must not be specified"
 	case !slices.Contains([]mount.Type{mount.TypeBind, mount.TypeVolume, mount.TypeTmpfs}, m.Type):

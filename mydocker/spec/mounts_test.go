@@ -32,6 +32,7 @@ func TestParseBind(t *testing.T) {
 		{"", mount.Mount{}, "invalid volume specification: '': not SOURCE:TARGET[:MODE]"},
 		{"/a:/b:readonly", mount.Mount{}, "invalid volume specification: '/a:/b:readonly': invalid mode: readonly"},
 		{"/a:/b:ro,rw", mount.Mount{}, "invalid volume specification: '/a:/b:ro,rw': invalid mode: ro,rw"},
+		{"/a:/b:nocopy", mount.Mount{}, `invalid volume specification: '/a:/b:nocopy': invalid mount config for type "bind": field VolumeOptions must not be specified`},
 		{"/a:b", mount.Mount{}, `invalid volume specification: '/a:b': invalid mount config for type "bind": invalid mount path: 'b' mount path must be absolute`},
 		{"/a:/", mount.Mount{}, `invalid volume specification: '/a:/': invalid mount config for type "bind": invalid specification: destination can't be '/'`},
 	} {

@@ -3,6 +3,7 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -24,9 +25,9 @@ type Held struct {
 }
 
 // Use finds the volume r.Name, or makes it as r says; for the name "" an anonymous one,
-// which is a volume to others only after Publish.
+// which is a volume to others only after Release.
 func (s *Store) Use(r api.CreateRequest, d disk.Durability) (h *Held, err error) {
-	if err := check(r); err != nil {
+	if err := validate(r); err != nil {
 		return nil, fmt.Errorf("create %s: %w", r.Name, err)
 	}
 	for {
@@ -34,7 +35,7 @@ func (s *Store) Use(r api.CreateRequest, d disk.Durability) (h *Held, err error)
 			h = &Held{store: s, entry: r.Name, d: d}
 			h.lock, err = disk.Acquire(s.path(r.Name, lockFile), disk.Shared)
 			if err == nil {
-				if h.Volume, err = s.read(r.Name, r.Name); err != nil {
+				if h.Volume, err = s.Find(r.Name); err != nil {
 					h.lock.Release()
 				}
 				return h, err
@@ -51,7 +52,7 @@ func (s *Store) Use(r api.CreateRequest, d disk.Durability) (h *Held, err error)
 
 // make builds a volume aside and gives it its name last.
 func (s *Store) make(r api.CreateRequest, d disk.Durability) (h *Held, err error) {
-	id := newID()
+	id := disk.NewID()
 	v := &api.Volume{Name: r.Name, Driver: "local", Labels: r.Labels, Options: r.DriverOpts, CreatedAt: time.Now().UTC().Format(time.RFC3339)}
 	if len(v.Labels) == 0 { // null, as Docker shows it
 		v.Labels = nil
@@ -61,9 +62,7 @@ func (s *Store) make(r api.CreateRequest, d disk.Durability) (h *Held, err error
 	}
 	if r.Name == "" {
 		v.Name, v.Labels = id, map[string]string{AnonymousLabel: ""}
-		for key, value := range r.Labels {
-			v.Labels[key] = value
-		}
+		maps.Copy(v.Labels, r.Labels)
 	}
 	lock, err := s.begin(making + id)
 	if err != nil {
@@ -109,22 +108,14 @@ func (s *Store) begin(entry string) (*disk.Lock, error) {
 	}
 }
 
-// Publish is to be called when a container's record names the volume.
-func (h *Held) Publish() error {
-	if h.entry == h.Name {
-		return nil
-	}
-	err := h.store.Publish(h.Name, h.d)
-	if err == nil {
-		h.entry = h.Name
-	}
-	return err
-}
-
-// Release lets others remove the volume. An anonymous one that was not published goes.
-func (h *Held) Release() error {
-	var err error
-	if h.entry != h.Name {
+// Release lets others remove the volume. An anonymous one that is new goes, unless it is to
+// be kept: a container's record names it now.
+func (h *Held) Release(keep bool) (err error) {
+	switch {
+	case h.entry == h.Name:
+	case keep:
+		err = h.store.publish(h.Name, h.d)
+	default:
 		err = disk.RemoveAll(h.store.path(h.entry))
 	}
 	return errors.Join(err, h.lock.Release())

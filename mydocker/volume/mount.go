@@ -1,47 +1,67 @@
 package volume
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strings"
 
-	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/disk"
 	"minidocker/mydocker/rootfs"
 
+	"github.com/moby/moby/api/types/mount"
 	api "github.com/moby/moby/api/types/volume"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // IsTmpfs tells whether the volume is a file system in memory: its data goes with the
 // last container that runs with it.
 func IsTmpfs(v *api.Volume) bool { return v.Options["type"] == "tmpfs" }
 
-// Open gives the volume as a detached mount, or if subpath is not "" what is there in
-// it. A link in the volume cannot lead out of it.
-func (s *Store) Open(name, subpath string) (*os.File, *api.Volume, error) {
-	entry, err := s.entry(name)
+// Options are those of a mount, which may have none.
+func Options(m mount.Mount) (o mount.VolumeOptions) {
+	if m.VolumeOptions != nil {
+		o = *m.VolumeOptions
+	}
+	return o
+}
+
+// Open gives the volume that m names as a detached mount, or the part of it that m asks
+// for. A link in the volume cannot lead out of it.
+func (s *Store) Open(m mount.Mount) (*os.File, *api.Volume, error) {
+	name, subpath := m.Source, Options(m).Subpath
+	// The maker of an anonymous one may have died before it got its name.
+	err := s.publish(name, disk.Durable)
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("volume %s is lost: there is no directory %s", name, s.path(name))
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := s.read(entry, name)
+	v, err := s.Find(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := os.Lstat(s.path(entry, filledDir)); err == nil {
-		if err := s.finishLocked(entry); err != nil {
+	if s.has(name, filledDir) {
+		lock, err := disk.Acquire(s.path(name, recordFile), disk.Exclusive|disk.Existing)
+		if err == nil {
+			err = errors.Join(s.finish(name), lock.Release())
+		}
+		if err != nil {
 			return nil, nil, err
 		}
 	}
-	mount, err := open(v, v.Mountpoint)
-	if err == nil && subpath != "" {
-		mount, err = below(mount, subpath)
-		if err != nil {
-			err = fmt.Errorf("volume %s: subpath %s: %w", name, subpath, err)
-		}
+	opened, err := open(v, v.Mountpoint)
+	if err != nil || subpath == "" {
+		return opened, v, err
 	}
-	return mount, v, err
+	defer opened.Close()
+	part, err := rootfs.Apart(opened, func(root *os.File) (*os.File, error) { return rootfs.Lookup(root, subpath, true) })
+	if err != nil {
+		err = fmt.Errorf("volume %s: subpath %s: %w", name, subpath, err)
+	}
+	return part, v, err
 }
 
 // open mounts what the driver options say, or the directory of the volume's own data. The
@@ -68,36 +88,4 @@ func open(v *api.Volume, data string) (*os.File, error) {
 		err = fmt.Errorf("error while mounting volume '%s': failed to mount local volume: mount %s:%[1]s: %[3]w", data, m.Source, err)
 	}
 	return mount, err
-}
-
-// below gives a part of a detached mount as one of its own. What is attached nowhere
-// cannot be copied in parts (open_tree(2): EINVAL), so it is attached for a moment, in a
-// mount namespace that nobody else sees.
-func below(mount *os.File, path string) (part *os.File, err error) {
-	defer mount.Close()
-	err = namespace.OnThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			return fmt.Errorf("unshare mount namespace: %w", err)
-		}
-		if err := rootfs.Isolate("rprivate"); err != nil {
-			return err
-		}
-		root, err := rootfs.Attach(mount, "/proc")
-		if err != nil {
-			return err
-		}
-		defer root.Close()
-		found, err := rootfs.Lookup(root, path, true)
-		if err != nil {
-			return err
-		}
-		defer found.Close()
-		fd, err := unix.OpenTree(int(found.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
-		if err != nil {
-			return fmt.Errorf("open_tree: %w", err)
-		}
-		part = os.NewFile(uintptr(fd), path)
-		return nil
-	})
-	return part, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"minidocker/mydocker/disk"
 )
@@ -15,10 +16,19 @@ type Users func() (map[string][]string, error)
 // Remove deletes a volume with its data, unless a container has it or anything is
 // mounted in it: then nothing is touched.
 func (s *Store) Remove(name string, users Users) error {
-	if checkName(name) != nil {
+	if !disk.IsName(name) {
 		return &NotFoundError{name}
 	}
+	// By a link the data of another volume would go, or what is no volume's.
+	if info, err := os.Lstat(s.path(name)); err == nil && !info.IsDir() {
+		return fmt.Errorf("remove %s: %s is not a directory", name, s.path(name))
+	}
 	lock, err := disk.TryAcquire(s.path(name, lockFile), disk.Exclusive)
+	// Two containers that have it, removed at once: who comes second is to find the first one gone.
+	for tries := 0; errors.Is(err, disk.ErrLocked) && tries < 50; tries++ {
+		time.Sleep(5 * time.Millisecond)
+		lock, err = disk.TryAcquire(s.path(name, lockFile), disk.Exclusive)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return &NotFoundError{name}
@@ -39,80 +49,66 @@ func (s *Store) Remove(name string, users Users) error {
 	if err := disk.Unmounted(s.path(name)); err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
-	aside := removing + newID()
+	aside := removing + disk.NewID()
 	if err := os.Rename(s.path(name), s.path(aside)); err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
-	return s.discard(aside)
+	return disk.RemoveLast(s.path(aside), lockFile)
 }
 
-// discard deletes a directory whose lock the caller holds. The lock, which tells that
-// he lives, goes last.
-func (s *Store) discard(entry string) error {
-	files, err := os.ReadDir(s.path(entry))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		if file.Name() != lockFile {
-			if err := disk.RemoveAll(s.path(entry, file.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return disk.RemoveAll(s.path(entry))
-}
-
-// Leftover is something a crash left, or damage.
-type Leftover struct {
-	Path, Why string
-	Err       error // why it could not be repaired; nil: it was, or nobody asked
-}
+// Report is told what a crash left, or damage, and how to mend it.
+type Report func(path, why string, mend func() error)
 
 // Sweep finishes what killed processes left half done: creations and removals. What a
 // living process is at is left alone. Without anything to do it reads one directory.
 func (s *Store) Sweep(users Users) error {
-	_, err := s.look(true, false, users)
+	return s.look(false, users, func(_, _ string, mend func() error) { mend() })
+}
+
+// Check looks for all that should not be there.
+func (s *Store) Check(users Users, report Report) error { return s.look(true, users, report) }
+
+func (s *Store) look(all bool, users Users, report Report) error {
+	entries, err := disk.List(s.root)
+	for _, entry := range entries {
+		id, isNew := strings.CutPrefix(entry, making)
+		if isNew || strings.HasPrefix(entry, removing) {
+			s.lookHalf(entry, id, isNew, users, report)
+		} else if _, err := s.Find(entry); all && err == nil {
+			s.lookFill(entry, report)
+		} else if all && !errors.As(err, new(*NotFoundError)) {
+			report(s.path(entry), "damaged volume", func() error { return err })
+		}
+	}
 	return err
 }
 
-// Check looks for all that should not be there, and with repair mends it; damage it only tells.
-func (s *Store) Check(repair bool, users Users) ([]Leftover, error) {
-	return s.look(repair, true, users)
+// lookHalf looks at what is no volume yet, or no longer.
+func (s *Store) lookHalf(entry, id string, isNew bool, users Users, report Report) {
+	lock, err := disk.TryAcquire(s.path(entry, lockFile), disk.Exclusive)
+	if err != nil { // its maker or remover lives, or it has just gone
+		return
+	}
+	defer lock.Release()
+	used, err := users()
+	switch {
+	case err != nil && isNew: // perhaps a container's
+	case isNew && used[id] != nil:
+		report(s.path(entry), "volume without its name", func() error { return s.publish(id, disk.Durable) })
+	default:
+		report(s.path(entry), "half-made or half-removed volume", func() error { return disk.RemoveLast(s.path(entry), lockFile) })
+	}
 }
 
-func (s *Store) look(repair, all bool, users Users) (found []Leftover, err error) {
-	report := func(path, why string, mend func() error) {
-		left := Leftover{Path: path, Why: why}
-		if repair {
-			left.Err = mend()
-		}
-		found = append(found, left)
+// lookFill looks whether somebody died who filled the volume.
+func (s *Store) lookFill(name string, report Report) {
+	if !s.has(name, fillDir) && !s.has(name, filledDir) {
+		return
 	}
-	entries, err := s.entries()
-	for _, entry := range entries {
-		switch id, isNew := strings.CutPrefix(entry, making); {
-		case isNew || strings.HasPrefix(entry, removing):
-			lock, err := disk.TryAcquire(s.path(entry, lockFile), disk.Exclusive)
-			if err != nil { // its maker or remover lives, or it has just gone
-				continue
-			}
-			used, err := users()
-			switch {
-			case err != nil && isNew: // perhaps a container's
-			case isNew && used[id] != nil:
-				report(s.path(entry), "volume without its name", func() error { return s.Publish(id, disk.Durable) })
-			default:
-				report(s.path(entry), "half-made or half-removed volume", func() error { return s.discard(entry) })
-			}
-			lock.Release()
-		case all:
-			if _, err := s.Find(entry); err != nil && !errors.As(err, new(*NotFoundError)) {
-				report(s.path(entry), "damaged volume", func() error { return err })
-			} else if err == nil && s.unfinished(entry) {
-				report(s.path(entry), "half-copied content of an image", func() error { return s.finishLocked(entry) })
-			}
-		}
+	lock, err := disk.TryAcquire(s.path(name, recordFile), disk.Exclusive|disk.Existing)
+	if err != nil { // or else he lives
+		return
 	}
-	return found, err
+	defer lock.Release()
+	report(s.path(name), "half-copied content of an image", func() error { return s.finish(name) })
 }

@@ -23,8 +23,6 @@
 package volume
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -85,16 +83,12 @@ func (e *InUseError) Error() string {
 // Find reads what is known about a volume. An unknown one is a NotFoundError, a damaged
 // record is not.
 func (s *Store) Find(name string) (*api.Volume, error) {
-	if checkName(name) != nil { // it becomes a path
+	if !disk.IsName(name) { // it becomes a path
 		return nil, &NotFoundError{name}
 	}
-	return s.read(name, name)
-}
-
-func (s *Store) read(entry, name string) (*api.Volume, error) {
 	v := new(api.Volume)
-	err := disk.ReadJSON(s.path(entry, recordFile), v)
-	if _, gone := os.Lstat(s.path(entry)); errors.Is(gone, os.ErrNotExist) {
+	err := disk.ReadJSON(s.path(name, recordFile), v)
+	if _, gone := os.Lstat(s.path(name)); errors.Is(gone, os.ErrNotExist) {
 		return nil, &NotFoundError{name}
 	}
 	if err == nil && v.Name != name {
@@ -109,13 +103,11 @@ func (s *Store) read(entry, name string) (*api.Volume, error) {
 
 // List gives all volumes, by name.
 func (s *Store) List() (all []*api.Volume, err error) {
-	entries, err := s.entries()
+	entries, err := disk.List(s.root)
+	slices.Sort(entries)
 	for _, entry := range entries {
-		if strings.HasPrefix(entry, ".") {
-			continue
-		}
-		v, err := s.read(entry, entry)
-		if gone := (*NotFoundError)(nil); errors.As(err, &gone) {
+		v, err := s.Find(entry)
+		if errors.As(err, new(*NotFoundError)) { // or no volume: half made, half removed, lost+found
 			continue
 		}
 		if err != nil {
@@ -126,39 +118,17 @@ func (s *Store) List() (all []*api.Volume, err error) {
 	return all, err
 }
 
-func (s *Store) entries() (names []string, err error) {
-	entries, err := os.ReadDir(s.root)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	return names, err
-}
-
-// checkName says what is wrong with a name, by Docker's rule and in its words; it is a
-// file's too, so it has 255 characters at most.
-func checkName(name string) error {
-	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	switch {
-	case len(name) == 1:
-		return errors.New("volume name is too short, names should be at least two alphanumeric characters")
-	case name == "" || len(name) > 255 || !strings.Contains(first, name[:1]) || strings.Trim(name, first+"_.-") != "":
-		return fmt.Errorf(`%q includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. `+
-			`If you intended to pass a host directory, use absolute path`, name)
-	}
-	return nil
-}
-
-func check(r api.CreateRequest) error {
+// validate says what is wrong with a request, in Docker's words.
+func validate(r api.CreateRequest) error {
 	if r.Driver != "" && r.Driver != "local" {
 		return fmt.Errorf("error looking up volume plugin %[1]s: plugin %[1]q not found", r.Driver)
 	}
-	if r.Name != "" {
-		if err := checkName(r.Name); err != nil {
-			return err
-		}
+	switch {
+	case len(r.Name) == 1:
+		return errors.New("volume name is too short, names should be at least two alphanumeric characters")
+	case r.Name != "" && !disk.IsName(r.Name):
+		return fmt.Errorf(`%q includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. `+
+			`If you intended to pass a host directory, use absolute path`, r.Name)
 	}
 	for option := range r.DriverOpts {
 		if !slices.Contains([]string{"type", "o", "device"}, option) {
@@ -173,29 +143,9 @@ func check(r api.CreateRequest) error {
 	return nil
 }
 
-func newID() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return hex.EncodeToString(b[:])
-}
-
-func isID(name string) bool { return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == "" }
-
-// entry is the directory of a volume that a container's record names, or is about to.
-// The creator of an anonymous one may have died before it gave it its name: it gets it now.
-func (s *Store) entry(name string) (string, error) {
-	_, err := os.Lstat(s.path(name))
-	if errors.Is(err, os.ErrNotExist) && isID(name) {
-		err = s.Publish(name, disk.Durable)
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		err = fmt.Errorf("volume %s is lost: there is no directory %s", name, s.path(name))
-	}
-	return name, err
-}
-
-// Publish makes an anonymous volume one like all others. It is a success if it is already.
-func (s *Store) Publish(name string, d disk.Durability) error {
+// publish makes an anonymous volume, which a container's record names, one like all
+// others. It is a success if it is already.
+func (s *Store) publish(name string, d disk.Durability) error {
 	err := unix.Renameat2(unix.AT_FDCWD, s.path(making+name), unix.AT_FDCWD, s.path(name), unix.RENAME_NOREPLACE)
 	if err == unix.EEXIST || err == unix.ENOENT {
 		_, err := os.Lstat(s.path(name))

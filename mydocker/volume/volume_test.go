@@ -27,19 +27,34 @@ func use(t *testing.T, s *Store, name string) *Held {
 
 func names(t *testing.T, s *Store) (all []string) {
 	t.Helper()
-	entries, err := s.entries()
+	entries, err := disk.List(s.root)
 	if err != nil {
 		t.Error(err)
 	}
 	return entries
 }
 
-func TestCheckName(t *testing.T) {
+// check looks through the store, and repairs it if asked. The errors are those of repair.
+func check(t *testing.T, s *Store, repair bool, users Users) (found []error) {
+	t.Helper()
+	err := s.Check(users, func(_, _ string, mend func() error) {
+		if !repair {
+			mend = func() error { return nil }
+		}
+		found = append(found, mend())
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return found
+}
+
+func TestValidate(t *testing.T) {
 	for name, valid := range map[string]bool{
 		"ab": true, "a.b-c_d": true, "0x": true, strings.Repeat("a", 255): true,
-		"": false, "a": false, "a/b": false, ".a": false, "-a": false, "..": false, "a b": false, "ä1": false, strings.Repeat("a", 256): false,
+		"": true, "a": false, "a/b": false, ".a": false, "-a": false, "..": false, "a b": false, "ä1": false, strings.Repeat("a", 256): false,
 	} {
-		if err := checkName(name); (err == nil) != valid {
+		if err := validate(api.CreateRequest{Name: name}); (err == nil) != valid {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -58,11 +73,11 @@ func TestUseFindRemove(t *testing.T) {
 	if err := s.Remove("data", nobody); !errors.As(err, &used) {
 		t.Errorf("removal of what is held: %v", err)
 	}
-	h.Release()
+	h.Release(false)
 	if again := use(t, s, "data"); again.Made {
 		t.Error("made twice")
 	} else {
-		again.Release()
+		again.Release(false)
 	}
 	v, err := s.Find("data")
 	if err != nil || v.Labels["a"] != "b" || v.Mountpoint != s.path("data", "_data") {
@@ -96,12 +111,11 @@ func TestAnonymous(t *testing.T) {
 	if err := s.Sweep(nobody); err != nil { // its maker lives
 		t.Error(err)
 	}
-	dropped.Release()
+	dropped.Release(false)
 	kept := use(t, s, "")
-	if err := kept.Publish(); err != nil {
+	if err := kept.Release(true); err != nil {
 		t.Error(err)
 	}
-	kept.Release()
 	if diff := cmp.Diff([]string{kept.Name}, names(t, s)); diff != "" {
 		t.Error(diff)
 	}
@@ -110,8 +124,8 @@ func TestAnonymous(t *testing.T) {
 	recorded.lock.Release()
 	unknown.lock.Release()
 	users := func() (map[string][]string, error) { return map[string][]string{recorded.Name: {"id"}}, nil }
-	if found, err := s.Check(false, users); err != nil || len(found) != 2 {
-		t.Errorf("%v %v", found, err)
+	if found := check(t, s, false, users); len(found) != 2 {
+		t.Error(found)
 	}
 	if err := s.Sweep(func() (map[string][]string, error) { return nil, errors.New("damaged") }); err != nil || len(names(t, s)) != 3 {
 		t.Errorf("%v %v", err, names(t, s))
@@ -129,7 +143,7 @@ func TestRemoveNeverThroughMount(t *testing.T) {
 	s := Open(filepath.Join(t.TempDir(), "a root"))
 	precious := t.TempDir()
 	os.WriteFile(filepath.Join(precious, "f"), nil, 0o600)
-	use(t, s, "data").Release()
+	use(t, s, "data").Release(false)
 	mount := func(point string) {
 		os.MkdirAll(point, 0o700)
 		if err := unix.Mount(precious, point, "", unix.MS_BIND, ""); err != nil {
@@ -148,13 +162,12 @@ func TestRemoveNeverThroughMount(t *testing.T) {
 	os.Rename(s.path("data"), s.path(removing+"x"))
 	point = s.path(removing+"x", dataDir, "y")
 	mount(point)
-	found, err := s.Check(true, nobody)
-	if err != nil || len(found) != 1 || !errors.Is(found[0].Err, disk.ErrMounted) {
-		t.Errorf("%v %v", found, err)
+	if found := check(t, s, true, nobody); len(found) != 1 || !errors.Is(found[0], disk.ErrMounted) {
+		t.Error(found)
 	}
 	unix.Unmount(point, 0)
-	if found, err := s.Check(true, nobody); err != nil || len(found) != 1 || found[0].Err != nil || len(names(t, s)) > 0 {
-		t.Errorf("%v %v %v", found, err, names(t, s))
+	if found := check(t, s, true, nobody); len(found) != 1 || found[0] != nil || len(names(t, s)) > 0 {
+		t.Errorf("%v %v", found, names(t, s))
 	}
 	if _, err := os.Stat(filepath.Join(precious, "f")); err != nil {
 		t.Error(err)
@@ -163,49 +176,15 @@ func TestRemoveNeverThroughMount(t *testing.T) {
 
 func TestDamaged(t *testing.T) {
 	s := Open(t.TempDir())
-	use(t, s, "data").Release()
+	use(t, s, "data").Release(false)
 	for _, damage := range []string{"", "{", "{}", `{"Name":"other"}`} {
 		os.WriteFile(s.path("data", recordFile), []byte(damage), 0o600)
 		var missing *NotFoundError
 		if _, err := s.Find("data"); err == nil || errors.As(err, &missing) {
 			t.Errorf("%q: %v", damage, err)
 		}
-		if found, err := s.Check(true, nobody); err != nil || len(found) != 1 || found[0].Err == nil {
-			t.Errorf("%q: %v %v", damage, found, err)
+		if found := check(t, s, true, nobody); len(found) != 1 || found[0] == nil {
+			t.Errorf("%q: %v", damage, found)
 		}
-	}
-}
-
-// TestCopyTree: owners, modes, extended attributes, hard links and links.
-func TestCopyTree(t *testing.T) {
-	from, to := t.TempDir(), t.TempDir()
-	file := filepath.Join(from, "f")
-	err := errors.Join(os.WriteFile(file, []byte("x"), 0o640), os.Chown(file, 5, 6), unix.Chmod(file, 0o4711), os.Link(file, from+"/g"),
-		os.Symlink("/nowhere", from+"/l"), os.Mkdir(from+"/d", 0o700), unix.Chmod(from, 0o1777), os.Chown(from, 7, 8),
-		unix.Setxattr(file, "user.k", []byte("v"), 0), unix.Setxattr(from, "user.top", []byte("t"), 0), unix.Setxattr(from+"/d", "trusted.k", []byte("w"), 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.Open(from)
-	target, err2 := os.Open(to)
-	if err := errors.Join(err, err2, copyTree(source, target)); err != nil {
-		t.Fatal(err)
-	}
-	var f, g, top unix.Stat_t
-	if err := errors.Join(unix.Stat(to+"/f", &f), unix.Stat(to+"/g", &g), unix.Stat(to, &top)); err != nil {
-		t.Fatal(err)
-	}
-	if f.Ino != g.Ino || f.Uid != 5 || f.Gid != 6 || f.Mode&0o7777 != 0o4711 || top.Uid != 7 || top.Mode&0o7777 != 0o1777 {
-		t.Errorf("%+v %+v %+v", f, g, top)
-	}
-	for path, attribute := range map[string]string{"/f": "user.k=v", "": "user.top=t", "/d": "trusted.k=w"} {
-		key, want, _ := strings.Cut(attribute, "=")
-		value := make([]byte, 10)
-		if n, err := unix.Getxattr(to+path, key, value); err != nil || string(value[:n]) != want {
-			t.Errorf("%s of %s: %q %v", key, path, value, err)
-		}
-	}
-	if link, err := os.Readlink(to + "/l"); link != "/nowhere" {
-		t.Error(link, err)
 	}
 }

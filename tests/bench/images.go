@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -188,7 +189,7 @@ func writeLayered(path, name string, layers, megabytes int) error {
 	for i := range all {
 		all[i] = func(w *tar.Writer) error {
 			for k := range megabytes * 10 / layers {
-				if err := add(w, fmt.Sprintf("layer%d/%d", i, k), words(random, 100_000)); err != nil {
+				if err := addBytes(w, fmt.Sprintf("layer%d/%d", i, k), words(random, 100_000)); err != nil {
 					return err
 				}
 			}
@@ -227,17 +228,21 @@ func writeDeep(path string) error {
 		}
 	}
 	for i := range all[1:] {
-		all[i+1] = func(w *tar.Writer) error { return add(w, fmt.Sprint("layer", i), []byte(fmt.Sprint(i))) }
+		all[i+1] = func(w *tar.Writer) error { return addBytes(w, fmt.Sprint("layer", i), []byte(fmt.Sprint(i))) }
 	}
 	return writeImage(path, deepImage, all)
 }
 
-func add(w *tar.Writer, name string, data []byte) error {
-	err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: time.Unix(1_000_000_000, 0)})
+func add(w *tar.Writer, name string, size int64, from io.Reader) error {
+	err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size, ModTime: time.Unix(1_000_000_000, 0)})
 	if err == nil {
-		_, err = w.Write(data)
+		_, err = io.Copy(w, from)
 	}
 	return err
+}
+
+func addBytes(w *tar.Writer, name string, data []byte) error {
+	return add(w, name, int64(len(data)), bytes.NewReader(data))
 }
 
 // words are bytes that compress to about a third.
@@ -257,27 +262,30 @@ func writeImage(path, name string, layers []layer) (err error) {
 	defer func() { err = errors.Join(err, out.Close()) }()
 	w := tar.NewWriter(out)
 	var diffIDs, names []string
-	// By a file: what this process takes of memory counts as its children's.
-	plain, err := os.CreateTemp("", "mydocker-bench-")
-	if err != nil {
-		return err
-	}
-	defer plain.Close()
-	os.Remove(plain.Name())
 	for i, write := range layers {
-		sum := sha256.New()
-		l := tar.NewWriter(io.MultiWriter(plain, sum))
-		_, err := plain.Seek(0, io.SeekStart)
-		if err := errors.Join(err, write(l), l.Close()); err != nil {
+		// Not in memory: a child's maximum resident set begins with that of the
+		// process that starts it, as it is before its execve.
+		plain, err := os.Create(path + ".layer")
+		if err != nil {
 			return err
 		}
-		size, _ := plain.Seek(0, io.SeekCurrent)
-		diffIDs = append(diffIDs, fmt.Sprintf("sha256:%x", sum.Sum(nil)))
+		defer plain.Close()
+		os.Remove(plain.Name())
+		hash := sha256.New()
+		l := tar.NewWriter(io.MultiWriter(plain, hash))
+		if err := errors.Join(write(l), l.Close()); err != nil {
+			return err
+		}
+		size, err := plain.Seek(0, io.SeekCurrent)
+		if err == nil {
+			_, err = plain.Seek(0, io.SeekStart)
+		}
+		if err != nil {
+			return err
+		}
+		diffIDs = append(diffIDs, fmt.Sprintf("sha256:%x", hash.Sum(nil)))
 		names = append(names, fmt.Sprintf("layer%d.tar", i))
-		if err := w.WriteHeader(&tar.Header{Name: names[i], Mode: 0o644, Size: size}); err != nil {
-			return err
-		}
-		if _, err := io.Copy(w, io.NewSectionReader(plain, 0, size)); err != nil {
+		if err := add(w, names[i], size, plain); err != nil {
 			return err
 		}
 	}
@@ -290,5 +298,5 @@ func writeImage(path, name string, layers []layer) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(add(w, configName, config), add(w, "manifest.json", manifest), w.Close())
+	return errors.Join(addBytes(w, configName, config), addBytes(w, "manifest.json", manifest), w.Close())
 }

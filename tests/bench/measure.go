@@ -134,7 +134,7 @@ func noService(e *engine) bool { return noImages(e) || noProcess(e) }
 
 // measures are all there are. The order matters: ps makes many containers.
 func measures(dir string, containers int) []measure {
-	return slices.Concat(basicMeasures(dir), lifeMeasures(100), fileMeasures(dir), commitMeasures(dir), imageMeasures(dir), networkMeasures(containers), []measure{listMeasure(containers)})
+	return slices.Concat(basicMeasures(dir), lifeMeasures(100), fileMeasures(dir), imageMeasures(dir), commitMeasures(dir), networkMeasures(containers), []measure{listMeasure(containers)})
 }
 
 func basicMeasures(dir string) []measure {

@@ -110,7 +110,8 @@ func TestCommitConfig(t *testing.T) {
 	events := strings.Split(h.ok("events", "--since", "1h", "--until", "0s", "--filter", "event=commit", "--format",
 		"{{.Actor.Attributes.name}} {{.Actor.Attributes.comment}} {{.Actor.Attributes.imageRef}} {{.Actor.Attributes.imageID}} {{.Actor.Attributes.x}}"), "\n")
 	equal(t, "events", fmt.Sprint(len(events), " ", events[3]), "4 c1 why app:latest "+id+" y")
-	equal(t, "events of the image", h.ok("events", "--since", "1h", "--until", "0s", "--filter", "event=tag", "--format", "{{.Actor.ID}} {{.Actor.Attributes.name}}"), id+" app:latest")
+	equal(t, "events of the image", lastLines(h.ok("events", "--since", "1h", "--until", "0s", "--filter", "event=tag", "--format", "{{.Actor.ID}} {{.Actor.Attributes.name}} {{.Actor.Attributes.l}} {{.Actor.Attributes.x}}"), 2),
+		h.ok("image", "inspect", "-f", "{{.Id}}", "base")+" base:latest base <no value>\n"+id+" app:latest base y")
 }
 
 func TestCommitErrors(t *testing.T) {

@@ -174,6 +174,7 @@ func TestRunPullErrors(t *testing.T) {
 		{125, "mydocker: invalid pull option: 'often': must be one of \"always\", \"missing\" or \"never\"", help("run"), []string{"run", "--pull", "often", "busybox"}},
 		{125, "mydocker: invalid reference format: repository name (library/BAD) must be lowercase", help("run"), []string{"run", "--pull", "always", "BAD"}},
 		{125, "mydocker: No such image: sha256:" + strings.Repeat("0", 64), help("run"), []string{"run", strings.Repeat("0", 64)}},
+		{125, "mydocker: No such image: sha256:" + strings.Repeat("0", 64), help("run"), []string{"run", "sha256:" + strings.Repeat("0", 64)}},
 		{1, "Error: ", "\n", []string{"pull", absent}},
 		{1, "tag can't be used with --all-tags/-a\n", "", []string{"pull", "-a", absent + ":1"}},
 		{1, "invalid reference format: repository name (library/BAD) must be lowercase\n", "", []string{"pull", "BAD"}},

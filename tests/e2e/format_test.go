@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -71,6 +72,8 @@ func TestNearestCommand(t *testing.T) {
 		t.Errorf("%s", r)
 	}
 	help := h.ok("container", "--help")
+	r := h.try("container") // not asked for: standard output is a script's
+	equal(t, "without a command", fmt.Sprintf("%d %s%s", r.code, r.out, r.err), "0 "+help+"\n")
 	if strings.Index(help, "\n  attach ") > strings.Index(help, "\n  run ") {
 		t.Errorf("not by name:\n%s", help)
 	}

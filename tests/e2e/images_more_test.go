@@ -25,8 +25,10 @@ func TestImagesMore(t *testing.T) {
 	ago := regexp.MustCompile(`(Less than a|About a|\d+) (second|minute)s? ago +`)
 	equal(t, "--digests", ago.ReplaceAllString(strings.Split(h.ok("images", "--digests", "busybox"), "\n")[1], "AGO "),
 		"busybox      latest    <none>    "+id[7:19]+"   AGO "+h.ok("images", "--format", "{{.Size}}", "busybox"))
+	equal(t, "format wins", h.ok("images", "-q", "--format", "{{.Tag}} {{.Containers}}", "busybox"), "latest N/A")
+	h.fails(1, []string{"syntax error in pattern"}, "images", "--filter", "reference=[")
 	h.fails(1, []string{"invalid filter 'foo'"}, "images", "--filter", "foo=bar")
-	h.fails(1, []string{"invalid filter 'dangling="}, "images", "--filter", "dangling=maybe")
+	h.fails(1, []string{"invalid filter 'dangling=[maybe]'"}, "images", "--filter", "dangling=maybe")
 	h.fails(1, []string{"No such image: nosuch:latest"}, "images", "--filter", "before=nosuch")
 	h.fails(125, []string{"--tree is not supported"}, "images", "--tree")
 	equal(t, "inspect", h.ok("image", "inspect", "-f", "{{.Parent}}|{{.RepoDigests}}|{{.GraphDriver.Name}}|{{len .RepoTags}}", "busybox"), "|[]|overlay2|3")

@@ -112,6 +112,9 @@ func TestInspectFormat(t *testing.T) {
 	equal(t, "stdout", r.out, "/c1\n/c2\n")
 	r = h.fails(1, []string{"No such object: nope"}, "inspect", "nope")
 	equal(t, "stdout", r.out, "[]\n")
+	r = h.fails(1, []string{`unknown type: "foo": must be one of "container", "image"`}, "inspect", "--type", "foo", "c1")
+	equal(t, "stdout", r.out, "")
+	h.fails(1, []string{"does not match the specified platform: wanted linux/s390x"}, "image", "inspect", "--platform", "linux/s390x", "busybox")
 	r = h.try("inspect", "--format", "json", "c1")
 	if !strings.HasPrefix(r.out, `[{"Id":`) && !strings.HasPrefix(r.out, `{"Id":`) || strings.Count(r.out, "\n") != 1 {
 		t.Errorf("json: %s", r)

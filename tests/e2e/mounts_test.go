@@ -124,7 +124,7 @@ func TestMountRefusals(t *testing.T) {
 		{[]string{"invalid mode: bogus"}, []string{"-v", dir + ":/mnt:bogus"}},
 		{[]string{"Duplicate mount point: /mnt"}, []string{"-v", dir + ":/mnt", "-v", "/tmp:/mnt"}},
 		{[]string{"bogus"}, []string{"--tmpfs", "/x:bogus=1"}},
-		{[]string{`invalid mount config for type "bind": field Target must not be empty`}, []string{"--mount", "type=bind,source=" + dir}},
+		{[]string{"target is required"}, []string{"--mount", "type=bind,source=" + dir}},
 		{[]string{"--mount", "bogus"}, []string{"--mount", "type=bind,bogus=1,target=/mnt"}},
 		{[]string{"/usr", "not a directory"}, []string{"-v", dir + "/f:/usr"}},
 		{[]string{"/etc/passwd", "not a directory"}, []string{"-v", dir + ":/etc/passwd"}},

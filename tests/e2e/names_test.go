@@ -12,6 +12,7 @@ import (
 // of one that has ended; "" is success.
 var onContainer = []struct{ line, ended string }{
 	{"attach C", "You cannot attach to a stopped container, start it first"},
+	{"commit C", ""},
 	{"cp C:/etc/passwd -", ""},
 	{"cp - C:/tmp", ""},
 	{"diff C", ""},

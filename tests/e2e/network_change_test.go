@@ -57,7 +57,7 @@ func TestNetworkConnectRenamed(t *testing.T) {
 	s.ok("network", "create", "--subnet", s.subnet("64/26"), "nb")
 	s.ok("network", "create", "--subnet", s.subnet("128/26"), "na")
 	s.ok("run", "-d", "--name", "before", "--network", "nb", "--network-alias", "after", "busybox", "sleep", "1000")
-	s.ok("run", "-d", "--name", "asker", "--network", "nb", "busybox", "sleep", "1000")
+	s.ok("run", "-d", "--name", "asker", "--network", "nb", "--dns", s.resolves(nil).address, "busybox", "sleep", "1000")
 	s.resolved(t, "asker", "after", s.address("before", "nb"))
 	s.ok("rename", "before", "after")
 	s.ok("network", "connect", "na", "after")                 // by its name the way out

@@ -121,5 +121,5 @@ func TestTag(t *testing.T) {
 	h.fails(1, []string{"using digest algorithm as name"}, "tag", "busybox", id[:19])
 	h.fails(1, []string{"requires 2 arguments"}, "tag", "busybox")
 	equal(t, "events", h.ok("events", "--since", "10m", "--until", "0s", "-f", "event=tag", "--format", `{{.ID}} {{index .Actor.Attributes "name"}}`),
-		id+" foo/bar:v2\n"+id+" again:latest")
+		id+" busybox:latest\n"+id+" foo/bar:v2\n"+id+" again:latest")
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -240,17 +241,19 @@ func TestRegistryCertificates(t *testing.T) {
 func (h *host) certificates(parent, address string) string {
 	h.t.Helper()
 	directory := parent + "/" + address
-	existed := true
-	if _, err := os.Stat(parent); err != nil {
-		existed = false
+	var made []string // directories of the host that are not there yet
+	for d := parent; d != "/etc"; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); err != nil {
+			made = append(made, d)
+		}
 	}
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() {
 		os.RemoveAll(directory)
-		if !existed {
-			os.Remove(parent)
+		for _, d := range made {
+			os.Remove(d)
 		}
 	})
 	return directory

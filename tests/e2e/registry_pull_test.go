@@ -307,6 +307,12 @@ func TestPullByRun(t *testing.T) {
 	if got.out != "yes\n" || !strings.HasSuffix(got.err, "Status: Image is up to date for "+name+":latest\n") {
 		t.Errorf("--pull always: %s", got)
 	}
+	for _, ref := range []string{h.ok("image", "inspect", "-f", "{{index .RepoDigests 0}}", name), name + ":latest"} { // the name it was made with, without its digest
+		h.ok("create", "--name", "c1", ref)
+		equal(t, "ps", h.ok("ps", "-a", "--format", "{{.Image}}"), strings.Split(ref, "@")[0])
+		equal(t, "ps --no-trunc", h.ok("ps", "-a", "--no-trunc", "--format", "{{.Image}}"), ref)
+		h.ok("rm", "c1")
+	}
 	h.rmiAll()
 	got = h.try("create", "-q", "--name", "c1", name, "echo", "created")
 	if got.code != 0 || got.err != "" {

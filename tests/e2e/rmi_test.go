@@ -66,6 +66,8 @@ func TestImagePrune(t *testing.T) {
 	}
 	equal(t, "in use", h.ok("images", "--format", "{{.Repository}}"), "busybox\np")
 	h.fails(1, []string{"invalid filter 'foo'"}, "image", "prune", "-f", "--filter", "foo=bar")
+	equal(t, "dangling", h.ok("image", "prune", "-f", "--filter", "dangling=true"), "Total reclaimed space: 0B")
+	h.fails(1, []string{"invalid filter 'dangling=[false]'"}, "image", "prune", "-f", "--filter", "dangling=false")
 }
 
 // TestCheckBlobs: a corrupt blob is found, repaired by loading again, and hurts no container.

@@ -262,7 +262,6 @@ func TestRoundTripLarge(t *testing.T) {
 	if !strings.Contains(trees["holes"]["/holes"], fmt.Sprintf(" %d bytes ", size)) || len(trees["many"]) < files {
 		t.Fatalf("%d files; %s", len(trees["many"]), trees["holes"]["/holes"])
 	}
-	dir := h.dir("archives")
 	comes := func(t *testing.T, name string) {
 		t.Helper()
 		equal(t, "ID", far.ok("images", "-q", "--no-trunc"), ids[name])
@@ -270,29 +269,34 @@ func TestRoundTripLarge(t *testing.T) {
 		if used := far.usage(); name == "holes" && used > 32<<20 {
 			t.Errorf("the store takes %d bytes: a hole is filled", used)
 		}
-		far.rmiAll()
+		if name == "holes" {
+			far.rmiAll()
+		}
 	}
-	t.Run("registry", func(t *testing.T) {
-		r := newRegistry(t)
-		for _, name := range []string{"holes", "many"} {
-			h.ok("tag", image+name, r.address+"/"+name)
-			h.ok("push", "-q", r.address+"/"+name)
-			far.ok("pull", "-q", r.address+"/"+name)
+	// By a registry what is large travels compressed: gigabytes of zeros take long on a disk.
+	r := newRegistry(t)
+	for _, name := range []string{"holes", "many"} {
+		there := r.address + "/" + name
+		h.ok("tag", image+name, there)
+		h.ok("push", "-q", there)
+		t.Run(name, func(t *testing.T) {
+			far.ok("pull", "-q", there)
 			comes(t, name)
-		}
-	})
-	t.Run("docker", func(t *testing.T) {
-		for _, name := range []string{"holes", "many"} {
-			o := newOther(t, "docker", image+name)
-			h.ok("save", "-o", dir+"/saved", image+name)
-			o.ok("load", "-q", "-i", dir+"/saved")
-			equal(t, "ID", o.ok("inspect", "-f", "{{.Id}}", image+name), ids[name])
-			sameTree(t, name+" loaded by docker", trees[name], o.tree(image+name))
-			o.ok("save", "-o", dir+"/saved", image+name)
-			far.ok("load", "-q", "-i", dir+"/saved")
+		})
+		t.Run(name+" by docker", func(t *testing.T) {
+			o := newOther(t, "docker", there, there+":docker")
+			o.ok("pull", "-q", there)
+			equal(t, "ID", o.ok("inspect", "-f", "{{.Id}}", there), ids[name])
+			sameTree(t, name+" pulled by docker", trees[name], o.tree(there))
+			if name == "many" {
+				return // ext4 is slow to make files where many were removed lately
+			}
+			o.ok("tag", there, there+":docker")
+			o.ok("push", "-q", there+":docker")
+			far.ok("pull", "-q", there+":docker")
 			comes(t, name)
-		}
-	})
+		})
+	}
 }
 
 // usage is what the layers take on the disk, in bytes.

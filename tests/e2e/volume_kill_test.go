@@ -125,3 +125,30 @@ func TestVolumesInOppositeOrder(t *testing.T) {
 		h.ok("volume", "rm", "aa", "bb")
 	}
 }
+
+// Two containers that have one anonymous volume are removed at once: it goes with the
+// second. And what only looks like a volume's directory keeps what it leads to.
+func TestVolumeOfTwo(t *testing.T) {
+	h := newHost(t)
+	for range 10 {
+		h.ok("create", "--name", "c1", "-v", "/anon", "busybox")
+		h.ok("create", "--name", "c2", "--volumes-from", "c1", "busybox")
+		one, two := h.begin("rm", "-v", "c1"), h.begin("rm", "-v", "c2")
+		one.wait()
+		two.wait()
+		equal(t, "volumes", entries(t, h.root+"/volumes"), "")
+	}
+	h.ok("create", "--name", "c1", "-v", "data:/x", "busybox")
+	h.write(h.data("data")+"/f", "precious")
+	if err := os.Symlink("data", h.root+"/volumes/link"); err != nil {
+		t.Fatal(err)
+	}
+	h.fails(1, []string{"remove link: ", "is not a directory"}, "volume", "rm", "link")
+	equal(t, "the data", read(t, h.data("data")+"/f"), "precious")
+	os.Remove(h.root + "/volumes/link")
+	os.Mkdir(h.root+"/volumes/lost+found", 0o700)
+	equal(t, "volumes", h.ok("volume", "ls", "-q"), "data")
+	os.Remove(h.root + "/volumes/lost+found")
+	h.ok("rm", "c1")
+	h.ok("volume", "rm", "data")
+}

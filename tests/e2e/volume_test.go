@@ -47,7 +47,6 @@ func TestVolumeCommands(t *testing.T) {
 		{"get nope: no such volume", []string{"inspect", "nope"}}, {"get nope: no such volume", []string{"rm", "nope"}},
 		{"get ../names: no such volume", []string{"rm", "../names"}}, {"get .: no such volume", []string{"rm", "."}},
 		{"invalid filter 'bad'", []string{"ls", "--filter", "bad=1"}}, {"invalid filter 'dangling=[x]'", []string{"ls", "--filter", "dangling=x"}},
-		{"volume update", []string{"update", "data"}},
 	} {
 		h.fails(1, []string{test.words}, append([]string{"volume"}, test.args...)...)
 	}
@@ -57,7 +56,7 @@ func TestVolumeCommands(t *testing.T) {
 	equal(t, "inspect --type", h.ok("inspect", "--type", "volume", "-f", "{{.Name}}", "data"), "data")
 	h.ok("create", "--name", "user", "-v", "used:/x", "busybox")
 	for filter, want := range map[string]string{
-		"name=dat": "data", "label=app": "data", "label=app=db": "data", "label=app=web": "", "driver=other": "", "dangling=false": "used",
+		"": anonymous + "\ndata\nused", "name=dat": "data", "name=^.ata$": "data", "name=^ata": "", "label=app": "data", "label=app=db": "data", "label=app=web": "", "driver=other": "", "dangling=false": "used",
 		"dangling=true": anonymous + "\ndata",
 	} {
 		got, list := strings.Fields(h.ok("volume", "ls", "-q", "--filter", filter)), strings.Fields(want)
@@ -67,6 +66,11 @@ func TestVolumeCommands(t *testing.T) {
 	}
 	equal(t, "format", h.ok("volume", "ls", "--filter", "name=data", "--format", `{{.Name}} {{.Label "app"}} {{.Links}} {{.Size}}`), "data db N/A N/A")
 	equal(t, "table", h.ok("volume", "ls", "--filter", "name=data"), "DRIVER    VOLUME NAME\nlocal     data")
+	h.ok("volume", "create", "v10")
+	h.ok("volume", "create", "v9")
+	equal(t, "order", h.ok("volume", "ls", "-q", "--filter", "name=^v"), "v9\nv10")
+	equal(t, "format wins", h.ok("volume", "ls", "-q", "--filter", "name=v9", "--format", "{{.Driver}}"), "local")
+	h.ok("volume", "rm", "v9", "v10")
 	equal(t, "rm -f", h.ok("volume", "rm", "-f", "nope"), "nope")
 
 	user := h.inspect("user", "{{.Id}}")
@@ -121,6 +125,11 @@ func TestVolumeMounts(t *testing.T) {
 	h.fails(1, []string{"no such volume"}, "volume", "inspect", anonymous)
 	equal(t, "volumes left", strings.Join(strings.Fields(h.ok("volume", "ls", "-q")), " "), "locked mm named other raw")
 
+	// A label does not make a volume with a name one without.
+	h.ok("create", "--name", "c2", "--mount", "src=labelled,dst=/x,volume-label=com.docker.volume.anonymous=", "busybox")
+	h.ok("rm", "-v", "c2")
+	h.ok("volume", "rm", "labelled")
+
 	h.ok("run", "--rm", "content", "true")
 	h.ok("run", "--name", "kept", "content", "true")
 	h.ok("rm", "kept")
@@ -128,6 +137,16 @@ func TestVolumeMounts(t *testing.T) {
 	if len(left) != 1 {
 		t.Errorf("after --rm and a plain rm there are %v", left)
 	}
+	// Only its end, or -v, takes those of a container with --rm along.
+	h.ok("create", "--rm", "--name", "never", "-v", "/x", "busybox")
+	h.ok("rm", "never")
+	if all := strings.Fields(h.ok("volume", "ls", "-q", "--filter", "dangling=true", "--filter", "name=^[0-9a-f]{64}$")); len(all) != 2 {
+		t.Errorf("after rm of a container with --rm there are %v", all)
+	}
+	// Who does not come into being makes no volume.
+	h.ok("create", "--name", "taken", "busybox")
+	h.fails(1, []string{"already in use"}, "create", "--name", "taken", "-v", "unmade:/x", "busybox")
+	h.fails(1, []string{"no such volume"}, "volume", "inspect", "unmade")
 	// A volume that is called by its name is not anonymous to who calls it so.
 	h.ok("run", "--rm", "-v", left[0]+":/x", "busybox", "true")
 	h.ok("volume", "inspect", left[0])
@@ -140,6 +159,12 @@ func TestVolumeMounts(t *testing.T) {
 		"empty section between colons":                  {"-v", "ab:"},
 		"mount path must be absolute":                   {"-v", "ab"},
 		"path can't be '/'":                             {"-v", "/"},
+		"invalid empty volume spec":                     {"-v", ""},
+		"target is required":                            {"--mount", "type=volume,src=ab"},
+		"invalid mode: ro,rw":                           {"--volumes-from", "taken:ro,rw"},
+		"must not set Subpath when using anonymous":     {"--mount", "type=volume,dst=/x,volume-subpath=a"},
+		"subpath must be a relative path":               {"--mount", "type=volume,src=ab,dst=/x,volume-subpath=../a"},
+		"field VolumeOptions must not be specified":     {"-v", "/tmp:/x:nocopy"},
 		"volume ab: subpath nope: ":                     {"--mount", "type=volume,src=ab,dst=/x,volume-subpath=nope"},
 	} {
 		h.fails(125, []string{words}, append(append([]string{"run", "--rm"}, args...), "busybox", "true")...)
@@ -207,6 +232,16 @@ func TestVolumeCopyUp(t *testing.T) {
 	equal(t, "left", entries(t, volume), "_data lock volume.json")
 	h.ok("rm", "c1")
 
+	// A disk of its own, mounted by hand, is filled too.
+	h.ok("volume", "create", "disk")
+	if err := unix.Mount("tmpfs", h.data("disk"), "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	r := h.try("run", "--rm", "-v", "disk:/data", "content", "ls", "/data")
+	unix.Unmount(h.data("disk"), 0)
+	equal(t, "on a disk of its own", r.out+r.err, "f\nout\nsub\n")
+	equal(t, "left", entries(t, filepath.Dir(h.data("disk"))), "_data lock volume.json")
+
 	os.RemoveAll(volume)
 	h.ok("create", "--name", "lost", "-v", "full:/data", "busybox", "true")
 	os.RemoveAll(volume)
@@ -257,7 +292,7 @@ func TestVolumeBackup(t *testing.T) {
 	h.ok("cp", "dbstore2:/dbdata/in", backup+"/out")
 	equal(t, "cp", read(t, backup+"/out"), "copied")
 	h.ok("rename", "dbstore2", "other")
-	h.ok("start", "other")
+	h.ok("start", "-a", "other")
 	equal(t, "df", strings.Join(strings.Fields(lines(h.ok("system", "df"))[3]), " "), "Local Volumes|2|2|24B|0B (0%)")
 	h.ok("rm", "-v", "dbstore", "other")
 	equal(t, "left", h.ok("volume", "ls", "-q"), "")

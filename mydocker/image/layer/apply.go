@@ -1,6 +1,7 @@
 // Package layer unpacks image layers: one tar stream becomes one directory that
 // overlayfs takes as a lower directory. The way back is Diff, of an upper directory,
-// and Pack, of any; Walk and Target are the two halves of a copy from directory to directory, without an archive between.
+// and Pack, of any; Walk and Target are the two halves of a copy from directory to
+// directory, without an archive between, and Copy is both.
 //
 // On the host it owns nothing but what is below the directory it is given. A
 // crash leaves that directory half filled, which is why the caller builds it

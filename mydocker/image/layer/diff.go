@@ -17,15 +17,13 @@ import (
 // in nanoseconds. Names for which leave tells true are left out, with all that is in them.
 //
 // The same directory gives the same bytes: names come in their order, and times
-// are modification times only. Extended attributes are those of files and
-// directories; overlayfs's own, labels of the host's security modules, and such as
-// the format has no form for ("=" in the name) are left out.
+// are modification times only.
 //
 // A container may change the directory meanwhile: see Walk. A name that a layer
 // cannot hold, because it would delete another, is an error.
 func Diff(w io.Writer, upper *os.File, leave func(name string) bool) error {
 	return pack(w, func(visit visitor) error {
-		walk := walker{visit: visit, names: map[inode]string{}, leave: leave, buffer: make([]byte, 64<<10)}
+		walk := walker{visit: visit, names: map[inode]string{}, leave: leave, buffer: make([]byte, maxAttribute)}
 		return walk.entry(int(upper.Fd()), "", "")
 	})
 }
@@ -47,11 +45,8 @@ func (w *walker) marked(header *tar.Header, st *unix.Stat_t) (done bool, err err
 }
 
 func (w *walker) visitDirectory(header *tar.Header, fd int) error {
-	if w.leave == nil {
-		return w.visit(header, nil)
-	}
-	w.attributes(header, fd)
-	if err := w.visit(header, nil); err != nil {
+	attributes(header, fd, w.buffer)
+	if err := w.visit(header, nil); err != nil || w.leave == nil {
 		return err
 	}
 	if n, _ := unix.Fgetxattr(fd, opaque, w.buffer); n != 1 || w.buffer[0] != 'y' {
@@ -59,39 +54,4 @@ func (w *walker) visitDirectory(header *tar.Header, fd int) error {
 	}
 	return w.visit(&tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: header.Name + whiteoutOpaque,
 		Mode: header.Mode, Uid: header.Uid, Gid: header.Gid, ModTime: time.Unix(0, 0)}, nil)
-}
-
-// attributes adds an open file's extended attributes (PAX, as star(1) writes them).
-func (w *walker) attributes(header *tar.Header, fd int) {
-	n, _ := unix.Flistxattr(fd, w.buffer) // an error: the file system has none
-	if n <= 0 {
-		return
-	}
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(w.buffer[:n]), "\x00"), "\x00") {
-		if strings.Contains(name, "=") || strings.HasPrefix(name, "security.") && name != "security.capability" || isOverlay(name) {
-			continue
-		}
-		if n, err := unix.Fgetxattr(fd, name, w.buffer); err == nil { // else it is gone
-			if header.PAXRecords == nil {
-				header.PAXRecords = map[string]string{}
-			}
-			header.PAXRecords[xattrRecord+name] = portable(name, w.buffer[:n])
-		}
-	}
-}
-
-// portable is an attribute's value in an archive. Capabilities set in a user namespace
-// name its root (capabilities(7), revision 3), who is nobody elsewhere: as in Docker they
-// become those of revision 2.
-func portable(name string, value []byte) string {
-	if name == "security.capability" && len(value) == 24 && value[3] == 3 {
-		value[3], value = 2, value[:20]
-	}
-	return string(value)
-}
-
-// isOverlay tells an attribute by which overlayfs would take orders from an archive:
-// redirects to other directories, metadata-only files.
-func isOverlay(attr string) bool {
-	return strings.HasPrefix(attr, "trusted.overlay.") || strings.HasPrefix(attr, "user.overlay.")
 }

@@ -58,14 +58,16 @@ func (zeros) Read(p []byte) (int, error) {
 // that is in it, as for the entries of a tar archive in which source has the given
 // name; if that is "", source itself is left out. Directories come before what is
 // in them, names in their order. The second name of a file is a hard link to the
-// first. content is a regular file, open for reading, or nil. Sockets are left
+// first. content is a regular file, open for reading, or nil. Extended attributes are
+// those of files and directories, without overlayfs's own, labels of the host's security
+// modules, and such as the format has no form for ("=" in the name). Sockets are left
 // out, as in Docker; to meet the directory avoid is an error.
 //
 // Nothing is reached by a path: each step goes from an open directory to one name
 // in it that is not followed, and what was opened is looked at again. So files
 // may be exchanged for symbolic links meanwhile without leading out of source.
 func Walk(source *os.File, name string, avoid *os.File, visit visitor) error {
-	w := walker{visit: visit, names: map[inode]string{}}
+	w := walker{visit: visit, names: map[inode]string{}, buffer: make([]byte, maxAttribute)}
 	if avoid != nil {
 		var st unix.Stat_t
 		if err := unix.Fstat(int(avoid.Fd()), &st); err != nil {
@@ -85,8 +87,8 @@ type walker struct {
 	names map[inode]string // first name of each file that has several
 	avoid inode
 
+	buffer []byte                 // for attributes
 	leave  func(name string) bool // see Diff; nil: what is walked is no upper directory
-	buffer []byte
 }
 
 // entry visits base in the directory from, or from itself if base is "".
@@ -219,11 +221,6 @@ func (w *walker) regular(from int, base, name string, st *unix.Stat_t) error {
 	}
 	header := newHeader(name, st)
 	header.Typeflag, header.Size = tar.TypeReg, st.Size
-	var capability [64]byte
-	if w.leave != nil {
-		w.attributes(header, fd)
-	} else if n, err := unix.Fgetxattr(fd, "security.capability", capability[:]); err == nil {
-		header.PAXRecords = map[string]string{xattrRecord + "security.capability": portable("security.capability", capability[:n])}
-	}
+	attributes(header, fd, w.buffer)
 	return w.once(header, st, content)
 }

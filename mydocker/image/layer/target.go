@@ -71,6 +71,36 @@ func (t *Target) Extract(r io.Reader, change func(*tar.Header)) error {
 // Finish gives directories their times, when all is in them.
 func (t *Target) Finish() error { return t.tree.restoreTimes() }
 
+// Copy copies what is in one directory into another, which becomes its like.
+func Copy(from, to *os.File) error {
+	target := NewTarget(to, ".", ".")
+	err := Walk(from, "", nil, func(header *tar.Header, content *os.File) error { return target.Put(header, content) })
+	if err == nil {
+		err = target.Finish()
+	}
+	if err == nil {
+		err = Imitate(from, to)
+	}
+	return err
+}
+
+// Imitate gives a directory the owner, mode, attributes and times of another. Both may
+// be open with O_PATH.
+func Imitate(from, to *os.File) error {
+	fd, err := unix.Openat(int(from.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	header := newHeader(".", &st)
+	attributes(header, fd, make([]byte, maxAttribute))
+	return setAttributes(header, int(to.Fd()), ".")
+}
+
 // kindError is the format of an error in Docker's words, of two paths.
 type kindError string
 

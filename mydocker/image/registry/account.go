@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,37 +32,29 @@ func (c *Client) Login(ctx context.Context, server, user, password string) (toke
 	if err := e.reach(ctx); err != nil {
 		return "", err
 	}
+	root := e.schemes[0] + "://" + host + "/v2/"
 	if e.challenge != nil && e.challenge.Scheme == "bearer" {
 		given, err := e.token(ctx)
 		if err != nil {
-			return "", fmt.Errorf("Get %q: %w", e.url(""), err)
+			return "", fmt.Errorf("Get %q: %w", root, err)
 		}
 		return given.RefreshToken, nil
 	}
-	response, err := e.get(ctx, e.url(""))
+	response, err := e.get(ctx, e, "/v2/")
 	if err != nil {
 		return "", err
 	}
 	drain(response)
 	if response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("login attempt to %s failed with status: %s", e.url(""), response.Status)
+		err = fmt.Errorf("login attempt to %s failed with status: %s", root, response.Status)
 	}
 	return "", err
-}
-
-func (e *endpoint) get(ctx context.Context, address string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	return (&http.Client{Transport: e}).Do(request)
 }
 
 // Search asks docker.io, or the host that term begins with, for repositories, at most
 // limit of them (1 to 100; 0: 25). filters are is-official, is-automated and stars.
 func (c *Client) Search(ctx context.Context, term string, limit int, filters map[string][]string) ([]api.SearchResult, error) {
-	keep, err := searchFilter(filters)
-	if err != nil {
+	if _, err := keeps(filters, api.SearchResult{}); err != nil {
 		return nil, err
 	}
 	if limit == 0 {
@@ -73,14 +66,12 @@ func (c *Client) Search(ctx context.Context, term string, limit int, filters map
 	host, rest, ok := strings.Cut(term, "/")
 	switch {
 	case !ok || !strings.ContainsAny(host, ".:") && host != "localhost":
+		host, rest = name.DefaultRegistry, term
+	case host == "docker.io":
 		host = name.DefaultRegistry
-	case host == "docker.io" || host == name.DefaultRegistry:
-		host, term = name.DefaultRegistry, rest
-	default:
-		term = rest
 	}
 	if host == name.DefaultRegistry {
-		term = strings.TrimPrefix(term, "library/")
+		rest = strings.TrimPrefix(rest, "library/")
 	}
 	registry, err := name.NewRegistry(host)
 	if err != nil {
@@ -93,12 +84,8 @@ func (c *Client) Search(ctx context.Context, term string, limit int, filters map
 	if config, err := authn.Authorization(ctx, e.auth); err == nil && config.Username != "" {
 		e.challenge = &transport.Challenge{Scheme: "basic"}
 	}
-	query := url.Values{"q": {term}, "n": {strconv.Itoa(limit)}}.Encode()
-	response, err := e.get(ctx, "https://"+host+"/v1/search?"+query)
-	if err != nil && len(e.schemes) > 1 {
-		e.schemes = e.schemes[1:]
-		response, err = e.get(ctx, "http://"+host+"/v1/search?"+query)
-	}
+	query := url.Values{"q": {rest}, "n": {strconv.Itoa(limit)}}.Encode()
+	response, err := e.get(ctx, e, "/v1/search?"+query)
 	if err != nil {
 		return nil, err
 	}
@@ -110,39 +97,34 @@ func (c *Client) Search(ctx context.Context, term string, limit int, filters map
 	if err := json.NewDecoder(io.LimitReader(response.Body, 16<<20)).Decode(&found); err != nil {
 		return nil, fmt.Errorf("read the search results of %s: %w", host, err)
 	}
-	results := []api.SearchResult{}
-	for _, result := range found.Results {
-		if keep(result) {
-			results = append(results, result)
-		}
-	}
-	return results, nil
+	return slices.DeleteFunc(append([]api.SearchResult{}, found.Results...), func(r api.SearchResult) bool {
+		keep, _ := keeps(filters, r)
+		return !keep
+	}), nil
 }
 
-// searchFilter makes one condition of Docker's filters.
-func searchFilter(filters map[string][]string) (func(api.SearchResult) bool, error) {
-	flags, stars := map[string]bool{}, 0
+// keeps reports whether Docker's filters let a search result through.
+func keeps(filters map[string][]string, r api.SearchResult) (keep bool, err error) {
+	keep = true
 	for filter, values := range filters {
 		for _, value := range values {
-			var err error
+			flag, wrong := strconv.ParseBool(value)
 			switch filter {
-			case "is-official", "is-automated":
-				flags[filter], err = strconv.ParseBool(value)
+			case "is-official":
+				keep = keep && flag == r.IsOfficial
+			case "is-automated":
+				keep = keep && flag == r.IsAutomated
 			case "stars":
-				var n int
-				n, err = strconv.Atoi(value)
-				stars = max(stars, n)
+				var stars int
+				stars, wrong = strconv.Atoi(value)
+				keep = keep && r.StarCount >= stars
 			default:
-				return nil, fmt.Errorf("invalid filter '%s'", filter)
+				return false, fmt.Errorf("invalid filter '%s'", filter)
 			}
-			if err != nil {
-				return nil, fmt.Errorf("invalid filter '%s=%s'", filter, value)
+			if wrong != nil {
+				return false, fmt.Errorf("invalid filter '%s=%s'", filter, value)
 			}
 		}
 	}
-	return func(r api.SearchResult) bool {
-		official, byOfficial := flags["is-official"]
-		automated, byAutomated := flags["is-automated"]
-		return (!byOfficial || official == r.IsOfficial) && (!byAutomated || automated == r.IsAutomated) && r.StarCount >= stars
-	}, nil
+	return keep, nil
 }

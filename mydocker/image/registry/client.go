@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -63,24 +62,27 @@ func (c *Client) endpoint(ctx context.Context, host, path string, resource authn
 			return nil, err
 		}
 	}
-	e.transport = &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
-		TLSClientConfig:       config,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 5 * patience, // to store what was pushed takes its time
-		MaxIdleConnsPerHost:   8,
-		DisableCompression:    true, // a blob is the bytes of its digest
-		ReadBufferSize:        64 << 10,
-		WriteBufferSize:       64 << 10,
+	e.wire.Transport = &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dial,
+		TLSClientConfig:     config,
+		MaxIdleConnsPerHost: 8,
+		DisableCompression:  true, // a blob is the bytes of its digest
+		ReadBufferSize:      64 << 10,
+		WriteBufferSize:     64 << 10,
 	}
 	e.auth, err = authn.Resolve(ctx, c.options.Keychain, resource)
 	return e, err
 }
 
-// endpoints are the registry of a repository, after the mirrors if it is docker.io's.
-func (c *Client) endpoints(ctx context.Context, repository name.Repository, mirrors []string) (list []*endpoint, err error) {
-	host, path := repository.RegistryStr(), repository.RepositoryStr()
+// open prepares to do something (action) with a repository; at mirrors first if it is
+// docker.io's, whose credentials are not for them.
+func (c *Client) open(ctx context.Context, repository, action string, mirrors []string) (*Repository, error) {
+	parsed, err := name.NewRepository(repository)
+	if err != nil {
+		return nil, err
+	}
+	r, host := &Repository{}, parsed.RegistryStr()
 	if host == name.DefaultRegistry {
 		host = hub
 	} else {
@@ -88,22 +90,28 @@ func (c *Client) endpoints(ctx context.Context, repository name.Repository, mirr
 	}
 	for _, mirror := range mirrors {
 		u, err := url.Parse(mirror)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
-			return nil, fmt.Errorf("invalid mirror: %q: it must be a URL of scheme http or https without a path", mirror)
+		if err != nil || u.Host == "" {
+			return nil, fmt.Errorf("invalid mirror: %q: no URL with a host", mirror)
 		}
 		registry, err := name.NewRegistry(u.Host)
 		if err != nil {
 			return nil, fmt.Errorf("invalid mirror: %q: %w", mirror, err)
 		}
-		e, err := c.endpoint(ctx, u.Host, path, registry)
+		e, err := c.endpoint(ctx, u.Host, parsed.RepositoryStr(), registry)
 		if err != nil {
 			return nil, err
 		}
 		e.schemes = []string{u.Scheme}
-		list = append(list, e)
+		r.endpoints = append(r.endpoints, e)
 	}
-	e, err := c.endpoint(ctx, host, path, repository)
-	return append(list, e), err
+	e, err := c.endpoint(ctx, host, parsed.RepositoryStr(), parsed)
+	r.endpoints = append(r.endpoints, e)
+	for _, e := range r.endpoints {
+		if err == nil {
+			e.scopes = []string{e.repository.Scope(action)}
+		}
+	}
+	return r, err
 }
 
 // insecure reports whether host is a registry that need not prove who it is. As in
@@ -137,32 +145,31 @@ func addCertificates(config *tls.Config, dir string) error {
 	}
 	for _, entry := range entries {
 		file := filepath.Join(dir, entry.Name())
-		stem, key := strings.CutSuffix(file, ".key")
+		stem := strings.TrimSuffix(file, filepath.Ext(file))
+		called := filepath.Base(stem)
 		switch filepath.Ext(file) {
 		case ".crt":
 			data, err := os.ReadFile(file)
+			if err == nil && config.RootCAs == nil {
+				config.RootCAs, err = x509.SystemCertPool()
+			}
 			if err != nil {
 				return err
 			}
-			if config.RootCAs == nil {
-				if config.RootCAs, err = x509.SystemCertPool(); err != nil {
-					return err
-				}
-			}
 			config.RootCAs.AppendCertsFromPEM(data)
 		case ".cert":
-			stem := strings.TrimSuffix(file, ".cert")
 			pair, err := tls.LoadX509KeyPair(file, stem+".key")
 			if errors.Is(err, os.ErrNotExist) {
-				return fmt.Errorf("missing key %s.key for client certificate %s. CA certificates must use the extension .crt", filepath.Base(stem), entry.Name())
+				return fmt.Errorf("missing key %s.key for client certificate %s. CA certificates must use the extension .crt", called, entry.Name())
 			}
 			if err != nil {
 				return fmt.Errorf("client certificate %s: %w", file, err)
 			}
 			config.Certificates = append(config.Certificates, pair)
-		}
-		if _, err := os.Stat(stem + ".cert"); key && errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("missing client certificate %s.cert for key %s", filepath.Base(stem), entry.Name())
+		case ".key":
+			if _, err := os.Stat(stem + ".cert"); errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("missing client certificate %s.cert for key %s", called, entry.Name())
+			}
 		}
 	}
 	return err

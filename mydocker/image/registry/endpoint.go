@@ -1,18 +1,20 @@
 package registry
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -22,21 +24,15 @@ import (
 	"minidocker/mydocker/trace"
 )
 
-const (
-	attempts = 6                      // of one request: the first and five more
-	backoff  = 100 * time.Millisecond // before the second attempt; doubled for each further one
-	patience = time.Minute            // the longest Retry-After that is obeyed, and wait for a byte
+// patience is how long a connection may stand still, and the longest wait a server may ask for.
+const patience = 2 * time.Minute
 
-	maxManifest = 4 << 20 // bytes; the distribution spec's advice
-)
-
-// endpoint is one server that answers for a repository, and as an http.RoundTripper
-// what requests to it go through: with credentials, and once more when the server is
-// busy or the connection breaks.
+// endpoint is one server that answers for a repository. As an http.RoundTripper it
+// adds credentials.
 type endpoint struct {
+	wire
 	repository name.Repository
-	schemes    []string // to try in this order; the one that works is left
-	transport  *http.Transport
+	schemes    []string // to try in this order; the first that works is left
 	auth       authn.Authenticator
 	scopes     []string // of tokens: repository:NAME:ACTIONS
 
@@ -46,9 +42,20 @@ type endpoint struct {
 	authorization string               // header; empty: it is to be made
 }
 
-// url is an address at the server, which was reached.
-func (e *endpoint) url(path string) string {
-	return e.schemes[0] + "://" + e.repository.RegistryStr() + "/v2/" + path
+// get asks for what is at a path of the server, by the first scheme that works.
+func (e *endpoint) get(ctx context.Context, through http.RoundTripper, path string) (response *http.Response, err error) {
+	for _, scheme := range e.schemes {
+		var request *http.Request
+		request, err = http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+e.repository.RegistryStr()+path, nil)
+		if err == nil {
+			response, err = (&http.Client{Transport: through}).Do(request)
+		}
+		if err == nil {
+			e.schemes = []string{scheme}
+			break
+		}
+	}
+	return response, err
 }
 
 // reach finds out how the server is to be spoken with, by its root (distribution
@@ -56,85 +63,53 @@ func (e *endpoint) url(path string) string {
 func (e *endpoint) reach(ctx context.Context) (err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, scheme := range e.schemes {
-		if e.reached {
-			return nil
-		}
-		var request *http.Request
-		var response *http.Response
-		if request, err = http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+e.repository.RegistryStr()+"/v2/", nil); err != nil {
-			return err
-		}
-		if response, err = (&http.Client{Transport: persistent{e.transport}}).Do(request); err != nil {
-			continue
-		}
-		if busy(response.StatusCode) {
-			err = transport.CheckError(response)
-		}
-		drain(response)
-		if err != nil {
-			return err
-		}
-		e.schemes, e.reached = []string{scheme}, true
-		if response.StatusCode == http.StatusUnauthorized {
-			e.challenge = challengeOf(response)
-		}
+	if e.reached {
+		return nil
 	}
-	return err
-}
-
-// persistent asks once more when the server is busy or the connection breaks.
-type persistent struct{ http.RoundTripper }
-
-func (p persistent) RoundTrip(request *http.Request) (*http.Response, error) {
-	for attempt := 1; ; attempt++ {
-		trace.Step("http", "%s %s", request.Method, request.URL.Redacted())
-		response, err := p.RoundTripper.RoundTrip(request)
-		wait := retryAfter(response)
-		again := err != nil && Temporary(err) || err == nil && busy(response.StatusCode) && wait <= patience
-		// An upload is repeated from its beginning, by who began it.
-		if !again || attempt == attempts || request.Method == http.MethodPatch {
-			return response, err
-		}
-		if err == nil {
-			drain(response)
-		}
-		if err := pause(request.Context(), max(wait, backoff<<(attempt-1))); err != nil {
-			return nil, err
-		}
-		if request.GetBody != nil {
-			request = request.Clone(request.Context())
-			if request.Body, err = request.GetBody(); err != nil {
-				return nil, err
-			}
-		}
+	response, err := e.get(ctx, &e.wire, "/v2/")
+	if err != nil {
+		return err
 	}
+	defer drain(response)
+	if busy(response.StatusCode) {
+		return transport.CheckError(response)
+	}
+	if e.reached = true; response.StatusCode == http.StatusUnauthorized {
+		e.challenge = e.challengeOf(response)
+	}
+	return nil
 }
 
 // RoundTrip adds credentials to what goes to the registry itself, and renews them once
 // if they have expired. A redirection leads elsewhere, without.
 func (e *endpoint) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.URL.Host != e.repository.RegistryStr() {
-		return persistent{e.transport}.RoundTrip(request)
+		return e.wire.RoundTrip(request)
 	}
-	for attempt := 1; ; attempt++ {
+	for renewed := false; ; renewed = true {
 		authorization, err := e.authorize(request.Context())
 		if err != nil {
 			return nil, err
 		}
 		request = request.Clone(request.Context())
-		request.URL.Scheme = e.schemes[0] // the library would choose it by the host's name
+		if len(e.schemes) == 1 {
+			request.URL.Scheme = e.schemes[0] // the library would choose it by the host's name
+		}
 		request.Header.Set("User-Agent", "mydocker")
 		if authorization != "" {
 			request.Header.Set("Authorization", authorization)
 		}
-		response, err := persistent{e.transport}.RoundTrip(request)
+		response, err := e.wire.RoundTrip(request)
 		if err != nil || response.StatusCode != http.StatusUnauthorized {
 			return response, err
 		}
-		challenge := challengeOf(response)
-		if challenge == nil || attempt == 2 || request.Body != nil && request.GetBody == nil {
-			return denied(response, challenge), nil
+		challenge := e.challengeOf(response)
+		if challenge == nil || renewed {
+			if challenge != nil && challenge.Parameters["error"] == "insufficient_scope" { // RFC 6750, 3.1
+				drain(response)
+				return nil, errDenied
+			}
+			return response, nil
 		}
 		drain(response)
 		if request.GetBody != nil {
@@ -150,17 +125,6 @@ func (e *endpoint) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 }
 
-// denied puts in the body, where the library reads, what RFC 6750 (3.1) has in a
-// header: that a token does not suffice.
-func denied(response *http.Response, challenge *transport.Challenge) *http.Response {
-	if challenge != nil && challenge.Parameters["error"] == "insufficient_scope" {
-		drain(response)
-		body := []byte(`{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`)
-		response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	}
-	return response
-}
-
 // authorize gives the Authorization header: credentials as they are, or a token that
 // is given for them.
 func (e *endpoint) authorize(ctx context.Context) (string, error) {
@@ -170,10 +134,9 @@ func (e *endpoint) authorize(ctx context.Context) (string, error) {
 		return e.authorization, nil
 	}
 	config, err := authn.Authorization(ctx, e.auth)
-	if err != nil {
-		return "", err
-	}
 	switch {
+	case err != nil:
+		return "", err
 	case config.RegistryToken != "":
 		e.authorization = "Bearer " + config.RegistryToken
 	case e.challenge.Scheme == "bearer":
@@ -185,9 +148,7 @@ func (e *endpoint) authorize(ctx context.Context) (string, error) {
 	case config.Username == "":
 		return "", errors.New("no basic auth credentials")
 	default:
-		request := http.Request{Header: http.Header{}}
-		request.SetBasicAuth(config.Username, config.Password)
-		e.authorization = request.Header.Get("Authorization")
+		e.authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(config.Username+":"+config.Password))
 	}
 	return e.authorization, nil
 }
@@ -203,26 +164,19 @@ func (e *endpoint) token(ctx context.Context) (*transport.Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	token, err := transport.Exchange(ctx, server, e.auth, persistent{e.transport}, e.scopes, e.challenge)
+	token, err := transport.Exchange(ctx, server, e.auth, &e.wire, e.scopes, e.challenge)
 	return token, words(err)
 }
 
 // challengeOf reads how a registry wants to be asked (RFC 9110, 11.6.1), nil: it does
 // not say. Of several ways bearer is taken, or else basic.
-func challengeOf(response *http.Response) (found *transport.Challenge) {
+func (e *endpoint) challengeOf(response *http.Response) (found *transport.Challenge) {
+	parameters := regexp.MustCompile(`(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))`)
 	for _, text := range response.Header.Values("WWW-Authenticate") {
 		scheme, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
-		c := &transport.Challenge{Scheme: strings.ToLower(scheme), Parameters: map[string]string{}, Insecure: response.Request.URL.Scheme == "http"}
-		for rest != "" {
-			var key, value string
-			key, rest, _ = strings.Cut(rest, "=")
-			if quoted, ok := strings.CutPrefix(rest, `"`); ok {
-				value, rest, _ = strings.Cut(quoted, `"`)
-				_, rest, _ = strings.Cut(rest, ",")
-			} else {
-				value, rest, _ = strings.Cut(rest, ",")
-			}
-			c.Parameters[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
+		c := &transport.Challenge{Scheme: strings.ToLower(scheme), Parameters: map[string]string{}, Insecure: e.schemes[0] == "http"}
+		for _, p := range parameters.FindAllStringSubmatch(rest, -1) {
+			c.Parameters[strings.ToLower(p[1])] = p[2] + p[3]
 		}
 		if c.Scheme == "bearer" || c.Scheme == "basic" && found == nil {
 			found = c
@@ -231,28 +185,45 @@ func challengeOf(response *http.Response) (found *transport.Challenge) {
 	return found
 }
 
-// retryAfter is how long the server asks to be left alone (RFC 9110, 10.2.3).
-func retryAfter(response *http.Response) time.Duration {
-	if response == nil {
-		return 0
-	}
-	text := response.Header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(text); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return time.Until(at)
-	}
-	return 0
+// wire is the connections to a server, and to those it redirects to.
+type wire struct {
+	*http.Transport
+	later atomic.Pointer[time.Time] // when the server wants to be asked again
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
+func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
+	trace.Step("http", "%s %s://%s%s", request.Method, request.URL.Scheme, request.URL.Host, request.URL.Path) // what follows may be secret
+	response, err := w.Transport.RoundTrip(request)
+	if err != nil {
+		return nil, err
 	}
+	text := response.Header.Get("Retry-After") // RFC 9110, 10.2.3
+	at, err := http.ParseTime(text)
+	if seconds, nerr := strconv.Atoi(text); nerr == nil {
+		at, err = time.Now().Add(time.Duration(seconds)*time.Second), nil
+	}
+	if err == nil && busy(response.StatusCode) {
+		w.later.Store(&at)
+	}
+	return response, nil
+}
+
+// lively is a connection that breaks when nothing moves for too long.
+type lively struct{ net.Conn }
+
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: patience / 4}).DialContext(ctx, network, address)
+	return lively{c}, err
+}
+
+func (l lively) Read(p []byte) (int, error) {
+	l.SetDeadline(time.Now().Add(patience))
+	return l.Conn.Read(p)
+}
+
+func (l lively) Write(p []byte) (int, error) {
+	l.SetDeadline(time.Now().Add(patience)) // also of a read under way: an answer comes after the question
+	return l.Conn.Write(p)
 }
 
 func busy(status int) bool { return status == http.StatusTooManyRequests || status >= 500 }
@@ -269,7 +240,7 @@ func Temporary(err error) bool {
 		return network.Op != "dial" && network.Op != "remote error"
 	}
 	var timeout net.Error
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errStalled) || errors.Is(err, net.ErrClosed) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.As(err, &timeout) && timeout.Timeout() && !errors.Is(err, context.DeadlineExceeded)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -19,8 +20,14 @@ type Error struct {
 
 func (e *Error) Error() string { return e.text }
 
+// errDenied: what is asked for is another's.
+var errDenied = &Error{http.StatusUnauthorized, string(transport.DeniedErrorCode), "denied: requested access to the resource is denied"}
+
 // words makes an Error of the library's; any other stays.
 func words(err error) error {
+	if errors.Is(err, errDenied) {
+		return errDenied
+	}
 	var from *transport.Error
 	if !errors.As(err, &from) {
 		return err
@@ -57,5 +64,11 @@ func words(err error) error {
 	if len(list) > 0 {
 		e.Code = string(list[0].Code)
 	}
+	e.text = strings.Map(func(r rune) rune { // it is for a terminal, which a server must not control
+		if unicode.IsControl(r) && r != '\n' {
+			return -1
+		}
+		return r
+	}, e.text)
 	return e
 }

@@ -163,7 +163,7 @@ func TestMirrors(t *testing.T) {
 	if d, err := get(t, o, "x"); err != nil || d != digest.FromString(manifest) || asked == 0 {
 		t.Error(d, err, asked)
 	}
-	for _, mirror := range []string{"example.com", "https://example.com/path", "ftp://example.com", "http://"} {
+	for _, mirror := range []string{"example.com", "http://", "http://a b"} {
 		if _, err := get(t, Options{Mirrors: []string{mirror}}, "x"); err == nil || !strings.Contains(err.Error(), "invalid mirror") {
 			t.Errorf("%s: %v", mirror, err)
 		}
@@ -189,7 +189,7 @@ func TestCertificates(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		r.endpoints[0].transport.TLSClientConfig.InsecureSkipVerify = false
+		r.endpoints[0].TLSClientConfig.InsecureSkipVerify = false
 		r.endpoints[0].schemes = []string{"https"}
 		_, _, err = r.Manifest(t.Context(), "1")
 		return err

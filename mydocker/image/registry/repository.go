@@ -3,10 +3,13 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -19,6 +22,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+const (
+	attempts    = 6                      // of what fails in a way that goes away: the first and five more
+	backoff     = 100 * time.Millisecond // before the second attempt; doubled for each further one
+	maxManifest = 4 << 20                // bytes; the distribution spec's advice
+)
+
 // Repository is a repository at its registry, or at mirrors of it. It may be used by
 // many goroutines.
 type Repository struct {
@@ -28,36 +37,20 @@ type Repository struct {
 
 // Repository prepares to read from a repository; named as in busybox or HOST/busybox.
 func (c *Client) Repository(ctx context.Context, repository string) (*Repository, error) {
-	return c.repository(ctx, repository, c.options.Mirrors, transport.PullScope)
+	return c.open(ctx, repository, transport.PullScope, c.options.Mirrors)
 }
 
 // Target prepares to write to a repository, and to mount blobs of other ones of the
 // same registry, given by their paths.
 func (c *Client) Target(ctx context.Context, repository string, sources ...string) (*Repository, error) {
-	r, err := c.repository(ctx, repository, nil, transport.PushScope)
+	r, err := c.open(ctx, repository, transport.PushScope, nil)
 	if err != nil {
 		return nil, err
 	}
-	e := r.endpoints[0]
 	for _, source := range sources {
-		e.scopes = append(e.scopes, "repository:"+source+":"+transport.PullScope)
+		r.endpoints[0].scopes = append(r.endpoints[0].scopes, "repository:"+source+":"+transport.PullScope)
 	}
-	return r, e.reach(ctx)
-}
-
-func (c *Client) repository(ctx context.Context, text string, mirrors []string, actions string) (*Repository, error) {
-	parsed, err := name.NewRepository(text)
-	if err != nil {
-		return nil, err
-	}
-	list, err := c.endpoints(ctx, parsed, mirrors)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range list {
-		e.scopes = []string{e.repository.Scope(actions)}
-	}
-	return &Repository{endpoints: list}, nil
+	return r, r.ask(ctx, func(*endpoint) error { return nil })
 }
 
 // Path is the repository's name at its registry, with library/ if it is official.
@@ -66,7 +59,7 @@ func (r *Repository) Path() string { return r.current().repository.RepositoryStr
 // Close ends the connections that are kept for the next request.
 func (r *Repository) Close() {
 	for _, e := range r.endpoints {
-		e.transport.CloseIdleConnections()
+		e.CloseIdleConnections()
 	}
 }
 
@@ -84,7 +77,7 @@ func (r *Repository) leave(e *endpoint) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.endpoints[0] == e && len(r.endpoints) > 1 {
-		e.transport.CloseIdleConnections()
+		e.CloseIdleConnections()
 		r.endpoints = r.endpoints[1:]
 		return true
 	}
@@ -92,36 +85,78 @@ func (r *Repository) leave(e *endpoint) bool {
 }
 
 // ask does something with the first server that lets it.
-func (r *Repository) ask(ctx context.Context, do func(name.Repository, ...remote.Option) error) error {
-	for {
+func (r *Repository) ask(ctx context.Context, do func(*endpoint) error) error {
+	for failures := 0; ; {
 		e := r.current()
 		err := e.reach(ctx)
 		if err == nil {
-			err = do(e.repository, e.options(ctx)...)
+			err = do(e)
 		}
-		if err == nil || ctx.Err() != nil || !r.leave(e) {
+		if err == nil {
+			return nil
+		}
+		if err := r.again(ctx, e, &failures, err); err != nil {
 			return words(err)
 		}
 	}
 }
 
-// options make the library go through the endpoint as it is: what FromToken gives is
-// taken to be a transport that needs nothing around it.
-func (e *endpoint) options(ctx context.Context) []remote.Option {
-	through, _ := transport.FromToken(e.repository.Registry, authn.Anonymous, e, &transport.Challenge{}, nil) // fails for bearer only
-	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(through), remote.WithRetryPredicate(Temporary),
-		remote.WithRetryBackoff(remote.Backoff{Duration: backoff, Factor: 2, Steps: attempts})}
+// again waits until it makes sense to ask once more, perhaps another server than e,
+// which has failed that often in a row, now by err. If it never will it gives err back.
+func (r *Repository) again(ctx context.Context, e *endpoint, failures *int, err error) error {
+	wait := backoff << *failures
+	if later := e.later.Load(); later != nil {
+		wait = max(wait, time.Until(*later))
+	}
+	switch *failures++; {
+	case ctx.Err() != nil:
+		return err
+	case *failures < attempts && wait <= patience && Temporary(err):
+	case r.leave(e):
+		*failures, wait = 0, 0
+	default:
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+		return nil
+	}
+}
+
+// library is do by functions of the library, which go through the endpoint as it is:
+// what FromToken gives is taken to be a transport that needs nothing around it.
+func (r *Repository) library(ctx context.Context, do func(name.Repository, ...remote.Option) error) error {
+	return r.ask(ctx, func(e *endpoint) error {
+		through, _ := transport.FromToken(e.repository.Registry, authn.Anonymous, brief{e}, &transport.Challenge{}, nil) // fails for bearer only
+		return do(e.repository, remote.WithContext(ctx), remote.WithTransport(through), remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
+	})
+}
+
+// brief gives no answer that is larger than a manifest may be.
+type brief struct{ *endpoint }
+
+func (b brief) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := b.endpoint.RoundTrip(request)
+	if err == nil {
+		response.Body = http.MaxBytesReader(nil, response.Body, maxManifest)
+	}
+	return response, err
 }
 
 // Manifest gets a manifest or index, by a tag or a digest. What a digest asks for is
 // verified.
 func (r *Repository) Manifest(ctx context.Context, reference string) (data []byte, d ocispec.Descriptor, err error) {
-	err = r.ask(ctx, func(repository name.Repository, options ...remote.Option) error {
+	err = r.library(ctx, func(repository name.Repository, options ...remote.Option) error {
 		var ref name.Reference = repository.Tag(reference)
 		if digest.Digest(reference).Validate() == nil {
 			ref = repository.Digest(reference)
 		}
 		found, err := remote.Get(ref, options...)
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			return fmt.Errorf("manifest %s is larger than %d bytes", ref, tooLarge.Limit)
+		}
 		if err != nil {
 			return err
 		}
@@ -132,9 +167,6 @@ func (r *Repository) Manifest(ctx context.Context, reference string) (data []byt
 		if json.Unmarshal(data, &own); own.MediaType != "" {
 			d.MediaType = own.MediaType
 		}
-		if d.Size > maxManifest {
-			return fmt.Errorf("manifest %s is larger than %d bytes", d.Digest, maxManifest)
-		}
 		return nil
 	})
 	return data, d, err
@@ -142,7 +174,7 @@ func (r *Repository) Manifest(ctx context.Context, reference string) (data []byt
 
 // Tags lists the tags of the repository.
 func (r *Repository) Tags(ctx context.Context) (tags []string, err error) {
-	err = r.ask(ctx, func(repository name.Repository, options ...remote.Option) error {
+	err = r.library(ctx, func(repository name.Repository, options ...remote.Option) error {
 		tags, err = remote.List(repository, options...)
 		return err
 	})
@@ -159,7 +191,7 @@ type Upload struct {
 // Send stores a blob, unless it is there (existed) or can be mounted from one of the
 // sources, repositories of the same registry.
 func (r *Repository) Send(ctx context.Context, u Upload, sources []string) (existed bool, mounted string, err error) {
-	err = r.ask(ctx, func(repository name.Repository, options ...remote.Option) error {
+	err = r.library(ctx, func(repository name.Repository, options ...remote.Option) error {
 		there, err := remote.Layer(repository.Digest(string(u.Digest)), options...)
 		if err != nil {
 			return err
@@ -170,7 +202,10 @@ func (r *Repository) Send(ctx context.Context, u Upload, sources []string) (exis
 		sent := false
 		open := u.Open
 		u.Open = func() (io.ReadCloser, error) { sent = true; return open() }
-		var layer v1.Layer = upload{u}
+		layer, err := partial.CompressedToLayer(upload{u})
+		if err != nil {
+			return err
+		}
 		if len(sources) > 0 {
 			mounted = sources[0]
 			layer = &remote.MountableLayer{Layer: layer, Reference: repository.Registry.Repo(mounted).Digest(string(u.Digest))}
@@ -187,18 +222,16 @@ func (r *Repository) Send(ctx context.Context, u Upload, sources []string) (exis
 // upload is an Upload as the library wants to see it.
 type upload struct{ Upload }
 
-func (u upload) Digest() (v1.Hash, error)             { return v1.NewHash(string(u.Descriptor.Digest)) }
-func (u upload) DiffID() (v1.Hash, error)             { return u.Digest() } // nobody asks
-func (u upload) Compressed() (io.ReadCloser, error)   { return u.Open() }
-func (u upload) Uncompressed() (io.ReadCloser, error) { return u.Open() }
-func (u upload) Size() (int64, error)                 { return u.Descriptor.Size, nil }
+func (u upload) Digest() (v1.Hash, error)           { return v1.NewHash(string(u.Descriptor.Digest)) }
+func (u upload) Compressed() (io.ReadCloser, error) { return u.Open() }
+func (u upload) Size() (int64, error)               { return u.Descriptor.Size, nil }
 func (u upload) MediaType() (types.MediaType, error) {
 	return types.MediaType(u.Descriptor.MediaType), nil
 }
 
 // PutManifest stores a manifest under a tag.
 func (r *Repository) PutManifest(ctx context.Context, tag, mediaType string, data []byte) error {
-	return r.ask(ctx, func(repository name.Repository, options ...remote.Option) error {
+	return r.library(ctx, func(repository name.Repository, options ...remote.Option) error {
 		return remote.Put(repository.Tag(tag), &remote.Descriptor{Manifest: data, Descriptor: v1.Descriptor{MediaType: types.MediaType(mediaType)}}, options...)
 	})
 }
