@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,12 +70,21 @@ func TestOnThread(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tasks, _ := filepath.Glob("/proc/self/task/*/ns/uts")
-	for _, task := range tasks {
-		if ns, err := os.Readlink(task); err == nil && ns != host {
-			t.Errorf("%s is left in %s", task, ns)
+	var left []string // a thread that ends may be seen for a moment
+	for range 100 {
+		left = nil
+		tasks, _ := filepath.Glob("/proc/self/task/*/ns/uts")
+		for _, task := range tasks {
+			if ns, err := os.Readlink(task); err == nil && ns != host {
+				left = append(left, task+" in "+ns)
+			}
 		}
+		if len(left) == 0 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
+	t.Errorf("threads are left: %v", left)
 }
 
 // TestSpawn joins a process in namespaces of its own.
