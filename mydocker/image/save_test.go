@@ -237,6 +237,7 @@ func TestDigests(t *testing.T) {
 // TestPulls: what an interrupted pull has stays until somebody prunes.
 func TestPulls(t *testing.T) {
 	s := store(t)
+	load(t, s, dockerArchive(one)) // the first after a boot sweeps pulls, too
 	blob, err := s.writeBlob(bytes.NewReader(top), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -264,8 +265,15 @@ func TestPulls(t *testing.T) {
 	if problems, err := s.Check(false, true); len(problems) != 3 || err != nil {
 		t.Errorf("%+v, %v", problems, err)
 	}
-	if _, _, err := s.Prune(RemoveOptions{}, func(*Image) bool { return true }); err != nil {
-		t.Error(err)
+	boot := filepath.Join(s.layout(), "boot")
+	if err := os.WriteFile(boot, []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	load(t, s, dockerArchive(one))
+	for _, path := range []string{path, part, s.blob(blob.Digest)} {
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("after a reboot there is %s: %v", path, err)
+		}
 	}
 }
 

@@ -6,7 +6,8 @@
 //	ROOT/image/          OCI image layout: oci-layout, index.json, blobs/sha256/*; two locks
 //	ROOT/layers/XXXX/    an unpacked layer: diffid, size, and fs/, a lower directory for overlayfs;
 //	                     XXXX is the first 24 digits of the diff ID
-//	ROOT/image/pulls/*   manifests of pulls under way or interrupted; whatever these lead to stays
+//	ROOT/image/pulls/*   manifests of pulls under way or interrupted; whatever these lead to stays until a reboot
+//	ROOT/image/boot      the boot in which the last addition was
 //	new-* in layers/ and blobs/sha256/, .tmp-* in image/: not yet complete
 //
 // index.json has a descriptor of each image and one more for each of its names, with
@@ -20,6 +21,7 @@ package image
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -97,6 +99,9 @@ func (s *Store) locked(do func() error) error {
 // adding runs do, which may write blobs and layers that no image refers to yet,
 // and sweeps, whatever came of it. If that fails the next sweep tries again.
 func (s *Store) adding(do func() error) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
 	lock, err := disk.Acquire(s.addingLock(), disk.Shared)
 	if err != nil {
 		return err
@@ -105,6 +110,24 @@ func (s *Store) adding(do func() error) error {
 	lock.Release()
 	s.sweep(false)
 	return err
+}
+
+// settle sweeps before the first addition after each boot, interrupted pulls too: when the
+// machine went down, what was being added may have got its name and not its content.
+func (s *Store) settle() error {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.layout(), "boot")
+	if last, _ := os.ReadFile(file); bytes.Equal(last, boot) {
+		return nil
+	}
+	if err := s.sweep(true); err != nil {
+		return err
+	}
+	disk.WriteFile(file, boot, 0o600, disk.Volatile) // or the next one sweeps again
+	return nil
 }
 
 func (s *Store) readIndex() (*ocispec.Index, error) {
