@@ -176,8 +176,8 @@ func TestNetworkKillAtRandomMoments(t *testing.T) {
 			t.Fatalf("%s\nleaked: %s", k.what, r)
 		}
 		if state == "running" { // then it has what it should have
-			networks := s.inspect("cc", "{{range $name, $n := .NetworkSettings.Networks}}{{$n.IPAddress}} {{end}}")
-			for address := range strings.FieldsSeq(networks) {
+			networks := s.try("inspect", "-f", "{{range $name, $n := .NetworkSettings.Networks}}{{$n.IPAddress}} {{end}}", "cc") // unless it has gone, by --rm
+			for address := range strings.FieldsSeq(networks.out) {
 				if r := s.try("exec", "cc", "ip", "-4", "-o", "addr"); r.code == 0 && !strings.Contains(r.out, " "+address+"/") { // else it is just ending
 					t.Errorf("%s\n%s is not at any interface", k.what, address)
 				}
