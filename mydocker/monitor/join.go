@@ -103,19 +103,27 @@ func copyMount(mounts, path string) (copied *os.File, err error) {
 	return copied, err
 }
 
-// donorRestarts tells whether another container that this one joins waits for its
-// next life. Both have often ended together.
+// donorRestarts tells whether another container that this one joins is between two
+// lives, or about to be: both have often ended together.
 func (m *Monitor) donorRestarts() bool {
-	host := m.record().HostConfig
+	j, host := &joined{}, m.record().HostConfig
+	defer j.close()
 	for _, id := range []string{host.IpcMode.Container(), host.PidMode.Container(), host.NetworkMode.ConnectedContainer()} {
-		if state, err := m.store.State(id); id != "" && err == nil && state.Status == api.StateRestarting {
+		if id == "" {
+			continue
+		}
+		if _, _, err := m.donor(j, id); errors.Is(err, errDonorRestarts) || errors.Is(err, errDonorEnds) {
 			return true
 		}
 	}
 	return false
 }
 
-var errDonorStopped = errors.New("is not running")
+var (
+	errDonorStopped  = errors.New("is not running")
+	errDonorEnds     = fmt.Errorf("%w", errDonorStopped) // its monitor has yet to record it
+	errDonorRestarts = errors.New("is restarting, wait until the container is running")
+)
 
 // donor opens the /proc directory of a running container's first process. It
 // belongs to that process for good, and is empty once that has ended, whoever gets
@@ -131,15 +139,16 @@ func (m *Monitor) donor(j *joined, id string) (*os.File, api.IpcMode, error) {
 		return nil, "", err
 	}
 	if state.Status == api.StateRestarting {
-		return nil, "", fmt.Errorf("container %s is restarting, wait until the container is running", id)
+		return nil, "", fmt.Errorf("container %s %w", id, errDonorRestarts)
 	}
-	notRunning := fmt.Errorf("container %s %w", id, errDonorStopped)
-	if state.Pid == 0 {
-		return nil, "", notRunning
+	alive, err := m.store.Alive(id)
+	if state.Pid == 0 || err != nil || !alive {
+		return nil, "", fmt.Errorf("container %s %w", id, errDonorStopped)
 	}
+	ends := fmt.Errorf("container %s %w", id, errDonorEnds)
 	fd, err := unix.Open(fmt.Sprintf("/proc/%d", state.Pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, "", notRunning
+		return nil, "", ends
 	}
 	dir := os.NewFile(uintptr(fd), "donor")
 	j.files = append(j.files, dir)
@@ -148,8 +157,8 @@ func (m *Monitor) donor(j *joined, id string) (*os.File, api.IpcMode, error) {
 		return nil, "", err
 	}
 	pids, _ := group.Pids() // a group that is gone has none
-	if alive, err := m.store.Alive(id); err != nil || !alive || !slices.Contains(pids, state.Pid) {
-		return nil, "", notRunning
+	if !slices.Contains(pids, state.Pid) {
+		return nil, "", ends
 	}
 	return dir, record.HostConfig.IpcMode, nil
 }

@@ -51,8 +51,17 @@ func (m *Monitor) restartLater(lived time.Duration) {
 			return
 		}
 		m.state.RestartCount++
-		if err := m.begin(); err != nil {
-			fmt.Fprintln(os.Stderr, "monitor:", err)
+		switch err := m.run(); {
+		case err == nil:
+		case m.donorRestarts(): // it ended while it was joined
+			m.state.RestartCount--
+			if err := m.undo(); err != nil {
+				m.finish(err)
+				return
+			}
+			m.restartLater(0)
+		default:
+			fmt.Fprintln(os.Stderr, "monitor:", m.failed(err))
 		}
 	})
 }

@@ -38,12 +38,10 @@ func (m *Monitor) start(now bool) error {
 // begin acquires what the container needs, runs it and records that it runs. The
 // caller holds mu.
 func (m *Monitor) begin() error {
-	err := m.run()
-	if err == nil {
-		return nil
+	if err := m.run(); err != nil {
+		return m.failed(err)
 	}
-	m.failed(err)
-	return &attach.Error{Message: fmt.Sprintf("start container %s: %v", container.ShortID(m.id()), err), Code: exitCode(err)}
+	return nil
 }
 
 // run is the way from a record to a running process. What is acquired before an
@@ -151,20 +149,28 @@ func (m *Monitor) launch(l *life, s *specs.Spec) error {
 	return nil
 }
 
-// failed releases what a start that did not succeed acquired. The container
-// keeps the reason; the monitor has nothing more to do. The caller holds mu.
-func (m *Monitor) failed(err error) {
-	if l := m.life; l.process != nil {
-		l.process.Abandon()
-		l.process = nil
-	}
-	m.disconnect(m.life)
-	m.life.streams.close()
+// failed ends the container after a start that did not succeed, and gives the error
+// that its caller is told. The container keeps the reason. The caller holds mu.
+func (m *Monitor) failed(err error) error {
 	m.state.Error, m.state.ExitCode, m.state.Pid = err.Error(), exitCode(err), 0
 	if m.state.Status == api.StateRestarting { // as Docker, which gives up then
 		m.state.Status = api.StateExited
 	}
-	m.finish(errors.Join(m.group.Kill(), m.group.Delete(), m.leaveNetworks(), m.saveState()))
+	m.finish(errors.Join(m.undo(), m.saveState()))
+	return &attach.Error{Message: fmt.Sprintf("start container %s: %v", container.ShortID(m.id()), err), Code: exitCode(err)}
+}
+
+// undo gives back what a start that did not succeed acquired. The caller holds mu.
+func (m *Monitor) undo() error {
+	l := m.life
+	if l.process != nil {
+		l.process.Abandon()
+		l.process = nil
+	}
+	m.disconnect(l)
+	l.streams.close()
+	l.streams = streams{}
+	return errors.Join(m.group.Kill(), m.group.Delete(), m.leaveNetworks())
 }
 
 // exitCode is the exit code that goes with an error of a start: Docker's, or

@@ -182,7 +182,7 @@ func (t *terminal) raw() {
 // eventuallyOr is eventually with a description of what there was at the end.
 func (h *host) eventuallyOr(what func() string, condition func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			h.t.Fatal(what())
 		}

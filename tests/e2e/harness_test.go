@@ -207,7 +207,7 @@ func (h *host) pid(ref string) string {
 // eventually polls until the condition holds.
 func (h *host) eventually(what string, condition func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			h.t.Fatalf("never: %s", what)
 		}
