@@ -17,6 +17,10 @@ import (
 // Symbolic links are resolved as if root were the root directory, whoever
 // exchanges them meanwhile (CVE-2018-15664, CVE-2019-14271).
 type Target struct {
+	// Owner is the user and group, as numbers, of directories that are made because an
+	// archive has no entry for them.
+	Owner int
+
 	tree  tree
 	root  *os.File // kept open
 	path  string
@@ -25,7 +29,7 @@ type Target struct {
 
 // NewTarget makes a target of the directory at path below root.
 func NewTarget(root *os.File, path, shown string) *Target {
-	return &Target{tree{root: int(root.Fd()), block: make([]byte, blockSize), plain: true}, root, path, shown}
+	return &Target{tree: tree{root: int(root.Fd()), block: make([]byte, blockSize), plain: true}, root: root, path: path, shown: shown}
 }
 
 // Put makes the entry that header describes. Owners -1 leave it to whoever
@@ -39,6 +43,7 @@ func (t *Target) Put(header *tar.Header, content io.Reader) error {
 	if header.Typeflag == tar.TypeLink {
 		header.Linkname = path.Join(t.path, path.Clean("/"+header.Linkname))
 	}
+	t.tree.owner = t.Owner
 	err = t.tree.place(header, content)
 	shown := path.Join(t.shown, name)
 	if kind, ok := err.(kindError); ok {
@@ -51,7 +56,7 @@ func (t *Target) Put(header *tar.Header, content io.Reader) error {
 }
 
 // Extract puts the entries of a tar archive, after change has seen them.
-func (t *Target) Extract(r io.Reader, change func(*tar.Header)) error {
+func (t *Target) Extract(r io.Reader, change func(*tar.Header) error) error {
 	archive := tar.NewReader(r)
 	for {
 		header, err := archive.Next()
@@ -61,7 +66,9 @@ func (t *Target) Extract(r io.Reader, change func(*tar.Header)) error {
 		if err != nil {
 			return fmt.Errorf("read archive: %w", err)
 		}
-		change(header)
+		if err := change(header); err != nil {
+			return err
+		}
 		if err := t.Put(header, archive); err != nil {
 			return err
 		}
