@@ -112,7 +112,7 @@ func probeAttributes(dir string) error {
 // probeOverlay mounts an overlay, and changes and deletes in it what is below; with users
 // over layers that are id-mapped to that user namespace, of probeIDs.
 func probeOverlay(dir string, users *os.File) error {
-	m := overlay.Mount{Lower: []string{dir + "/image/lower"}, Upper: dir + "/rw/upper", Work: dir + "/rw/work", Volatile: true}
+	m := overlay.Mount{Lower: []string{dir + "/layers/image/fs"}, Upper: dir + "/rw/upper", Work: dir + "/rw/work", Volatile: true}
 	owner := 0
 	if users != nil {
 		owner, m.MapLower = probeIDs.Host(0), func(dir *os.File) error { return rootfs.MapIDs(dir, users, false) }

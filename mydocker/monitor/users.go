@@ -74,6 +74,8 @@ func mapMount(one specs.Mount, tree, users *os.File) (_ *os.File, left []string,
 	if err = errors.Join(err, err2); err != nil || len(points) == 0 {
 		return tree, left, err
 	}
+	slices.Sort(points) // what is below comes after; of several on one point the last is seen
+	points = slices.Compact(points)
 	tree.Close()
 	parts := map[string]*os.File{}
 	defer func() {

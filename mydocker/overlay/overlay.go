@@ -45,10 +45,10 @@ func (m Mount) Prepare(uid, gid int) error {
 			return fmt.Errorf("prepare overlay: %w", err)
 		}
 	}
-	// A volatile mount leaves this mark, and the kernel refuses the next mount
-	// over it: after a crash the upper directory may hold data never written.
-	// Here a crash loses at most what --rm would have thrown away.
-	return os.RemoveAll(filepath.Join(m.Work, "work", "incompat"))
+	// What the last mount has left in Work. A volatile one leaves a mark, and the kernel
+	// refuses the next mount over it: after a crash the upper directory may hold data never
+	// written. Here a crash loses at most what --rm would have thrown away.
+	return os.RemoveAll(filepath.Join(m.Work, "work"))
 }
 
 // Open mounts the overlay and returns the detached mount. The caller closes it.

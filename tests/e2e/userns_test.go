@@ -65,7 +65,7 @@ func TestUserns(t *testing.T) {
 	}
 
 	// Files have the same owners inside and outside; what is written above an image has not.
-	equal(t, "owners", h.ok("exec", "one", "sh", "-c", `stat -c %u:%g / /bin/sh /etc/hosts /dev/null /dev/pts /proc /sys /data/f /vol; id -u`),
+	equal(t, "owners", h.ok("exec", "one", "sh", "-c", `stat -c %u:%g / /bin/sh /etc/hosts /dev/null /dev/pts /dev/zero /tmp /data/f /vol; id -u`),
 		strings.Repeat("0:0\n", 9)+"0")
 	for _, name := range []string{"one", "two"} {
 		h.ok("exec", name, "sh", "-c", `for d in /data /vol /; do echo x > $d/`+name+`; echo y > $d/y`+name+`; chown 1000:7 $d/y`+name+`; done; echo >> /data/f; chmod 600 /data/f`)
@@ -98,12 +98,10 @@ func TestUsernsInside(t *testing.T) {
 		{"0 65535\n0", "cat /proc/sys/net/ipv4/ping_group_range /proc/sys/net/ipv4/ip_unprivileged_port_start | tr '\\t' ' '"},
 		{"1 packets received", "ping -c 1 127.0.0.1 | grep -o '1 packets received'"},
 		{"x", "echo x > /dev/shm/f; cat /dev/shm/f"},
-		{"0:0 1777\n0:0 755", "stat -c '%u:%g %a' /dev/shm /sys"},
-		{"ok", "su -s /bin/sh nobody -c 'echo ok > /dev/stdout'"},
+		{"0:0 1777", "stat -c '%u:%g %a' /dev/shm"},
 		{"ok", "mknod /x c 1 3 2> /dev/null || echo ok"},
-		{"ok", "mount -t tmpfs x /mnt 2> /dev/null || echo ok"},
+		{"ok", "mount -t tmpfs x /tmp 2> /dev/null || echo ok"},
 		{"ok", "cat /proc/1/environ > /dev/null; kill -0 1; echo ok"},
-		{"0", "[ -w /sys/fs/cgroup ] || ls /sys/fs/cgroup | grep -c nothing"},
 	} {
 		equal(t, c.script, h.ok("run", "--rm", "busybox", "sh", "-c", c.script), c.want)
 	}
@@ -111,7 +109,7 @@ func TestUsernsInside(t *testing.T) {
 	equal(t, "options", h.ok("run", "--rm", "--init", "--read-only", "--tmpfs", "/t", "--sysctl", "net.ipv4.ip_forward=1", "--hostname", "hh", "--domainname", "dd", "busybox",
 		"sh", "-c", "echo x > /t/x; cat /proc/sys/net/ipv4/ip_forward; hostname; cat /proc/sys/kernel/domainname; cat /proc/1/comm; ! touch /x 2> /dev/null"), "1\nhh\ndd\ndocker-init")
 	equal(t, "device", h.ok("run", "--rm", "--device", "/dev/zero:/dev/nought", "busybox", "sh", "-c", "head -c 3 /dev/nought | wc -c; stat -c %u:%g:%a /dev/nought"), "3\n0:0:666")
-	equal(t, "mount inside", h.ok("run", "--rm", "--cap-add", "SYS_ADMIN", "busybox", "sh", "-c", "mount -t tmpfs x /mnt && echo ok"), "ok")
+	equal(t, "mount inside", h.ok("run", "--rm", "--cap-add", "SYS_ADMIN", "busybox", "sh", "-c", "mount -t tmpfs x /tmp && echo ok"), "ok")
 	p := h.onTerminal("run", "--rm", "-it", "-u", "1000", "busybox", "sh", "-c", "stat -c %u $(tty); echo ok > $(tty)")
 	p.shows("1000")
 	p.shows("ok")
@@ -201,10 +199,10 @@ func TestUsernsJoin(t *testing.T) {
 	h.ok("run", "-d", "--name", "other", "--ipc", "shareable", "busybox", "sleep", "1000")
 	other, _ := h.idsOf("other")
 	h.ok("run", "-d", "--name", "hosts", "--userns", "host", "busybox", "sleep", "1000")
-	h.fails(125, []string{fmt.Sprintf("container donor (user ids %d-%d) and container other (user ids %d-%d)", donor, donor+65535, other, other+65535)},
+	h.fails(1, []string{fmt.Sprintf("container donor (user ids %d-%d) and container other (user ids %d-%d)", donor, donor+65535, other, other+65535)},
 		"create", "--network", "container:donor", "--ipc", "container:other", "busybox")
-	h.fails(125, []string{"container donor (user ids", "and container hosts (user namespace of the host)"}, "create", "--network", "container:donor", "--pid", "container:hosts", "busybox")
-	h.fails(125, []string{"--userns private", "container hosts, which has the host's user namespace"}, "create", "--userns", "private", "--pid", "container:hosts", "busybox")
+	h.fails(1, []string{"container donor (user ids", "and container hosts (user namespace of the host)"}, "create", "--network", "container:donor", "--pid", "container:hosts", "busybox")
+	h.fails(1, []string{"--userns private", "container hosts, which has the host's user namespace"}, "create", "--userns", "private", "--pid", "container:hosts", "busybox")
 	equal(t, "of the host", h.inspect(h.ok("create", "--pid", "container:hosts", "busybox"), "{{.UserNamespace.Mode}}"), "host")
 	// Who has the host's users may look into any.
 	equal(t, "privileged", h.ok("run", "--rm", "--privileged", "--network", "container:donor", "--pid", "container:other", "busybox", "sh", "-c", "stat -c %u /proc/1; ls /sys/class/net"),
@@ -249,7 +247,7 @@ func TestUsernsTrueIDs(t *testing.T) {
 		if r := h.tryWith(string(sent), "cp", "-", "c1:/"+state); r.code != 0 {
 			t.Error(r)
 		}
-		h.fails(1, []string{"f"}, "cp", strange+"/f", "c1:/x")
+		h.fails(1, nil, "cp", strange+"/f", "c1:/x")
 		equal(t, "on the host", ownerOf(t, upper+"/"+state+"/f"), fmt.Sprintf("%d:%d", first+11, first+12))
 		value := make([]byte, 64)
 		if n, err := unix.Getxattr(upper+"/"+state+"/f", "security.capability", value); err != nil || n != 24 || value[3] != 3 || int(value[20])|int(value[21])<<8|int(value[22])<<16|int(value[23])<<24 != first {
@@ -308,15 +306,17 @@ func TestUsernsUnmappable(t *testing.T) {
 	h.mount("tmpfs", dir+"/plain/deep", "tmpfs", 0)
 	for _, flags := range [][]string{{"-v", dir + ":/data"}, {"--mount", "type=bind,source=" + dir + ",target=/data,bind-propagation=rslave"}} {
 		if len(flags[1]) > len(dir)+10 {
-			h.shared(dir)
+			h.mount(dir, dir, "", unix.MS_BIND|unix.MS_REC)
+			if err := unix.Mount("", dir, "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
+				t.Fatal(err)
+			}
 		}
+		before := len(strings.Split(read(t, "/proc/self/mountinfo"), dir+"/"))
 		r := h.try(append(append([]string{"run", "--rm"}, flags...), "busybox", "sh", "-c", "stat -c %u /data/f /data/tmpfs/f /data/plain/deep; stat -c %u /data/proc/uptime; echo x > /data/plain/deep/new")...)
 		equal(t, "tree", r.out, "0\n0\n0\n65534\n")
 		equal(t, "warning", r.err, "WARNING: "+dir+" on /data: the kernel cannot map the owners of files in "+dir+"/proc: there they are nobody's in the container, unless it is made with --userns host\n")
 		equal(t, "owner", ownerOf(t, dir+"/plain/deep/new"), "0:0")
-	}
-	if mounts := read(t, "/proc/self/mountinfo"); strings.Count(mounts, dir+"/plain/deep ") != 1 {
-		t.Errorf("mounts on the host:\n%s", mounts)
+		equal(t, "mounts on the host", fmt.Sprint(len(strings.Split(read(t, "/proc/self/mountinfo"), dir+"/"))), fmt.Sprint(before))
 	}
 
 	// The line comes with each start, and where it is bound alone, too.
@@ -335,29 +335,29 @@ func TestUsernsPool(t *testing.T) {
 	h := newUserns(t)
 	const base = 8 * 65536 // not in the default pool, so of no other test
 	h.configure(fmt.Sprintf(`{"userns-pool": {"first": %d, "size": 131072}}`, base))
-	for _, name := range []string{"a", "b"} {
+	for _, name := range []string{"aa", "bb"} {
 		h.ok("create", "--name", name, "busybox", "cat", "/proc/self/uid_map")
 		if first, _ := h.idsOf(name); first != base && first != base+65536 {
 			t.Errorf("%s has %d", name, first)
 		}
 	}
-	h.fails(125, []string{"no range of user ids is free"}, "create", "--name", "c", "busybox")
-	h.fails(1, []string{"No such container"}, "inspect", "--type", "container", "c")
+	h.fails(1, []string{"no range of user ids is free"}, "create", "--name", "cc", "busybox")
+	h.fails(1, []string{"No such container"}, "inspect", "--type", "container", "cc")
 	h.ok("create", "--name", "host", "--userns", "host", "busybox")
-	first, _ := h.idsOf("a")
-	h.ok("rm", "a")
-	h.ok("create", "--name", "c", "busybox")
-	if again, _ := h.idsOf("c"); again != first {
+	first, _ := h.idsOf("aa")
+	h.ok("rm", "aa")
+	h.ok("create", "--name", "cc", "busybox")
+	if again, _ := h.idsOf("cc"); again != first {
 		t.Errorf("%d, want %d", again, first)
 	}
 
 	// The leases of a container that is not there.
-	id := h.inspect("c", "{{.Id}}")
-	_, leases := h.idsOf("c")
+	id := h.inspect("cc", "{{.Id}}")
+	_, leases := h.idsOf("cc")
 	if err := os.RemoveAll(h.root + "/containers/" + id); err != nil {
 		t.Fatal(err)
 	}
-	os.Remove(h.root + "/names/c")
+	os.Remove(h.root + "/names/cc")
 	h.fails(1, []string{"leak"}, "system", "check")
 	if out := h.ok("system", "check", "--repair"); !strings.Contains(out, "user ids of container "+id) {
 		t.Error(out)
@@ -367,21 +367,21 @@ func TestUsernsPool(t *testing.T) {
 	}
 
 	// After a reboot there are none, and no container gets what another's record has.
-	h.ok("create", "--name", "d", "busybox", "cat", "/proc/self/uid_map")
+	h.ok("create", "--name", "dd", "busybox", "cat", "/proc/self/uid_map")
 	powerOff(h)
-	h.fails(125, []string{"no range of user ids is free"}, "create", "busybox")
-	b, _ := h.idsOf("b")
-	equal(t, "map", strings.Join(strings.Fields(h.ok("start", "-a", "b")), " "), fmt.Sprintf("0 %d 65536", b))
+	h.fails(1, []string{"no range of user ids is free"}, "create", "busybox")
+	b, _ := h.idsOf("bb")
+	equal(t, "map", strings.Join(strings.Fields(h.ok("start", "-a", "bb")), " "), fmt.Sprintf("0 %d 65536", b))
 
 	// Nor does another root take it over.
-	h.ok("rm", "d")
+	h.ok("rm", "dd")
 	powerOff(h)
 	other := emptyHost(t)
 	other.env = h.env
 	other.ok("import", "-c", `CMD ["sh"]`, busybox, "busybox")
-	other.ok("create", "--name", "x", "busybox")
-	other.ok("create", "--name", "y", "busybox")
-	h.fails(1, []string{fmt.Sprintf("user ids %d-%d are in use by container", b, b+65535), other.root}, "start", "b")
-	other.ok("rm", "x", "y")
-	h.ok("start", "b")
+	other.ok("create", "--name", "xx", "busybox")
+	other.ok("create", "--name", "yy", "busybox")
+	h.fails(1, []string{fmt.Sprintf("user ids %d-%d are in use by container", b, b+65535), other.root}, "start", "bb")
+	other.ok("rm", "xx", "yy")
+	h.ok("start", "bb")
 }
