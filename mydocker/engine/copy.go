@@ -169,7 +169,7 @@ func (e *Engine) CopyTo(ref, source, target string, o *CopyOptions) error {
 			return err
 		}
 		defer from.root.Close()
-		return copyFiles(from, f.place(ref, target), o, f.checkWritable, f.own)
+		return asRoot(f.ids, func() error { return copyFiles(from, f.place(ref, target), o, f.checkWritable, f.own) })
 	})
 }
 
@@ -255,9 +255,7 @@ func (e *Engine) Extract(ref, target string, o *CopyOptions, r io.Reader) error 
 		if err = cmp.Or(f.checkWritable(dir), err); err != nil {
 			return err
 		}
-		target := layer.NewTarget(f.File, at, at)
-		target.Owner = f.ids.Host(0)
-		return target.Extract(plain, f.own)
+		return asRoot(f.ids, func() error { return layer.NewTarget(f.File, at, at).Extract(plain, f.own) })
 	})
 }
 

@@ -17,10 +17,6 @@ import (
 // Symbolic links are resolved as if root were the root directory, whoever
 // exchanges them meanwhile (CVE-2018-15664, CVE-2019-14271).
 type Target struct {
-	// Owner is the user and group, as numbers, of directories that are made because an
-	// archive has no entry for them.
-	Owner int
-
 	tree  tree
 	root  *os.File // kept open
 	path  string
@@ -29,7 +25,7 @@ type Target struct {
 
 // NewTarget makes a target of the directory at path below root.
 func NewTarget(root *os.File, path, shown string) *Target {
-	return &Target{tree: tree{root: int(root.Fd()), block: make([]byte, blockSize), plain: true}, root: root, path: path, shown: shown}
+	return &Target{tree{root: int(root.Fd()), block: make([]byte, blockSize), plain: true}, root, path, shown}
 }
 
 // Put makes the entry that header describes. Owners -1 leave it to whoever
@@ -43,7 +39,6 @@ func (t *Target) Put(header *tar.Header, content io.Reader) error {
 	if header.Typeflag == tar.TypeLink {
 		header.Linkname = path.Join(t.path, path.Clean("/"+header.Linkname))
 	}
-	t.tree.owner = t.Owner
 	err = t.tree.place(header, content)
 	shown := path.Join(t.shown, name)
 	if kind, ok := err.(kindError); ok {

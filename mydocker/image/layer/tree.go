@@ -23,7 +23,6 @@ type tree struct {
 	size  int64
 	block []byte
 	plain bool // a Target's: no whiteouts, and kinds are kept apart
-	owner int  // of directories that are made on the way
 }
 
 // open opens the directory at name, resolved as if the tree were the root
@@ -57,9 +56,7 @@ func (t *tree) dir(name string) (int, error) {
 		if err := mkdir(parent, path.Base(name)); err != nil {
 			return -1, fmt.Errorf("mkdir %s: %w", name, err)
 		}
-		if fd, err = t.open(name, 0); err == nil && t.owner != 0 {
-			err = unix.Fchownat(fd, "", t.owner, t.owner, unix.AT_EMPTY_PATH)
-		}
+		fd, err = t.open(name, 0)
 	}
 	if err != nil {
 		return -1, fmt.Errorf("open %s: %w", name, err)
