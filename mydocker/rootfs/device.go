@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
+	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/trace"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -25,14 +27,61 @@ func DefaultDevices() []specs.LinuxDevice {
 	}
 }
 
-// MakeDevices makes the device nodes below root.
-func MakeDevices(root *os.File, devices []specs.LinuxDevice) error {
-	for _, device := range devices {
-		if err := makeDevice(root, device); err != nil {
+// MakeDevices makes the device nodes below root; in a user namespace nodes is where
+// MakeNodes has made them.
+func MakeDevices(root *os.File, devices []specs.LinuxDevice, nodes *os.File) error {
+	if nodes != nil {
+		// A mount can be copied in parts only where it is attached (open_tree(2)): on what
+		// goes away with the old root, and is looked at no more.
+		if err := unix.MoveMount(int(nodes.Fd()), "", unix.AT_FDCWD, "/dev", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return fmt.Errorf("attach the device nodes: %w", err)
+		}
+	}
+	for i, device := range devices {
+		var err error
+		if nodes != nil {
+			err = bindDevice(root, device, nodes, i)
+		} else {
+			err = makeDevice(root, device)
+		}
+		if err != nil {
 			return fmt.Errorf("make device %s: %w", device.Path, err)
 		}
 	}
 	return nil
+}
+
+// MakeNodes makes device nodes as 0, 1, 2, ... in the detached mount nodes, for a
+// container that has none of the privileges for it, in its user namespace. The host's own
+// nodes would not do: an owner the namespace does not know gives its root no access.
+// ids are the container's.
+func MakeNodes(nodes *os.File, devices []specs.LinuxDevice, ids namespace.IDs) error {
+	for i, device := range devices {
+		uid, gid, err := ids.Outside(owner(device))
+		if err == nil {
+			err = makeNode(nodes, strconv.Itoa(i), device, uid, gid)
+		}
+		if err != nil {
+			return fmt.Errorf("make device %s: %w", device.Path, err)
+		}
+	}
+	return nil
+}
+
+func bindDevice(root *os.File, device specs.LinuxDevice, nodes *os.File, i int) error {
+	point, err := makeFile(root, device.Path)
+	if err != nil {
+		return err
+	}
+	defer point.Close()
+	trace.Step("bind", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
+	fd, err := unix.OpenTree(int(nodes.Fd()), strconv.Itoa(i), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("open_tree: %w", err)
+	}
+	mount := os.NewFile(uintptr(fd), device.Path)
+	defer mount.Close()
+	return attach(mount, point)
 }
 
 func makeDevice(root *os.File, device specs.LinuxDevice) error {
@@ -41,6 +90,21 @@ func makeDevice(root *os.File, device specs.LinuxDevice) error {
 		return err
 	}
 	defer dir.Close()
+	uid, gid := owner(device)
+	return makeNode(dir, filepath.Base(device.Path), device, int(uid), int(gid))
+}
+
+func owner(device specs.LinuxDevice) (uid, gid uint32) {
+	if device.UID != nil {
+		uid = *device.UID
+	}
+	if device.GID != nil {
+		gid = *device.GID
+	}
+	return uid, gid
+}
+
+func makeNode(dir *os.File, name string, device specs.LinuxDevice, uid, gid int) error {
 	kind, err := deviceKind(device.Type)
 	if err != nil {
 		return err
@@ -49,7 +113,6 @@ func makeDevice(root *os.File, device specs.LinuxDevice) error {
 	if device.FileMode != nil {
 		permissions = device.FileMode.Perm()
 	}
-	name := filepath.Base(device.Path)
 	number := int(unix.Mkdev(uint32(device.Major), uint32(device.Minor)))
 	trace.Step("mknod", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
 	err = unix.Mknodat(int(dir.Fd()), name, kind|uint32(permissions), number)
@@ -62,13 +125,6 @@ func makeDevice(root *os.File, device specs.LinuxDevice) error {
 	// mknod obeys the umask; the specification's mode does not.
 	if err := unix.Fchmodat(int(dir.Fd()), name, uint32(permissions), 0); err != nil {
 		return err
-	}
-	uid, gid := 0, 0
-	if device.UID != nil {
-		uid = int(*device.UID)
-	}
-	if device.GID != nil {
-		gid = int(*device.GID)
 	}
 	return unix.Fchownat(int(dir.Fd()), name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
 }
@@ -118,8 +174,9 @@ func MakeLinks(root *os.File) error {
 
 // OpenTerminal makes a pseudo-terminal in the container's own /dev/pts, owned by
 // uid, and returns both ends. The host's terminals are not visible in the
-// container, and this one goes with it.
-func OpenTerminal(root *os.File, uid int) (master, slave *os.File, err error) {
+// container, and this one goes with it. Its group is what the mount option gid says, or
+// the caller's, or gid if the container's user namespace does not know that.
+func OpenTerminal(root *os.File, uid, gid int) (master, slave *os.File, err error) {
 	// The device numbers of a devpts instance are its own: opening by the
 	// container's /dev/pts/ptmx, checked to be devpts, and never by /dev/ptmx,
 	// which the image may have replaced.
@@ -147,7 +204,10 @@ func OpenTerminal(root *os.File, uid int) (master, slave *os.File, err error) {
 		return nil, nil, fmt.Errorf("open pseudo-terminal: %w", err)
 	}
 	slave = os.NewFile(uintptr(peer), "/dev/console")
-	if err := unix.Fchown(peer, uid, -1); err != nil {
+	if err = unix.Fchown(peer, uid, -1); errors.Is(err, unix.EOVERFLOW) {
+		err = unix.Fchown(peer, uid, gid)
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("chown pseudo-terminal: %w", err)
 	}
 	return master, slave, nil

@@ -113,6 +113,9 @@ func mountOne(root *os.File, m specs.Mount, source *Source) error {
 		err = bindAttributes(mount, o)
 	} else {
 		mount, err = newMount(m.Type, m.Source, o)
+		if m.Type == "sysfs" && errors.Is(err, unix.EPERM) {
+			mount, err = hostSys()
+		}
 		trace.Step("mount", "%s on %s (%s)", m.Type, m.Destination, strings.Join(m.Options, ","))
 	}
 	if err != nil {
