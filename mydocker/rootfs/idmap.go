@@ -75,13 +75,3 @@ func mapSource(mount *os.File, m specs.Mount, user *os.File, recursive bool) (er
 	}
 	return MapIDs(mount, user, recursive)
 }
-
-// hostSys is the host's /sys, read-only: a container's root may mount one only if its
-// network namespace, whose devices a sysfs shows, belongs to its user namespace (EPERM).
-func hostSys() (*os.File, error) {
-	source, err := openSource(specs.Mount{Source: "/sys"}, options{recursive: true})
-	if err != nil {
-		return nil, err
-	}
-	return source.mount, bindAttributes(source.mount, options{setAll: unix.MOUNT_ATTR_RDONLY})
-}

@@ -115,7 +115,12 @@ func initContainer(sync channel, p *payload) error {
 	if err := rootfs.MountAll(root, spec.Mounts, sources); err != nil {
 		return err
 	}
-	if err := rootfs.MakeDevices(root, devices(linux), given[deviceNodes]); err != nil {
+	if nodes := given[deviceNodes]; nodes != nil {
+		err = rootfs.BindDevices(root, devices(linux), nodes)
+	} else {
+		err = rootfs.MakeDevices(root, devices(linux))
+	}
+	if err != nil {
 		return err
 	}
 	if err := rootfs.MakeLinks(root); err != nil {
