@@ -3,6 +3,7 @@ package rootfs
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"minidocker/mydocker/namespace"
@@ -45,13 +46,32 @@ func BindDevices(root *os.File, devices []specs.LinuxDevice, nodes *os.File) err
 }
 
 func bindDevice(root *os.File, device specs.LinuxDevice, nodes *os.File, i int) error {
-	point, err := makeFile(root, device.Path)
+	dir, err := MakeDir(root, filepath.Dir(device.Path))
 	if err != nil {
 		return err
 	}
+	defer dir.Close()
+	// Not where a link in the image or a bound /dev would lead.
+	name := filepath.Base(device.Path)
+	if fd, err := unix.Openat(int(dir.Fd()), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644); err == nil {
+		unix.Close(fd)
+	} else if err != unix.EEXIST {
+		return err
+	}
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	point := os.NewFile(uintptr(fd), device.Path)
 	defer point.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	} else if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFLNK || kind == unix.S_IFDIR {
+		return unix.EEXIST
+	}
 	trace.Step("bind", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
-	fd, err := unix.OpenTree(int(nodes.Fd()), strconv.Itoa(i), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	fd, err = unix.OpenTree(int(nodes.Fd()), strconv.Itoa(i), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("open_tree: %w", err)
 	}
