@@ -26,6 +26,7 @@ type joined struct {
 
 	namespaces map[specs.LinuxNamespaceType]string // by their paths
 	shm        string                              // stands for the other's /dev/shm
+	memory     map[string]bool                     // of given: volumes in memory that nobody else has
 }
 
 func (j *joined) close() {

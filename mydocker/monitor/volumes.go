@@ -37,6 +37,7 @@ func (m *Monitor) openVolumes(j *joined, f *spec.Facts) error {
 				opened.Close()
 				j.given[one.Target] = shared
 			}
+			j.memory[one.Target] = shared == nil
 		}
 		one.Source = v.Mountpoint
 		m.journal.Append(container.VolumeEvent(events.ActionMount, v.Name, map[string]string{"container": m.id(),
