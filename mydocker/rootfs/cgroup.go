@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -87,18 +86,15 @@ func mountHierarchy(h hierarchy, o options, point *os.File) error {
 	o.data = h.options
 	var mount *os.File
 	var err error
-	// The host's cgroup namespace: a new mount would show everybody's groups.
-	shared := h.version == 1 && h.own != ""
-	if !shared {
-		mount, err = newMount(fstype, fstype, o)
-		shared = h.version == 2 && errors.Is(err, unix.EPERM) // nor may the root of a user namespace make it
-	}
-	if shared {
+	if h.version == 1 && h.own != "" {
+		// The host's cgroup namespace: a new mount would show everybody's groups.
 		var source *Source
 		if source, err = openSource(specs.Mount{Source: h.mount + h.own}, options{}); err == nil {
 			mount = source.mount
 			err = bindAttributes(mount, options{set: o.set | o.setAll})
 		}
+	} else {
+		mount, err = newMount(fstype, fstype, o)
 	}
 	if err != nil {
 		return err
@@ -129,7 +125,7 @@ func hostHierarchies() ([]hierarchy, error) {
 		options := hierarchyOptions(right[len(right)-1])
 		switch {
 		case right[0] == "cgroup2":
-			found = append(found, hierarchy{point: filepath.Base(left[4]), mount: left[4], version: 2})
+			found = append(found, hierarchy{point: filepath.Base(left[4]), version: 2})
 		case right[0] == "cgroup" && filepath.Dir(left[4]) == "/sys/fs/cgroup":
 			found = append(found, hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], options), 1, options})
 		}
