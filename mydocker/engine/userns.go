@@ -168,7 +168,27 @@ func (e *Engine) openUpper(r *container.Record) (upper *os.File, path string, er
 	return upper, fmt.Sprintf("/proc/self/fd/%d", upper.Fd()), nil
 }
 
-const capabilityRecord = "SCHILY.xattr.security.capability"
+const (
+	capabilityRecord = "SCHILY.xattr.security.capability"
+	aclRecord        = "SCHILY.xattr.system.posix_acl_" // access, or default
+)
+
+// shiftACL changes the IDs in an access control list, as linux/posix_acl_xattr.h has it: a
+// version, and for each entry tag, permissions and ID.
+func shiftACL(h *tar.Header, shift func(id uint32) uint32) {
+	for _, name := range []string{aclRecord + "access", aclRecord + "default"} {
+		list := []byte(h.PAXRecords[name])
+		for entry := 4; entry+8 <= len(list); entry += 8 {
+			const user, group = 0x02, 0x08 // named ones; the others have no ID
+			if tag := binary.LittleEndian.Uint16(list[entry:]); tag == user || tag == group {
+				binary.LittleEndian.PutUint32(list[entry+4:], shift(binary.LittleEndian.Uint32(list[entry+4:])))
+			}
+		}
+		if len(list) > 0 {
+			h.PAXRecords[name] = string(list)
+		}
+	}
+}
 
 // enter gives what comes into a container that runs the owner on the host that stands for
 // its owner inside, and capabilities that count there (capabilities(7), revision 3).
@@ -180,6 +200,7 @@ func enter(ids security.IDRange, h *tar.Header) error {
 		return fmt.Errorf("%s: owner %d:%d: the container has the ids 0 to %d", h.Name, h.Uid, h.Gid, ids.Size-1)
 	}
 	h.Uid, h.Gid = ids.Host(uint32(h.Uid)), ids.Host(uint32(h.Gid))
+	shiftACL(h, func(id uint32) uint32 { return uint32(ids.Host(min(id, ids.Size-1))) })
 	if value := []byte(h.PAXRecords[capabilityRecord]); len(value) == 20 && value[3] == 2 {
 		value[3] = 3
 		h.PAXRecords[capabilityRecord] = string(binary.LittleEndian.AppendUint32(value, ids.First))
@@ -208,9 +229,12 @@ func asRoot(ids security.IDRange, act func() error) error {
 
 // leave undoes enter. An owner out of the range, in a mount that could not be id-mapped, stays.
 func leave(ids security.IDRange, h *tar.Header) {
-	for _, id := range []*int{&h.Uid, &h.Gid} {
-		if inside := *id - int(ids.First); inside >= 0 && inside < int(ids.Size) {
-			*id = inside
+	inside := func(id uint32) uint32 {
+		if id-ids.First < ids.Size {
+			id -= ids.First
 		}
+		return id
 	}
+	h.Uid, h.Gid = int(inside(uint32(h.Uid))), int(inside(uint32(h.Gid)))
+	shiftACL(h, inside)
 }

@@ -231,6 +231,17 @@ func TestUsernsTrueIDs(t *testing.T) {
 	first, _ := h.idsOf("c1")
 	upper := h.root + "/containers/" + h.inspect("c1", "{{.Id}}") + "/rw/upper"
 	equal(t, "on the host", ownerOf(t, upper+"/d/f"), fmt.Sprintf("%d:%d", first+7, first+8))
+	// An access control list that names the user 7 (linux/posix_acl_xattr.h).
+	acl := func(id int) string {
+		list := []byte{2, 0, 0, 0}
+		for _, entry := range [][]int{{1, 6, -1}, {2, 4, id}, {4, 4, -1}, {16, 4, -1}, {32, 4, -1}} {
+			list = append(list, byte(entry[0]), 0, byte(entry[1]), 0, byte(entry[2]), byte(entry[2]>>8), byte(entry[2]>>16), byte(entry[2]>>24))
+		}
+		return string(list)
+	}
+	if err := unix.Setxattr(upper+"/d/f", "system.posix_acl_access", []byte(acl(first+7)), 0); err != nil {
+		t.Fatal(err)
+	}
 	dir := h.dir("in")
 	os.Lchown(dir+"/f", 11, 12)
 	if err := unix.Setxattr(dir+"/f", "security.capability", []byte(capability), 0); err != nil {
@@ -263,12 +274,15 @@ func TestUsernsTrueIDs(t *testing.T) {
 				if err != nil {
 					break
 				}
+				if header.PAXRecords["SCHILY.xattr.system.posix_acl_access"] == acl(7) {
+					found["acl"] += header.Name
+				}
 				found[strings.Trim(header.Name, "./")] = fmt.Sprintf("%d:%d %x", header.Uid, header.Gid, header.PAXRecords["SCHILY.xattr.security.capability"])
 			}
 			want := map[string]string{"d": "9:0 ", "d/f": "7:8 ", "bin": "0:0 ", state: "0:0 ", state + "/f": fmt.Sprintf("11:12 %x", capability),
 				state + "/made": "0:0 ", state + "/made/on/the": "0:0 ", state + "/made/on/the/way": fmt.Sprintf("3:4 %x", capability)}
-			if what == "cp" {
-				want["vol/f"] = "7:8 "
+			if want["acl"] = "d/f"; what == "cp" {
+				want["vol/f"], want["acl"] = "7:8 ", "./d/f"
 			}
 			for name, owner := range want {
 				equal(t, state+", "+what+", "+name, found[name], owner)
