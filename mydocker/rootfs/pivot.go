@@ -6,8 +6,12 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"minidocker/mydocker/trace"
 
@@ -41,27 +45,31 @@ func Isolate(propagation string) error {
 	return nil
 }
 
-// Attach attaches the container's root file system, since pivot_root(2) wants a mount
-// point, and gives it back. mount is detached; if it is nil, the directory path becomes a
-// mount of its own.
-//
-// It is put on "/", over what all paths still start from: no path has to be walked, which
-// the root of a user namespace could not walk everywhere.
+// Attach puts the container's root file system at path, because pivot_root(2) wants a
+// mount point, and hooks look for it there, and gives it back. mount is detached; if it
+// is nil the directory itself is bound over itself.
 func Attach(mount *os.File, path string) (*os.File, error) {
-	// A mount below a shared parent would appear on the host too, and
-	// pivot_root refuses a shared parent (EINVAL).
-	if err := unix.Mount("", "/", "", unix.MS_PRIVATE, ""); err != nil {
-		return nil, fmt.Errorf("make the mount of / private: %w", err)
-	}
 	if mount == nil {
 		var err error
 		if mount, err = OpenRoot(path); err != nil {
 			return nil, err
 		}
 	}
-	trace.Step("move_mount", "the root file system on /")
-	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return nil, fmt.Errorf("attach root file system: %w", err)
+	// A mount below a shared parent would appear on the host too, and
+	// pivot_root refuses a shared parent (EINVAL).
+	err := privateParent(path)
+	if errors.Is(err, unix.EACCES) {
+		// The root of a user namespace may not walk there. "/" is as good, over what all
+		// paths still start from.
+		path = "/"
+		err = privateParent(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	trace.Step("move_mount", "the root file system on %s", path)
+	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return nil, fmt.Errorf("attach root file system at %s: %w", path, err)
 	}
 	return mount, nil
 }
@@ -80,11 +88,21 @@ func OpenRoot(path string) (*os.File, error) {
 // enslave keeps what is mounted below a detached copy from appearing on the host: it is
 // a peer of the mount it was copied from.
 func enslave(mount *os.File) error {
-	attr := unix.MountAttr{Propagation: unix.MS_SLAVE}
-	if err := unix.MountSetattr(int(mount.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
-		return fmt.Errorf("make the mount of %s a slave: %w", mount.Name(), err)
+	return setAttributes(mount, unix.AT_RECURSIVE, unix.MountAttr{Propagation: unix.MS_SLAVE})
+}
+
+// privateParent makes the mount that holds path private in this namespace.
+func privateParent(path string) error {
+	for at := path; ; at = filepath.Dir(at) {
+		err := unix.Mount("", at, "", unix.MS_PRIVATE, "")
+		if err == nil {
+			return nil
+		}
+		// EINVAL: at is no mount point; the mount that holds it is further up.
+		if !errors.Is(err, unix.EINVAL) || at == "/" {
+			return fmt.Errorf("make the mount above %s private: %w", path, err)
+		}
 	}
-	return nil
 }
 
 // Pivot makes root the root of the mount namespace and lets go of the old one.
@@ -118,21 +136,62 @@ func Pivot(root *os.File) error {
 	return unix.Chdir("/")
 }
 
-// Seal finishes the root: read-only if asked for, and its propagation.
+// MoveRoot makes root the root without pivot_root(2), which refuses where the host's
+// root is the initial ramfs: it is moved over the host's root, and chroot(2) leads
+// into it. proc and sysfs mounts of the host are taken away first; by them the kernel
+// would judge that the container may mount such file systems without what masks them.
+func MoveRoot(root *os.File, path string) error {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("make / a slave: %w", err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		fields := strings.Fields(line)
+		kind := slices.Index(fields, "-") + 1
+		if point := fields[4]; (fields[kind] == "proc" || fields[kind] == "sysfs") && !strings.HasPrefix(point+"/", path+"/") {
+			if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
+				return fmt.Errorf("unmount the host's %s: %w", point, err)
+			}
+		}
+	}
+	if err := unix.Fchdir(int(root.Fd())); err != nil {
+		return fmt.Errorf("chdir to the new root: %w", err)
+	}
+	trace.Step("move_mount", "the root file system over /, and chroot")
+	if err := unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("move the root file system over /: %w", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("chroot: %w", err)
+	}
+	return unix.Chdir("/")
+}
+
+// Seal finishes the root: read-only if asked for, and its propagation; by the
+// names with an r before them that of all below too. A shared root begins a peer
+// group of its own: it is a copy of a mount of the host, perhaps still its peer.
 func Seal(root *os.File, readOnly bool, propagation string) error {
-	attr := unix.MountAttr{}
 	if readOnly {
 		trace.Step("mount_setattr", "/ read-only")
-		attr.Attr_set = unix.MOUNT_ATTR_RDONLY
+		if err := setAttributes(root, 0, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+			return fmt.Errorf("make the root file system read-only: %w", err)
+		}
 	}
-	if flag, all, ok := parsePropagation(propagation); ok && !all {
-		attr.Propagation = flag
-	}
-	if attr.Attr_set == 0 && attr.Propagation == 0 {
+	flag, all, ok := parsePropagation(propagation)
+	if !ok {
 		return nil
 	}
-	if err := unix.MountSetattr(int(root.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return fmt.Errorf("finish the root file system: %w", err)
+	trace.Step("mount_setattr", "/ %s", propagation)
+	if flag == unix.MS_SHARED {
+		if err := setAttributes(root, 0, unix.MountAttr{Propagation: unix.MS_PRIVATE}); err != nil {
+			return fmt.Errorf("make the root file system private: %w", err)
+		}
+	}
+	if err := setAttributes(root, recursive(all), unix.MountAttr{Propagation: flag}); err != nil {
+		return fmt.Errorf("make the root file system %s: %w", propagation, err)
 	}
 	return nil
 }

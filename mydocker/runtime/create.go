@@ -21,6 +21,7 @@ import (
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/trace"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -41,6 +42,14 @@ type Options struct {
 	// Connect is called at init's first stop, with init's pid: its namespaces
 	// exist, nothing is mounted yet. nil: nothing to do.
 	Connect func(pid int) error
+	// State is what hooks and a seccomp agent are told of the container: its id,
+	// bundle and annotations. Status and pid are filled in.
+	State specs.State
+	// NoPivot moves the root into place without pivot_root(2), for a host whose
+	// root is a ramfs. Less is kept out of the container.
+	NoPivot bool
+	// NoNewKeyring leaves the process in the caller's session keyring.
+	NoNewKeyring bool
 }
 
 // JoinedShm stands for the source of a bind mount in Options.Given: a mount of
@@ -61,7 +70,7 @@ type Process struct {
 }
 
 // Load reads a bundle's config.json (OCI runtime specification, bundle.md). The
-// path of its root becomes absolute.
+// path of its root becomes absolute, as do the sources of bind mounts.
 func Load(bundle string) (*specs.Spec, error) {
 	path := filepath.Join(bundle, "config.json")
 	data, err := os.ReadFile(path)
@@ -74,6 +83,11 @@ func Load(bundle string) (*specs.Spec, error) {
 	}
 	if spec.Root != nil && spec.Root.Path != "" && !filepath.IsAbs(spec.Root.Path) {
 		spec.Root.Path = filepath.Join(bundle, spec.Root.Path)
+	}
+	for i := range spec.Mounts {
+		if m := &spec.Mounts[i]; rootfs.IsBind(*m) && !filepath.IsAbs(m.Source) {
+			m.Source = filepath.Join(bundle, m.Source)
+		}
 	}
 	return &spec, nil
 }
@@ -127,7 +141,7 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user 
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: ownLimits(spec), HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: ownLimits(spec), HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err
@@ -205,7 +219,7 @@ func makeFifo(state string) (path string, file *os.File, err error) {
 
 // prepare takes init from its first stop to its second.
 func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error {
-	if _, err := p.sync.expect(stageNamespaces); err != nil {
+	if _, _, err := p.sync.expect(stageNamespaces); err != nil {
 		return err
 	}
 	if err := adjustOOM(p.Pid, spec.Process.OOMScoreAdj); err != nil {
@@ -222,11 +236,9 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 	if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
 		return fmt.Errorf("tell init to proceed: %w", err)
 	}
-	terminal, err := p.sync.expect(stageReady)
-	if err != nil {
+	if err := p.serve(spec, o); err != nil {
 		return err
 	}
-	p.Terminal = terminal
 	if err := p.limitOutside(spec); err != nil {
 		return err
 	}
@@ -235,6 +247,32 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 		return fmt.Errorf("limit pids: %w", err)
 	}
 	return nil
+}
+
+// serve does what init asks for on its way, until it is ready.
+func (p *Process) serve(spec *specs.Spec, o Options) error {
+	for {
+		at, terminal, err := p.sync.expect(stageReady, stageMounted, stageSeccomp)
+		switch {
+		case err != nil:
+			return err
+		case at == stageReady:
+			p.Terminal = terminal
+			return nil
+		case at == stageMounted:
+			err = runtimeHooks(spec.Hooks, o.State, p.Pid)
+		case at == stageSeccomp:
+			state := o.State
+			state.Status, state.Pid = specs.StateCreating, p.Pid
+			err = passListener(p.Pid, spec.Linux.Seccomp, state)
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
+			return fmt.Errorf("tell init to proceed: %w", err)
+		}
+	}
 }
 
 // adjustOOM is done from outside, where no path belongs to the container.

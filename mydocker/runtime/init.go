@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"minidocker/mydocker/image/layer"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/security"
@@ -41,7 +42,9 @@ func Init() {
 	if errors.As(err, &known) {
 		code = known.Code
 	}
-	sync.send(message{Stage: stageError, Error: err.Error(), Code: code}, nil)
+	if sync.send(message{Stage: stageError, Error: err.Error(), Code: code}, nil) != nil {
+		fmt.Fprintln(os.Stderr, err) // the creator has gone, and another process has started the container
+	}
 	os.Exit(code)
 }
 
@@ -56,13 +59,12 @@ func initContainer(sync channel, p *payload) error {
 	if _, err := unix.Setsid(); err != nil {
 		return fmt.Errorf("setsid: %w", err)
 	}
-	newSessionKeyring()
+	if !p.NoNewKeyring {
+		newSessionKeyring()
+	}
 
 	// Stop 1: the caller gives the network namespace its interfaces.
-	if err := sync.send(message{Stage: stageNamespaces}, nil); err != nil {
-		return fmt.Errorf("report namespaces: %w", err)
-	}
-	if _, err := sync.expect(stageProceed); err != nil {
+	if err := sync.ask(stageNamespaces); err != nil {
 		return err
 	}
 
@@ -112,19 +114,21 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// The view: mounts in the specification's order, then what stands in /dev.
-	if err := rootfs.MountAll(root, spec.Mounts, sources); err != nil {
+	if err := rootfs.MountAll(root, labelled(spec.Mounts, linux.MountLabel), sources, layer.Copy); err != nil {
 		return err
 	}
-	if nodes := given[deviceNodes]; nodes != nil {
-		err = rootfs.BindDevices(root, devices(linux), nodes)
-	} else {
-		err = rootfs.MakeDevices(root, devices(linux))
-	}
-	if err != nil {
-		return err
-	}
-	if err := rootfs.MakeLinks(root); err != nil {
-		return err
+	if !rootfs.BindsDev(spec.Mounts) {
+		if nodes := given[deviceNodes]; nodes != nil {
+			err = rootfs.BindDevices(root, devices(linux), nodes)
+		} else {
+			err = rootfs.MakeDevices(root, devices(linux))
+		}
+		if err != nil {
+			return err
+		}
+		if err := rootfs.MakeLinks(root); err != nil {
+			return err
+		}
 	}
 	var terminal, slave *os.File
 	if p.Process.Terminal {
@@ -136,6 +140,13 @@ func initContainer(sync channel, p *payload) error {
 		}
 	}
 	if err := makeCwd(root, p.Process); err != nil {
+		return err
+	}
+
+	if err := rootfs.SealDev(root, spec.Mounts); err != nil {
+		return err
+	}
+	if err := createHooks(sync, p); err != nil {
 		return err
 	}
 
@@ -157,7 +168,12 @@ func initContainer(sync channel, p *payload) error {
 	if err != nil {
 		return err
 	}
-	if err := rootfs.Pivot(root); err != nil {
+	if p.NoPivot {
+		err = rootfs.MoveRoot(root, spec.Root.Path)
+	} else {
+		err = rootfs.Pivot(root)
+	}
+	if err != nil {
 		return err
 	}
 	if err := rootfs.Seal(root, spec.Root.Readonly, linux.RootfsPropagation); err != nil {
@@ -250,7 +266,7 @@ func setSysctls(sysctls map[string]string) error {
 // finish gives the process its credentials and executes the command.
 func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.File) error {
 	process := p.Process
-	first, last, err := security.Credentials(process, p.Filter, p.FilterFlags)
+	first, last, err := security.Credentials(process, filterOf(p.Filter, p.FilterFlags, syncFD))
 	if err != nil {
 		return err
 	}
@@ -259,11 +275,20 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 			return err
 		}
 	}
+	// Looked at before the filter, which may refuse getcwd, unless only the user gets there.
+	inside := unix.Chdir(process.Cwd) == nil
+	if inside {
+		if err := checkCwd(process.Cwd); err != nil {
+			return err
+		}
+	}
 	if err := namespace.Do(first); err != nil {
 		return err
 	}
-	if err := checkCwd(process.Cwd); err != nil {
-		return err
+	if !inside {
+		if err := checkCwd(process.Cwd); err != nil {
+			return err
+		}
 	}
 	program, err := lookPath(process)
 	if err != nil {
@@ -285,6 +310,9 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 		terminal.Close()
 	}
 	if err := waitFifo(descriptors); err != nil {
+		return err
+	}
+	if err := startHooks(p); err != nil {
 		return err
 	}
 	trace.Step("execve", "%s %q", program, process.Args)

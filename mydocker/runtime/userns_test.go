@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -20,24 +19,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
-
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "init" {
-		Init()
-	}
-	if os.Getuid() != 0 {
-		fmt.Println("these tests need root")
-		os.Exit(1)
-	}
-	status := m.Run()
-	if parent, err := cgroup.Open(testParent()); err != nil || parent.Delete() != nil {
-		fmt.Println("cgroups are left behind")
-		status = 1
-	}
-	os.Exit(status)
-}
-
-func testParent() string { return "/mydocker-test-" + strconv.Itoa(os.Getpid()) }
 
 // ours maps the ids of a container from 0 to a range of this package's tests.
 var ours = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 700000, Size: 65536}}
@@ -69,7 +50,7 @@ func newBox(t *testing.T, script string) *box {
 	if out, err := exec.Command("tar", "-xf", tar, "-C", root).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	group, err := cgroup.Open(testParent() + "/" + filepath.Base(filepath.Dir(dir)) + filepath.Base(dir))
+	group, err := cgroup.Open("/mydocker-inside-" + strings.ReplaceAll(t.Name(), "/", "-") + filepath.Base(dir))
 	if err == nil {
 		err = group.Create(nil)
 	}
