@@ -97,6 +97,7 @@ func describe(m specs.Mount) string {
 
 func mountOne(root *os.File, m specs.Mount, source *Source, copyUp func(from, to *os.File) error) error {
 	o := parseOptions(m.Options)
+	var later options
 	switch {
 	case o.remount:
 		return remount(root, m, o)
@@ -105,8 +106,8 @@ func mountOne(root *os.File, m specs.Mount, source *Source, copyUp func(from, to
 		return mountCgroup(root, m, o)
 	case m.Type == "tmpfs":
 		o.data = append(o.data, coveredMode(root, m.Destination, o.data)...)
-		if isDev(m) {
-			o.set &^= unix.MOUNT_ATTR_RDONLY // see SealDev
+		if o.copyUp || isDev(m) { // is to be filled yet; see SealDev
+			later.set, o.set = o.set&unix.MOUNT_ATTR_RDONLY, o.set&^unix.MOUNT_ATTR_RDONLY
 		}
 	}
 	directory := source == nil || source.directory
@@ -137,6 +138,11 @@ func mountOne(root *os.File, m specs.Mount, source *Source, copyUp func(from, to
 	if o.copyUp && source == nil && m.Type == "tmpfs" && copyUp != nil {
 		if err := copyUp(point, mount); err != nil {
 			return fmt.Errorf("tmpcopyup: %w", err)
+		}
+	}
+	if !isDev(m) {
+		if err := bindAttributes(mount, later); err != nil {
+			return err
 		}
 	}
 	if err := attach(mount, point); err != nil {

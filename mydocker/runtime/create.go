@@ -48,6 +48,9 @@ type Options struct {
 	// NoPivot moves the root into place without pivot_root(2), for a host whose
 	// root is a ramfs. Less is kept out of the container.
 	NoPivot bool
+	// PreserveFDs is how many of the caller's descriptors, from 3 on, are the
+	// command's too, under their numbers.
+	PreserveFDs int
 	// NoNewKeyring leaves the process in the caller's session keyring.
 	NoNewKeyring bool
 }
@@ -96,7 +99,7 @@ func Load(bundle string) (*specs.Spec, error) {
 // all is in place, and the command waits in exec.fifo, which is made in the state
 // directory, for Start. The cgroup exists, with its limits.
 func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Process, error) {
-	if err := validate(spec); err != nil {
+	if err := validate(spec, o); err != nil {
 		return nil, err
 	}
 	user, opened, err := openOutside(spec, &o)
@@ -118,22 +121,6 @@ func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 	return p, nil
 }
 
-func validate(spec *specs.Spec) error {
-	switch {
-	case spec.Process == nil || len(spec.Process.Args) == 0:
-		return errors.New("specification: process.args is empty")
-	case spec.Root == nil || spec.Root.Path == "":
-		return errors.New("specification: root.path is empty")
-	case spec.Linux == nil:
-		return errors.New("specification: there is no linux section")
-	case !filepath.IsAbs(spec.Process.Cwd):
-		return fmt.Errorf("specification: process.cwd %q is not absolute", spec.Process.Cwd)
-	case namespace.Find(spec.Linux.Namespaces, specs.MountNamespace) == nil:
-		return errors.New("specification: a container needs a mount namespace of its own")
-	}
-	return nil
-}
-
 // create clones init.
 func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user *os.File) (*Process, error) {
 	fifo, fifoFile, err := makeFifo(state)
@@ -141,7 +128,7 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user 
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: ownLimits(spec), HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: ownLimits(spec), HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.PreserveFDs}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err

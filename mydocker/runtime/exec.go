@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,9 @@ import (
 // calls, for the child of a fork to make. Until its execve it is a copy of this
 // process, whose program OpenSelf must have opened.
 func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
+	if err := validateProcess(process, spec.Linux); err != nil {
+		return nil, err
+	}
 	filter, flags := first.filter, first.flags
 	if filter == nil { // it was another process that created the container
 		var err error
@@ -42,6 +46,11 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 			files[i] = file
 		}
 	}
+	extra, err := preserved(o.PreserveFDs)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(extra)
 	p := &Process{exited: make(chan unix.WaitStatus, 1), pidfd: -1}
 	if process.Terminal {
 		terminal, slave, err := openTerminal(first, process)
@@ -51,7 +60,8 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		defer slave.Close()
 		p.Terminal, files = terminal, []*os.File{slave, slave, slave}
 	}
-	limits, err := security.Limits(0, process.Rlimits)
+	files = append(files, extra...)
+	enter, err := affine(process.ExecCPUAffinity, group.Enter)
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +73,9 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		defer agent.theirs.file.Close()
 		files = append(files, agent.theirs.file)
 	}
-	calls, err := execCalls(process, filterOf(filter, flags, len(files)-1))
+	outside, calls, err := execCalls(spec, first, process, filterOf(filter, flags, len(files)-1))
 	if err == nil {
-		child := namespace.Child{Files: files, Before: limits, Calls: calls, Enter: group.Enter}
+		child := namespace.Child{Files: files, Before: outside, Calls: calls, Enter: enter}
 		score := spec.Process.OOMScoreAdj
 		hold := func(pid int) error {
 			if agent != nil {
@@ -128,24 +138,55 @@ func openTerminal(first *Process, process *specs.Process) (terminal, slave *os.F
 	return os.NewFile(uintptr(fd), "terminal"), slave, setSize(slave, process.ConsoleSize)
 }
 
-// execCalls is what the child does once it has joined.
-func execCalls(process *specs.Process, filter security.Filter) ([]namespace.Call, error) {
-	bare := *process
-	bare.Rlimits = nil // set before
-	first, last, err := security.Credentials(&bare, filter)
-	if err != nil {
-		return nil, err
+// affine makes the thread that enters the cgroup, to clone the child, run where the
+// child is to run at first.
+func affine(affinity *specs.CPUAffinity, enter func(*syscall.SysProcAttr) (func() error, error)) (func(*syscall.SysProcAttr) (func() error, error), error) {
+	if affinity == nil || affinity.Initial == "" {
+		return enter, nil
 	}
+	call, err := security.Affinity(affinity.Initial)
+	return func(attr *syscall.SysProcAttr) (func() error, error) {
+		if err := namespace.Do([]namespace.Call{call}); err != nil {
+			return nil, err
+		}
+		return enter(attr)
+	}, err
+}
+
+// execCalls is what the child does before it has joined, with privileges that a user
+// namespace has not, and then.
+func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter security.Filter) (outside, calls []namespace.Call, err error) {
+	bare := *process
+	bare.Rlimits = nil
+	limits, err := security.Limits(0, process.Rlimits)
+	if err != nil {
+		return nil, nil, err
+	}
+	before, last, err := security.Credentials(&bare, filter)
+	if err != nil {
+		return nil, nil, err
+	}
+	properties, err := security.Properties(process, spec.Linux)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a := process.ExecCPUAffinity; a != nil && a.Final != "" {
+		call, err := security.Affinity(a.Final)
+		if err != nil {
+			return nil, nil, err
+		}
+		properties = append(properties, call)
+	}
+	outside = append(append([]namespace.Call{namespace.NewCall("setsid", unix.SYS_SETSID)}, limits...), properties...)
 	argv, err := namespace.Strings(process.Args)
 	if err != nil {
-		return nil, fmt.Errorf("arguments: %w", err)
+		return nil, nil, fmt.Errorf("arguments: %w", err)
 	}
-	envv, err := namespace.Strings(process.Env)
+	envv, err := namespace.Strings(environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return openInside(first, "/etc/passwd") }))
 	if err != nil {
-		return nil, fmt.Errorf("environment: %w", err)
+		return nil, nil, fmt.Errorf("environment: %w", err)
 	}
-	calls := []namespace.Call{
-		namespace.NewCall("setsid", unix.SYS_SETSID),
+	calls = []namespace.Call{
 		namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore),
 	}
 	if security.Notifies(filter.Program) {
@@ -154,15 +195,15 @@ func execCalls(process *specs.Process, filter security.Filter) ([]namespace.Call
 	if process.Terminal {
 		calls = append(calls, namespace.NewCall("ioctl TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0))
 	}
-	calls = append(append(calls, first...), last...)
+	calls = append(append(calls, before...), last...)
 	paths := candidates(process)
 	if len(paths) == 0 {
-		return nil, notInPath(process.Args[0])
+		return nil, nil, notInPath(process.Args[0])
 	}
 	for _, path := range paths {
 		calls = append(calls, namespace.NewCall("execve "+path, unix.SYS_EXECVE, path, argv, envv).On(namespace.Exec))
 	}
-	return calls, nil
+	return outside, calls, nil
 }
 
 // explainExec gives a failed call the words and the exit code Docker has for it.
@@ -187,13 +228,18 @@ func explainExec(first *Process, process *specs.Process, err error) error {
 	return execError(name, failed.Errno)
 }
 
-func isDirectory(first *Process, path string) bool {
+// openInside opens a file for reading, from outside.
+func openInside(first *Process, path string) (*os.File, error) {
 	root, err := first.Root()
 	if err != nil {
-		return false
+		return nil, err
 	}
 	defer root.Close()
-	file, err := rootfs.OpenIn(root, path)
+	return rootfs.OpenIn(root, path)
+}
+
+func isDirectory(first *Process, path string) bool {
+	file, err := openInside(first, path)
 	if err != nil {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -164,6 +165,9 @@ func initContainer(sync channel, p *payload) error {
 
 	// The fifo is on the host: it is reached through the host's /proc, opened
 	// before the host goes out of sight.
+	if err := setLabels(p.Process); err != nil {
+		return err
+	}
 	descriptors, err := os.Open("/proc/self/fd")
 	if err != nil {
 		return err
@@ -249,7 +253,7 @@ func setSysctls(sysctls map[string]string) error {
 	}
 	defer proc.Close()
 	for name, value := range sysctls {
-		path := filepath.Join("sys", strings.ReplaceAll(name, ".", "/"))
+		path := filepath.Join("sys", strings.NewReplacer(".", "/", "/", ".").Replace(dottedSysctl(name)))
 		trace.Step("write", "/proc/%s = %s", path, value)
 		file, err := rootfs.OpenProc(proc, path)
 		if err == nil {
@@ -266,7 +270,12 @@ func setSysctls(sysctls map[string]string) error {
 // finish gives the process its credentials and executes the command.
 func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.File) error {
 	process := p.Process
+	process.Env = environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return os.OpenFile("/etc/passwd", os.O_RDONLY|unix.O_NONBLOCK, 0) })
 	first, last, err := security.Credentials(process, filterOf(p.Filter, p.FilterFlags, syncFD))
+	if err != nil {
+		return err
+	}
+	properties, err := security.Properties(process, p.Spec.Linux)
 	if err != nil {
 		return err
 	}
@@ -282,7 +291,7 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 			return err
 		}
 	}
-	if err := namespace.Do(first); err != nil {
+	if err := namespace.Do(append(properties, first...)); err != nil {
 		return err
 	}
 	if !inside {
@@ -316,6 +325,9 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 		return err
 	}
 	trace.Step("execve", "%s %q", program, process.Args)
+	if err := sync.preserve(givenFD+len(p.Given), p.PreserveFDs); err != nil {
+		return err
+	}
 	if err := namespace.Do(last); err != nil {
 		return err
 	}

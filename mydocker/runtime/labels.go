@@ -1,6 +1,9 @@
 package runtime
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -28,4 +31,41 @@ func labelled(mounts []specs.Mount, label string) []specs.Mount {
 		}
 	}
 	return mounts
+}
+
+// setLabels says by which AppArmor profile and SELinux context the next program
+// that this thread executes is to run. It uses the host's /proc.
+func setLabels(process *specs.Process) error {
+	for _, l := range labels(process) {
+		if l.err != nil {
+			return l.err
+		}
+		if err := os.WriteFile("/proc/thread-self/attr/"+l.file, []byte(l.text), 0); err != nil {
+			return fmt.Errorf("unable to apply %s: %w", l.what, err)
+		}
+	}
+	return nil
+}
+
+type label struct {
+	what, file, text string
+	err              error
+}
+
+// labels are what has to be written to files in /proc/thread-self/attr.
+func labels(process *specs.Process) (all []label) {
+	if process.ApparmorProfile != "" {
+		l := label{what: "apparmor profile", file: "apparmor/exec", text: "exec " + process.ApparmorProfile}
+		if enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err != nil || enabled[0] != 'Y' {
+			l.err = errors.New("unable to apply apparmor profile: apparmor: config provided but apparmor not supported")
+		}
+		if _, err := os.Stat("/proc/self/attr/apparmor"); err != nil {
+			l.file = "exec" // before Linux 5.1
+		}
+		all = append(all, l)
+	}
+	if process.SelinuxLabel != "" {
+		all = append(all, label{what: "selinux label", file: "exec", text: process.SelinuxLabel})
+	}
+	return all
 }

@@ -125,7 +125,7 @@ func Limits(pid int, limits []specs.POSIXRlimit) ([]namespace.Call, error) {
 	for _, limit := range limits {
 		number := slices.Index(rlimitNames[:], limit.Type)
 		if number < 0 {
-			return nil, fmt.Errorf("rlimit type %q is invalid", limit.Type)
+			return nil, fmt.Errorf("wrong rlimit value: %s", limit.Type)
 		}
 		calls = append(calls, namespace.NewCall(fmt.Sprintf("set %s to soft %d, hard %d (to raise a hard limit needs CAP_SYS_RESOURCE)", limit.Type, int64(limit.Soft), int64(limit.Hard)),
 			unix.SYS_PRLIMIT64, pid, number, namespace.Pointer(&unix.Rlimit{Cur: limit.Soft, Max: limit.Hard}), 0))
