@@ -73,9 +73,13 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		defer agent.theirs.file.Close()
 		files = append(files, agent.theirs.file)
 	}
+	before, err := execBefore(process, len(files)+1) // one more is the container's pidfd
+	if err != nil {
+		return nil, err
+	}
 	calls, err := execCalls(spec, first, process, filterOf(filter, flags, len(files)-1))
 	if err == nil {
-		child := namespace.Child{Files: files, Calls: calls, Enter: enter}
+		child := namespace.Child{Files: files, Before: before, Calls: calls, Enter: enter}
 		score := spec.Process.OOMScoreAdj
 		hold := func(pid int) error {
 			if agent != nil {
@@ -116,12 +120,26 @@ func openTerminal(first *Process, process *specs.Process) (terminal, slave *os.F
 		return nil, nil, err
 	}
 	defer root.Close()
-	terminal, slave, err = rootfs.OpenTerminal(root, int(process.User.UID))
+	ids, err := namespace.ReadIDs(first.Pid)
 	if err != nil {
 		return nil, nil, err
 	}
-	unix.SetNonblock(int(terminal.Fd()), true) // for os.File to wait in the poller
-	return os.NewFile(terminal.Fd(), "terminal"), slave, setSize(slave, process.ConsoleSize)
+	uid, gid, err := ids.Outside(process.User.UID, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	terminal, slave, err = rootfs.OpenTerminal(root, uid, gid)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer terminal.Close()
+	// Another descriptor, made non-blocking first, for os.File to wait in the poller.
+	fd, err := unix.FcntlInt(terminal.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("dup terminal: %w", err)
+	}
+	unix.SetNonblock(fd, true)
+	return os.NewFile(uintptr(fd), "terminal"), slave, setSize(slave, process.ConsoleSize)
 }
 
 // affine makes the thread that enters the cgroup, to clone the child, run where the
@@ -141,7 +159,9 @@ func affine(affinity *specs.CPUAffinity, enter func(*syscall.SysProcAttr) (func(
 
 // execCalls is what the child does once it has joined.
 func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter security.Filter) ([]namespace.Call, error) {
-	before, last, err := security.Credentials(process, filter)
+	bare := *process
+	bare.Rlimits = nil // set before
+	before, last, err := security.Credentials(&bare, filter)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,11 @@ func initContainer(sync channel, p *payload) error {
 	if p.HasRoot {
 		mount = os.NewFile(rootFD, "root")
 	}
-	root, err := rootfs.Attach(mount, spec.Root.Path)
+	at := "/"
+	if spec.Hooks != nil && !p.NoPivot {
+		at = spec.Root.Path
+	}
+	root, err := rootfs.Attach(mount, spec.Root.Path, at)
 	if err != nil {
 		return err
 	}
@@ -119,7 +123,12 @@ func initContainer(sync channel, p *payload) error {
 		return err
 	}
 	if !rootfs.BindsDev(spec.Mounts) {
-		if err := rootfs.MakeDevices(root, append(rootfs.DefaultDevices(), linux.Devices...)); err != nil {
+		if nodes := given[deviceNodes]; nodes != nil {
+			err = rootfs.BindDevices(root, devices(linux), nodes)
+		} else {
+			err = rootfs.MakeDevices(root, devices(linux))
+		}
+		if err != nil {
 			return err
 		}
 		if err := rootfs.MakeLinks(root); err != nil {
@@ -128,7 +137,7 @@ func initContainer(sync channel, p *payload) error {
 	}
 	var terminal, slave *os.File
 	if p.Process.Terminal {
-		if terminal, slave, err = rootfs.OpenTerminal(root, int(p.Process.User.UID)); err != nil {
+		if terminal, slave, err = rootfs.OpenTerminal(root, int(p.Process.User.UID), -1); err != nil {
 			return err
 		}
 		if err := rootfs.BindConsole(root, slave); err != nil {
@@ -147,7 +156,8 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// Sysctls while /proc/sys is writable; then what must not be seen or written.
-	if err := setSysctls(linux.Sysctl); err != nil {
+	own, shared := splitSysctls(linux)
+	if err := errors.Join(setSysctls(own), setSysctls(owned(shared))); err != nil {
 		return err
 	}
 	if err := rootfs.MakeReadOnly(root, linux.ReadonlyPaths); err != nil {
@@ -167,7 +177,7 @@ func initContainer(sync channel, p *payload) error {
 		return err
 	}
 	if p.NoPivot {
-		err = rootfs.MoveRoot(root, spec.Root.Path)
+		err = rootfs.ChangeRoot(root)
 	} else {
 		err = rootfs.Pivot(root)
 	}

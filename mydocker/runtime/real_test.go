@@ -35,7 +35,12 @@ func TestMain(m *testing.M) {
 		fmt.Println("these tests need root")
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if parent, err := cgroup.Open(testParent()); err != nil || parent.Delete() != nil {
+		fmt.Println("cgroups are left behind")
+		status = 1
+	}
+	os.Exit(status)
 }
 
 // play is the command of a container, or a hook.
