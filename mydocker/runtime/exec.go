@@ -77,7 +77,7 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 	if err != nil {
 		return nil, err
 	}
-	calls, err := execCalls(spec, first, process, filterOf(filter, flags, len(files)-1))
+	calls, err := execCalls(spec, first, process, filterOf(filter, flags, len(files)-1), o)
 	if err == nil {
 		child := namespace.Child{Files: files, Before: before, Calls: calls, Enter: enter}
 		score := spec.Process.OOMScoreAdj
@@ -158,7 +158,7 @@ func affine(affinity *specs.CPUAffinity, enter func(*syscall.SysProcAttr) (func(
 }
 
 // execCalls is what the child does once it has joined.
-func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter security.Filter) ([]namespace.Call, error) {
+func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter security.Filter, o Options) ([]namespace.Call, error) {
 	bare := *process
 	bare.Rlimits = nil // set before
 	before, last, err := security.Credentials(&bare, filter)
@@ -186,7 +186,9 @@ func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter 
 	}
 	calls := []namespace.Call{
 		namespace.NewCall("setsid", unix.SYS_SETSID),
-		namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore),
+	}
+	if !o.NoNewKeyring {
+		calls = append(calls, namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore))
 	}
 	if security.Notifies(filter.Program) {
 		calls = append(calls, namespace.NewCall("fcntl FD_CLOEXEC", unix.SYS_FCNTL, filter.Agent, unix.F_SETFD, unix.FD_CLOEXEC))

@@ -110,7 +110,7 @@ func initContainer(sync channel, p *payload) error {
 		mount = os.NewFile(rootFD, "root")
 	}
 	at := "/"
-	if spec.Hooks != nil && !p.NoPivot {
+	if spec.Hooks != nil && !p.NoPivot && unix.Access(spec.Root.Path, unix.X_OK) == nil {
 		at = spec.Root.Path
 	}
 	root, err := rootfs.Attach(mount, spec.Root.Path, at)
