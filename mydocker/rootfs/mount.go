@@ -264,16 +264,6 @@ func newMount(fstype, source string, o options) (*os.File, error) {
 	return os.NewFile(uintptr(fd), fstype), nil
 }
 
-// hostSys is the host's /sys, read-only: a container's root may mount one only if its
-// network namespace, whose devices a sysfs shows, belongs to its user namespace (EPERM).
-func hostSys() (*os.File, error) {
-	source, err := openSource(specs.Mount{Source: "/sys"}, options{recursive: true})
-	if err != nil {
-		return nil, err
-	}
-	return source.mount, bindAttributes(source.mount, options{setAll: unix.MOUNT_ATTR_RDONLY})
-}
-
 // configure passes on the file system's own options, and those that it shares with
 // the mount: a disk that is write-protected cannot be mounted without "ro".
 func configure(fs int, o options) error {
@@ -295,6 +285,16 @@ func configure(fs int, o options) error {
 		}
 	}
 	return nil
+}
+
+// hostSys is the host's /sys, read-only: a container's root may mount one only if its
+// network namespace, whose devices a sysfs shows, belongs to its user namespace (EPERM).
+func hostSys() (*os.File, error) {
+	source, err := openSource(specs.Mount{Source: "/sys"}, options{recursive: true})
+	if err != nil {
+		return nil, err
+	}
+	return source.mount, bindAttributes(source.mount, options{setAll: unix.MOUNT_ATTR_RDONLY})
 }
 
 // explain adds what the kernel wrote into the file system context's log, which

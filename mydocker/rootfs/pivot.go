@@ -45,10 +45,13 @@ func Isolate(propagation string) error {
 	return nil
 }
 
-// Attach puts the container's root file system at path, because pivot_root(2) wants a
-// mount point, and hooks look for it there, and gives it back. mount is detached; if it
-// is nil the directory itself is bound over itself.
-func Attach(mount *os.File, path string) (*os.File, error) {
+// Attach attaches the container's root file system at the directory at, since
+// pivot_root(2) wants a mount point, and gives it back. mount is detached; if it is nil,
+// the directory path becomes a mount of its own.
+//
+// At is best "/", over what all paths still start from: no path has to be walked, which
+// the root of a user namespace could not walk everywhere. Only hooks look for it at its path.
+func Attach(mount *os.File, path, at string) (*os.File, error) {
 	if mount == nil {
 		var err error
 		if mount, err = OpenRoot(path); err != nil {
@@ -57,21 +60,28 @@ func Attach(mount *os.File, path string) (*os.File, error) {
 	}
 	// A mount below a shared parent would appear on the host too, and
 	// pivot_root refuses a shared parent (EINVAL).
-	err := privateParent(path)
-	if errors.Is(err, unix.EACCES) {
-		// The root of a user namespace may not walk there. "/" is as good, over what all
-		// paths still start from.
-		path = "/"
-		err = privateParent(path)
-	}
-	if err != nil {
+	if err := privateParent(at); err != nil {
 		return nil, err
 	}
-	trace.Step("move_mount", "the root file system on %s", path)
-	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return nil, fmt.Errorf("attach root file system at %s: %w", path, err)
+	trace.Step("move_mount", "the root file system on %s", at)
+	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return nil, fmt.Errorf("attach root file system at %s: %w", at, err)
 	}
 	return mount, nil
+}
+
+// privateParent makes the mount that holds path private in this namespace.
+func privateParent(path string) error {
+	for at := path; ; at = filepath.Dir(at) {
+		err := unix.Mount("", at, "", unix.MS_PRIVATE, "")
+		if err == nil {
+			return nil
+		}
+		// EINVAL: at is no mount point; the mount that holds it is further up.
+		if !errors.Is(err, unix.EINVAL) || at == "/" {
+			return fmt.Errorf("make the mount above %s private: %w", path, err)
+		}
+	}
 }
 
 // OpenRoot opens the directory path, with all that is mounted below, as a detached mount.
@@ -88,21 +98,11 @@ func OpenRoot(path string) (*os.File, error) {
 // enslave keeps what is mounted below a detached copy from appearing on the host: it is
 // a peer of the mount it was copied from.
 func enslave(mount *os.File) error {
-	return setAttributes(mount, unix.AT_RECURSIVE, unix.MountAttr{Propagation: unix.MS_SLAVE})
-}
-
-// privateParent makes the mount that holds path private in this namespace.
-func privateParent(path string) error {
-	for at := path; ; at = filepath.Dir(at) {
-		err := unix.Mount("", at, "", unix.MS_PRIVATE, "")
-		if err == nil {
-			return nil
-		}
-		// EINVAL: at is no mount point; the mount that holds it is further up.
-		if !errors.Is(err, unix.EINVAL) || at == "/" {
-			return fmt.Errorf("make the mount above %s private: %w", path, err)
-		}
+	attr := unix.MountAttr{Propagation: unix.MS_SLAVE}
+	if err := unix.MountSetattr(int(mount.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
+		return fmt.Errorf("make the mount of %s a slave: %w", mount.Name(), err)
 	}
+	return nil
 }
 
 // Pivot makes root the root of the mount namespace and lets go of the old one.
@@ -136,11 +136,11 @@ func Pivot(root *os.File) error {
 	return unix.Chdir("/")
 }
 
-// MoveRoot makes root the root without pivot_root(2), which refuses where the host's
-// root is the initial ramfs: it is moved over the host's root, and chroot(2) leads
-// into it. proc and sysfs mounts of the host are taken away first; by them the kernel
-// would judge that the container may mount such file systems without what masks them.
-func MoveRoot(root *os.File, path string) error {
+// ChangeRoot leads into root, which is attached at "/", without pivot_root(2): that
+// refuses where the host's root is the initial ramfs. What is below stays there. The
+// host's proc and sysfs mounts are taken away, since the kernel would judge by them
+// that the container may mount such file systems without what masks them.
+func ChangeRoot(root *os.File) error {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err
@@ -150,19 +150,17 @@ func MoveRoot(root *os.File, path string) error {
 	}
 	for line := range strings.Lines(string(mounts)) {
 		fields := strings.Fields(line)
-		kind := slices.Index(fields, "-") + 1
-		if point := fields[4]; (fields[kind] == "proc" || fields[kind] == "sysfs") && !strings.HasPrefix(point+"/", path+"/") {
-			if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
-				return fmt.Errorf("unmount the host's %s: %w", point, err)
-			}
+		if kind := fields[slices.Index(fields, "-")+1]; kind != "proc" && kind != "sysfs" {
+			continue
+		}
+		// Mount points of the container have the same names, but no path from here leads to them.
+		if err := unix.Unmount(fields[4], unix.MNT_DETACH); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("unmount the host's %s: %w", fields[4], err)
 		}
 	}
+	trace.Step("chroot", "the root file system, which is over /")
 	if err := unix.Fchdir(int(root.Fd())); err != nil {
 		return fmt.Errorf("chdir to the new root: %w", err)
-	}
-	trace.Step("move_mount", "the root file system over /, and chroot")
-	if err := unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("move the root file system over /: %w", err)
 	}
 	if err := unix.Chroot("."); err != nil {
 		return fmt.Errorf("chroot: %w", err)

@@ -73,9 +73,13 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		defer agent.theirs.file.Close()
 		files = append(files, agent.theirs.file)
 	}
-	outside, calls, err := execCalls(spec, first, process, filterOf(filter, flags, len(files)-1))
+	before, err := execBefore(process, len(files)+1) // one more is the container's pidfd
+	if err != nil {
+		return nil, err
+	}
+	calls, err := execCalls(spec, first, process, filterOf(filter, flags, len(files)-1), o)
 	if err == nil {
-		child := namespace.Child{Files: files, Before: outside, Calls: calls, Enter: enter}
+		child := namespace.Child{Files: files, Before: before, Calls: calls, Enter: enter}
 		score := spec.Process.OOMScoreAdj
 		hold := func(pid int) error {
 			if agent != nil {
@@ -153,41 +157,38 @@ func affine(affinity *specs.CPUAffinity, enter func(*syscall.SysProcAttr) (func(
 	}, err
 }
 
-// execCalls is what the child does before it has joined, with privileges that a user
-// namespace has not, and then.
-func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter security.Filter) (outside, calls []namespace.Call, err error) {
+// execCalls is what the child does once it has joined.
+func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter security.Filter, o Options) ([]namespace.Call, error) {
 	bare := *process
-	bare.Rlimits = nil
-	limits, err := security.Limits(0, process.Rlimits)
-	if err != nil {
-		return nil, nil, err
-	}
+	bare.Rlimits = nil // set before
 	before, last, err := security.Credentials(&bare, filter)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	properties, err := security.Properties(process, spec.Linux)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if a := process.ExecCPUAffinity; a != nil && a.Final != "" {
 		call, err := security.Affinity(a.Final)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		properties = append(properties, call)
 	}
-	outside = append(append([]namespace.Call{namespace.NewCall("setsid", unix.SYS_SETSID)}, limits...), properties...)
 	argv, err := namespace.Strings(process.Args)
 	if err != nil {
-		return nil, nil, fmt.Errorf("arguments: %w", err)
+		return nil, fmt.Errorf("arguments: %w", err)
 	}
 	envv, err := namespace.Strings(environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return openInside(first, "/etc/passwd") }))
 	if err != nil {
-		return nil, nil, fmt.Errorf("environment: %w", err)
+		return nil, fmt.Errorf("environment: %w", err)
 	}
-	calls = []namespace.Call{
-		namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore),
+	calls := []namespace.Call{
+		namespace.NewCall("setsid", unix.SYS_SETSID),
+	}
+	if !o.NoNewKeyring {
+		calls = append(calls, namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore))
 	}
 	if security.Notifies(filter.Program) {
 		calls = append(calls, namespace.NewCall("fcntl FD_CLOEXEC", unix.SYS_FCNTL, filter.Agent, unix.F_SETFD, unix.FD_CLOEXEC))
@@ -195,15 +196,15 @@ func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter 
 	if process.Terminal {
 		calls = append(calls, namespace.NewCall("ioctl TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0))
 	}
-	calls = append(append(calls, before...), last...)
+	calls = append(append(append(calls, properties...), before...), last...)
 	paths := candidates(process)
 	if len(paths) == 0 {
-		return nil, nil, notInPath(process.Args[0])
+		return nil, notInPath(process.Args[0])
 	}
 	for _, path := range paths {
 		calls = append(calls, namespace.NewCall("execve "+path, unix.SYS_EXECVE, path, argv, envv).On(namespace.Exec))
 	}
-	return outside, calls, nil
+	return calls, nil
 }
 
 // explainExec gives a failed call the words and the exit code Docker has for it.

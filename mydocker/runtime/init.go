@@ -109,7 +109,11 @@ func initContainer(sync channel, p *payload) error {
 	if p.HasRoot {
 		mount = os.NewFile(rootFD, "root")
 	}
-	root, err := rootfs.Attach(mount, spec.Root.Path)
+	at := "/"
+	if spec.Hooks != nil && !p.NoPivot && unix.Access(spec.Root.Path, unix.X_OK) == nil {
+		at = spec.Root.Path
+	}
+	root, err := rootfs.Attach(mount, spec.Root.Path, at)
 	if err != nil {
 		return err
 	}
@@ -173,7 +177,7 @@ func initContainer(sync channel, p *payload) error {
 		return err
 	}
 	if p.NoPivot {
-		err = rootfs.MoveRoot(root, spec.Root.Path)
+		err = rootfs.ChangeRoot(root)
 	} else {
 		err = rootfs.Pivot(root)
 	}

@@ -6,6 +6,9 @@ import (
 	"os"
 	"slices"
 
+	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/security"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -68,4 +71,25 @@ func labels(process *specs.Process) (all []label) {
 		all = append(all, label{what: "selinux label", file: "exec", text: process.SelinuxLabel})
 	}
 	return all
+}
+
+// execBefore is what an exec's child does in the host's mount namespace: it sets the
+// limits, which inside may lack the privilege, and the labels. free is the descriptor
+// that open(2) will give.
+func execBefore(process *specs.Process, free int) ([]namespace.Call, error) {
+	calls, err := security.Limits(0, process.Rlimits)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range labels(process) {
+		if l.err != nil {
+			return nil, l.err
+		}
+		path := "/proc/thread-self/attr/" + l.file
+		calls = append(calls,
+			namespace.NewCall("open "+path, unix.SYS_OPENAT, unix.AT_FDCWD, path, unix.O_WRONLY),
+			namespace.NewCall("apply "+l.what+" "+l.text, unix.SYS_WRITE, free, l.text, len(l.text)),
+			namespace.NewCall("close", unix.SYS_CLOSE, free))
+	}
+	return calls, nil
 }

@@ -125,12 +125,6 @@ func preserved(n int) (files []*os.File, err error) {
 	return files, nil
 }
 
-func closeAll(files []*os.File) {
-	for _, file := range files {
-		file.Close() // of a nil file an error, not a panic
-	}
-}
-
 // compile gives the seccomp profile's filter as bytes, which JSON carries fast.
 func compile(profile *specs.LinuxSeccomp) ([]byte, []specs.LinuxSeccompFlag, error) {
 	if profile == nil {

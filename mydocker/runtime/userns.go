@@ -79,6 +79,12 @@ func openUser(linux *specs.Linux) (*os.File, error) {
 	return user, nil
 }
 
+func closeAll(files []*os.File) {
+	for _, file := range files {
+		file.Close() // of a nil file an error, not a panic
+	}
+}
+
 // cloneInside starts init in a user namespace, or a time namespace of its own.
 func (p *Process) cloneInside(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File, user *os.File) error {
 	argv, _ := namespace.Strings([]string{"mydocker", "init"})

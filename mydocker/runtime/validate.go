@@ -121,8 +121,6 @@ func validateNamespaces(spec *specs.Spec) error {
 		return errors.New("unable to set hostname without a private UTS namespace")
 	case spec.Domainname != "" && !has(specs.UTSNamespace):
 		return errors.New("unable to set domainname without a private UTS namespace")
-	case len(linux.UIDMappings)+len(linux.GIDMappings) > 0 && !has(specs.UserNamespace):
-		return errors.New("User namespace mappings specified, but USER namespace isn't enabled in the config")
 	case len(linux.TimeOffsets) > 0 && !has(specs.TimeNamespace):
 		return errors.New("time namespace offsets specified, but time namespace isn't enabled in the config")
 	}

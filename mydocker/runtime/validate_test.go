@@ -51,7 +51,6 @@ func TestValidate(t *testing.T) {
 		}},
 		{"without a mount namespace", without(specs.MountNamespace)},
 		{"hostname without a private UTS", func(s *specs.Spec) { without(specs.UTSNamespace)(s); s.Hostname = "h" }},
-		{"USER namespace isn't enabled", func(s *specs.Spec) { s.Linux.UIDMappings = []specs.LinuxIDMapping{{Size: 1}} }},
 		{"time namespace isn't enabled", func(s *specs.Spec) { s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {}} }},
 		{"invalid personality domain", func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{} }},
 		{"personality flags", func(s *specs.Spec) {
