@@ -41,6 +41,9 @@ type Options struct {
 	// Connect is called at init's first stop, with init's pid: its namespaces
 	// exist, nothing is mounted yet. nil: nothing to do.
 	Connect func(pid int) error
+	// State is what hooks and a seccomp agent are told of the container: its id,
+	// bundle and annotations. Status and pid are filled in.
+	State specs.State
 }
 
 // JoinedShm stands for the source of a bind mount in Options.Given: a mount of
@@ -122,7 +125,7 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err
@@ -197,7 +200,7 @@ func makeFifo(state string) (path string, file *os.File, err error) {
 
 // prepare takes init from its first stop to its second.
 func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error {
-	if _, err := p.sync.expect(stageNamespaces); err != nil {
+	if _, _, err := p.sync.expect(stageNamespaces); err != nil {
 		return err
 	}
 	if err := adjustOOM(p.Pid, spec.Process.OOMScoreAdj); err != nil {
@@ -211,16 +214,36 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 	if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
 		return fmt.Errorf("tell init to proceed: %w", err)
 	}
-	terminal, err := p.sync.expect(stageReady)
-	if err != nil {
+	if err := p.serve(spec, o); err != nil {
 		return err
 	}
-	p.Terminal = terminal
 	// Not sooner: init is a Go program, and with pids.max 4 it would not have started.
 	if err := group.LimitPids(spec.Linux.Resources); err != nil {
 		return fmt.Errorf("limit pids: %w", err)
 	}
 	return nil
+}
+
+// serve does what init asks for on its way, until it is ready.
+func (p *Process) serve(spec *specs.Spec, o Options) error {
+	for {
+		at, terminal, err := p.sync.expect(stageReady, stageMounted)
+		switch {
+		case err != nil:
+			return err
+		case at == stageReady:
+			p.Terminal = terminal
+			return nil
+		case at == stageMounted:
+			err = runtimeHooks(spec.Hooks, o.State, p.Pid)
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
+			return fmt.Errorf("tell init to proceed: %w", err)
+		}
+	}
 }
 
 // adjustOOM is done from outside, where no path belongs to the container.

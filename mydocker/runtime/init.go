@@ -41,7 +41,9 @@ func Init() {
 	if errors.As(err, &known) {
 		code = known.Code
 	}
-	sync.send(message{Stage: stageError, Error: err.Error(), Code: code}, nil)
+	if sync.send(message{Stage: stageError, Error: err.Error(), Code: code}, nil) != nil {
+		fmt.Fprintln(os.Stderr, err) // the creator has gone, and another process has started the container
+	}
 	os.Exit(code)
 }
 
@@ -59,10 +61,7 @@ func initContainer(sync channel, p *payload) error {
 	newSessionKeyring()
 
 	// Stop 1: the caller gives the network namespace its interfaces.
-	if err := sync.send(message{Stage: stageNamespaces}, nil); err != nil {
-		return fmt.Errorf("report namespaces: %w", err)
-	}
-	if _, err := sync.expect(stageProceed); err != nil {
+	if err := sync.ask(stageNamespaces); err != nil {
 		return err
 	}
 
@@ -131,6 +130,10 @@ func initContainer(sync channel, p *payload) error {
 		}
 	}
 	if err := makeCwd(root, p.Process); err != nil {
+		return err
+	}
+
+	if err := createHooks(sync, p); err != nil {
 		return err
 	}
 
@@ -279,6 +282,9 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 		terminal.Close()
 	}
 	if err := waitFifo(descriptors); err != nil {
+		return err
+	}
+	if err := startHooks(p); err != nil {
 		return err
 	}
 	trace.Step("execve", "%s %q", program, process.Args)

@@ -35,6 +35,7 @@ type payload struct {
 	HasRoot       bool
 	Given         []string // destinations of the mounts from givenFD on
 	DieWithParent bool
+	State         specs.State // for hooks
 }
 
 // launch is what it takes to start init.
