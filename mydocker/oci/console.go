@@ -115,4 +115,3 @@ func hostID(id uint32, mappings []specs.LinuxIDMapping) uint32 {
 	}
 	return id
 }
-

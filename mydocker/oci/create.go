@@ -26,10 +26,10 @@ type creation struct {
 	process *runtime.Process
 	unlock  func()
 
-	bundle, pidFile, consoleSocket  string
-	noPivot, noNewKeyring           bool
+	bundle, pidFile, consoleSocket    string
+	noPivot, noNewKeyring             bool
 	detach, keep, noSubreaper, starts bool
-	preserve                        int
+	preserve                          int
 }
 
 func (n *creation) flags() []cli.Flag {
@@ -90,7 +90,8 @@ func (n *creation) create(id string) (err error) {
 	}
 	stdio := [3]*os.File{os.Stdin, os.Stdout, os.Stderr}
 	giveStreams(stdio, n.spec)
-	n.process, err = runtime.Create(n.spec, dir, n.group, runtime.Options{Stdio: stdio, Connect: n.recordProcess, PreserveFDs: files})
+	n.process, err = runtime.Create(n.spec, dir, n.group, runtime.Options{Stdio: stdio, Connect: n.recordProcess, State: n.State})
+	_ = files
 	if err != nil {
 		return fmt.Errorf("unable to start container process: %w", err)
 	}

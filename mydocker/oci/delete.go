@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"minidocker/mydocker/disk"
+	"minidocker/mydocker/runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
@@ -77,7 +78,7 @@ func (h *host) remove(c *container, spec *specs.Spec) error {
 	err := c.release(spec)
 	if err == nil && spec != nil && spec.Hooks != nil && c.Pid != 0 {
 		for _, hook := range spec.Hooks.Poststop {
-			h.warn(c.runHooks("poststop", []specs.Hook{hook}, specs.StateStopped))
+			h.warn(runtime.RunHooks([]specs.Hook{hook}, c.state(specs.StateStopped)))
 		}
 	}
 	return err

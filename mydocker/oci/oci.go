@@ -39,7 +39,7 @@ func Main(args []string) int {
 	h := &host{}
 	app := &cli.App{
 		Name: name, Usage: "runs containers of OCI bundles, with the command line of runc",
-		UsageText: name + " [global options] command [command options] [arguments...]",
+		UsageText:       name + " [global options] command [command options] [arguments...]",
 		HideHelpCommand: true, HideVersion: true, Flags: h.flags(), Commands: h.commands(), Action: noCommand,
 		Before: h.before, ExitErrHandler: func(*cli.Context, error) {}, // the default would exit at once
 	}
@@ -61,8 +61,8 @@ func (h *host) flags() []cli.Flag {
 func (h *host) commands() []*cli.Command {
 	return []*cli.Command{
 		h.createCommand(), h.startCommand(), h.runCommand(), h.execCommand(), h.stateCommand(), h.listCommand(),
-		h.killCommand(), h.deleteCommand(), h.pauseCommand(), h.resumeCommand(), h.psCommand(), h.eventsCommand(),
-		h.updateCommand(), specCommand(), featuresCommand(), refused("checkpoint"), refused("restore"),
+		h.killCommand(), h.deleteCommand(), h.pauseCommand(), h.resumeCommand(), h.psCommand(),
+		h.updateCommand(), refused("checkpoint"), refused("restore"),
 	}
 }
 

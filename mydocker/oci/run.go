@@ -52,8 +52,9 @@ func (c *container) begin(p *runtime.Process, spec *specs.Spec) error {
 	if spec.Hooks == nil {
 		return nil
 	}
-	err := c.runHooks("poststart", spec.Hooks.Poststart, specs.StateRunning)
+	err := runtime.RunHooks(spec.Hooks.Poststart, c.state(specs.StateRunning))
 	if err != nil {
+		err = fmt.Errorf("poststart: %w", err)
 		p.Signal(unix.SIGKILL)
 	}
 	return err
