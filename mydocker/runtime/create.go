@@ -21,6 +21,7 @@ import (
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/trace"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -44,6 +45,11 @@ type Options struct {
 	// State is what hooks and a seccomp agent are told of the container: its id,
 	// bundle and annotations. Status and pid are filled in.
 	State specs.State
+	// NoPivot moves the root into place without pivot_root(2), for a host whose
+	// root is a ramfs. Less is kept out of the container.
+	NoPivot bool
+	// NoNewKeyring leaves the process in the caller's session keyring.
+	NoNewKeyring bool
 }
 
 // JoinedShm stands for the source of a bind mount in Options.Given: a mount of
@@ -64,7 +70,7 @@ type Process struct {
 }
 
 // Load reads a bundle's config.json (OCI runtime specification, bundle.md). The
-// path of its root becomes absolute.
+// path of its root becomes absolute, as do the sources of bind mounts.
 func Load(bundle string) (*specs.Spec, error) {
 	path := filepath.Join(bundle, "config.json")
 	data, err := os.ReadFile(path)
@@ -77,6 +83,11 @@ func Load(bundle string) (*specs.Spec, error) {
 	}
 	if spec.Root != nil && spec.Root.Path != "" && !filepath.IsAbs(spec.Root.Path) {
 		spec.Root.Path = filepath.Join(bundle, spec.Root.Path)
+	}
+	for i := range spec.Mounts {
+		if m := &spec.Mounts[i]; rootfs.IsBind(*m) && !filepath.IsAbs(m.Source) {
+			m.Source = filepath.Join(bundle, m.Source)
+		}
 	}
 	return &spec, nil
 }
@@ -125,7 +136,7 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err

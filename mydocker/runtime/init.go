@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"minidocker/mydocker/image/layer"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/security"
@@ -58,7 +59,9 @@ func initContainer(sync channel, p *payload) error {
 	if _, err := unix.Setsid(); err != nil {
 		return fmt.Errorf("setsid: %w", err)
 	}
-	newSessionKeyring()
+	if !p.NoNewKeyring {
+		newSessionKeyring()
+	}
 
 	// Stop 1: the caller gives the network namespace its interfaces.
 	if err := sync.ask(stageNamespaces); err != nil {
@@ -111,14 +114,16 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// The view: mounts in the specification's order, then what stands in /dev.
-	if err := rootfs.MountAll(root, spec.Mounts, sources); err != nil {
+	if err := rootfs.MountAll(root, labelled(spec.Mounts, linux.MountLabel), sources, layer.Copy); err != nil {
 		return err
 	}
-	if err := rootfs.MakeDevices(root, append(rootfs.DefaultDevices(), linux.Devices...)); err != nil {
-		return err
-	}
-	if err := rootfs.MakeLinks(root); err != nil {
-		return err
+	if !rootfs.BindsDev(spec.Mounts) {
+		if err := rootfs.MakeDevices(root, append(rootfs.DefaultDevices(), linux.Devices...)); err != nil {
+			return err
+		}
+		if err := rootfs.MakeLinks(root); err != nil {
+			return err
+		}
 	}
 	var terminal, slave *os.File
 	if p.Process.Terminal {
@@ -133,6 +138,9 @@ func initContainer(sync channel, p *payload) error {
 		return err
 	}
 
+	if err := rootfs.SealDev(root, spec.Mounts); err != nil {
+		return err
+	}
 	if err := createHooks(sync, p); err != nil {
 		return err
 	}
@@ -154,7 +162,12 @@ func initContainer(sync channel, p *payload) error {
 	if err != nil {
 		return err
 	}
-	if err := rootfs.Pivot(root); err != nil {
+	if p.NoPivot {
+		err = rootfs.MoveRoot(root, spec.Root.Path)
+	} else {
+		err = rootfs.Pivot(root)
+	}
+	if err != nil {
 		return err
 	}
 	if err := rootfs.Seal(root, spec.Root.Readonly, linux.RootfsPropagation); err != nil {

@@ -35,6 +35,8 @@ type payload struct {
 	HasRoot       bool
 	Given         []string // destinations of the mounts from givenFD on
 	DieWithParent bool
+	NoPivot       bool
+	NoNewKeyring  bool
 	State         specs.State // for hooks
 }
 
