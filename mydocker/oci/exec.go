@@ -53,11 +53,7 @@ func (h *host) execCommand() *cli.Command {
 			&cli.BoolFlag{Name: "ignore-paused", Usage: "also in a paused container, where it waits", Destination: &x.ignorePaused},
 		},
 		Action: func(c *cli.Context) error {
-			least := 2
-			if x.file != "" {
-				least = 1
-			}
-			err := arguments(c, least, -1)
+			err := arguments(c, 1, -1)
 			if err != nil {
 				return err
 			}
@@ -184,7 +180,7 @@ func (x *execution) process(spec *specs.Spec, args []string) (*specs.Process, er
 	case !filepath.IsAbs(process.Cwd):
 		return nil, errors.New("cwd must be an absolute path")
 	case len(process.Args) == 0:
-		return nil, errors.New("args must not be empty")
+		return nil, errors.New("process args cannot be empty")
 	case process.Terminal && x.detach && x.consoleSocket == "":
 		return nil, fmt.Errorf("cannot allocate tty if %s will detach without setting console socket", name)
 	case (!process.Terminal || !x.detach) && x.consoleSocket != "":

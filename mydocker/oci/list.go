@@ -158,12 +158,12 @@ func (h *host) psCommand() *cli.Command {
 }
 
 func (h *host) ps(id, format string, args []string) error {
-	if format != "table" && format != "json" {
-		return errors.New("invalid format option")
-	}
 	c, err := h.load(id)
 	if err != nil {
 		return err
+	}
+	if format != "table" && format != "json" {
+		return errors.New("invalid format option")
 	}
 	group, err := c.Cgroup.open()
 	if err != nil {

@@ -36,6 +36,7 @@ type host struct {
 // exit status: the container's for run and exec in the foreground, else 0, or 1
 // for an error (255 in exec). Errors go to standard error and to the log.
 func Main(args []string) int {
+	runtime.GOMAXPROCS(1) // one thing after the other: a second processor only makes threads to wake
 	h := &host{}
 	app := &cli.App{
 		Name: name, Usage: "runs containers of OCI bundles, with the command line of runc",
@@ -61,8 +62,8 @@ func (h *host) flags() []cli.Flag {
 func (h *host) commands() []*cli.Command {
 	return []*cli.Command{
 		h.createCommand(), h.startCommand(), h.runCommand(), h.execCommand(), h.stateCommand(), h.listCommand(),
-		h.killCommand(), h.deleteCommand(), h.pauseCommand(), h.resumeCommand(), h.psCommand(),
-		h.updateCommand(), refused("checkpoint"), refused("restore"),
+		h.killCommand(), h.deleteCommand(), h.pauseCommand(), h.resumeCommand(), h.psCommand(), h.eventsCommand(),
+		h.updateCommand(), specCommand(), featuresCommand(), refused("checkpoint"), refused("restore"),
 	}
 }
 
