@@ -15,6 +15,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 )
 
 // creation is a container in the making, and the flags of create and run.
@@ -22,7 +23,7 @@ type creation struct {
 	*container
 	*host
 	spec    *specs.Spec
-	group   cgroup.Group
+	cgroup  cgroup.Group
 	process *runtime.Process
 	unlock  func()
 
@@ -75,13 +76,10 @@ func (n *creation) create(id string) (err error) {
 			n.unlock()
 		}
 	}()
-	if n.Cgroup, err = n.nameGroup(n.spec, id); err != nil {
-		return err
-	}
 	if err := copyFile(filepath.Join(n.bundle, "config.json"), filepath.Join(dir, "config.json")); err != nil {
 		return err
 	}
-	if n.group, err = n.prepareGroup(n.container, n.spec); err != nil {
+	if err := n.prepareGroup(); err != nil {
 		return err
 	}
 	files, err := preserved(n.spec.Process, n.preserve)
@@ -90,8 +88,8 @@ func (n *creation) create(id string) (err error) {
 	}
 	stdio := [3]*os.File{os.Stdin, os.Stdout, os.Stderr}
 	giveStreams(stdio, n.spec)
-	n.process, err = runtime.Create(n.spec, dir, n.group, runtime.Options{Stdio: stdio, Connect: n.recordProcess, State: n.State})
-	_ = files
+	n.process, err = runtime.Create(n.spec, dir, n.cgroup, runtime.Options{Stdio: stdio, Connect: n.recordProcess, State: n.State, PreserveFDs: files,
+		NoPivot: n.noPivot, NoNewKeyring: n.noNewKeyring})
 	if err != nil {
 		return fmt.Errorf("unable to start container process: %w", err)
 	}
@@ -156,7 +154,9 @@ func (n *creation) load() (err error) {
 // destroy undoes a creation, and ends a container that ran in the foreground.
 func (n *creation) destroy() error {
 	if n.process != nil {
-		n.process.Signal(9)
+		if !n.process.Done() {
+			n.process.Signal(unix.SIGKILL)
+		}
 		n.process.Wait()
 		n.process.Close()
 	}
@@ -191,7 +191,12 @@ func preserved(process *specs.Process, n int) (files []*os.File, err error) {
 		process.Env = append(process.Env, "LISTEN_FDS="+listen, "LISTEN_PID=1")
 	}
 	for fd := 3; fd < 3+n; fd++ {
-		if _, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err != nil {
+		// Close-on-exec are this process's own, which lead to the host: never in a container.
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC != 0 {
+			err = unix.EBADF
+		}
+		if err != nil {
 			return nil, fmt.Errorf("please check that preserved-fd %d (of %d) is present: %w", fd, n, err)
 		}
 		files = append(files, os.NewFile(uintptr(fd), fmt.Sprint("preserved ", fd)))

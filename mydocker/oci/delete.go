@@ -133,7 +133,7 @@ func (h *host) kill(id string, number unix.Signal, all bool) error {
 
 // killAll signals all processes of the cgroup; none is a success.
 func (c *container) killAll(number unix.Signal) error {
-	group, err := c.Cgroup.open()
+	group, err := c.group()
 	if err != nil {
 		return err
 	}
@@ -144,14 +144,18 @@ func (c *container) killAll(number unix.Signal) error {
 	if err != nil || len(pids) == 0 {
 		return err
 	}
-	if !frozen(group) { // so that none forks, and no number is used again
-		if err := group.Freeze(); err != nil {
+	frozen, err := group.Frozen()
+	if err == nil && !frozen { // so that none forks, and no number is used again
+		if err = group.Freeze(); err != nil {
 			return err
 		}
 		defer group.Thaw()
 		if pids, err = group.Pids(); err != nil {
 			return err
 		}
+	}
+	if err != nil {
+		return err
 	}
 	for _, pid := range pids {
 		if err2 := unix.Kill(pid, number); err2 != nil && err2 != unix.ESRCH {

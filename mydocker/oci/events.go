@@ -83,7 +83,7 @@ func (h *host) events(id string, once bool, interval time.Duration) error {
 		return errors.New("container with id " + id + " is not running")
 	}
 	defer p.Close()
-	group, err := c.Cgroup.open()
+	group, err := c.group()
 	if err != nil {
 		return err
 	}

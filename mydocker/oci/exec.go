@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -112,8 +113,7 @@ func (x *execution) run(id string, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	path := filepath.Join(c.Cgroup.Path, filepath.Clean("/"+x.cgroup))
-	group, err := groupName{Path: path, Systemd: c.Cgroup.Systemd && path == c.Cgroup.Path}.open()
+	group, err := x.group(c)
 	if err != nil {
 		return 0, err
 	}
@@ -126,8 +126,7 @@ func (x *execution) run(id string, args []string) (int, error) {
 	if !x.detach {
 		f.catch()
 	}
-	_ = files
-	p, err := runtime.Exec(spec, first, process, group, runtime.Options{Stdio: stdio})
+	p, err := runtime.Exec(spec, first, process, group, runtime.Options{Stdio: stdio, PreserveFDs: files})
 	if err != nil {
 		return 0, fmt.Errorf("unable to start container process: %w", err)
 	}
@@ -147,6 +146,26 @@ func (x *execution) run(id string, args []string) (int, error) {
 		defer f.disconnect()
 	}
 	return f.wait(p), nil
+}
+
+// group is the cgroup of the process: that of --cgroup below the container's, or where
+// the container's first process is now.
+func (x *execution) group(c *container) (cgroup.Group, error) {
+	if x.cgroup == "" {
+		group, err := c.group()
+		return group.Of(c.Pid), err
+	}
+	if strings.Contains(x.cgroup, ":") {
+		return cgroup.Group{}, fmt.Errorf("--cgroup %s: a group of single controllers is not supported", x.cgroup)
+	}
+	paths := map[string]string{}
+	for name, dir := range c.Cgroup.Paths {
+		paths[name] = filepath.Join(dir, filepath.Clean("/"+x.cgroup))
+		if _, err := os.Stat(paths[name]); err != nil {
+			return cgroup.Group{}, fmt.Errorf("--cgroup %s: %w", x.cgroup, err)
+		}
+	}
+	return cgroup.Reopen(paths)
 }
 
 // hand gives the caller what it asked for.

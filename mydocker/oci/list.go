@@ -165,7 +165,7 @@ func (h *host) ps(id, format string, args []string) error {
 	if format != "table" && format != "json" {
 		return errors.New("invalid format option")
 	}
-	group, err := c.Cgroup.open()
+	group, err := c.group()
 	if err != nil {
 		return err
 	}

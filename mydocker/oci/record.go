@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -227,12 +226,15 @@ func (c *container) status() (specs.ContainerState, *runtime.Process, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	group, err := c.Cgroup.open()
+	group, err := c.group()
 	if err != nil {
 		return "", nil, err
 	}
+	frozen, err := group.Frozen()
 	switch {
-	case frozen(group):
+	case err != nil:
+		return "", nil, err
+	case frozen:
 		return paused, p, nil
 	case c.waits():
 		return specs.StateCreated, p, nil
@@ -248,9 +250,4 @@ func (c *container) waits() bool {
 	}
 	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", c.Pid))
 	return string(line) == "mydocker\x00init\x00"
-}
-
-func frozen(group cgroup.Group) bool {
-	state, _ := os.ReadFile(filepath.Join(group.Paths()[""], "cgroup.freeze"))
-	return strings.TrimSpace(string(state)) == "1"
 }

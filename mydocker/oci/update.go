@@ -35,7 +35,7 @@ func (h *host) freeze(id string, stop bool) error {
 	if p != nil {
 		p.Close()
 	}
-	group, err := c.Cgroup.open()
+	group, err := c.group()
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (h *host) update(id string, resources func() (*specs.LinuxResources, error)
 		return errNotRuns
 	}
 	p.Close()
-	group, err := c.Cgroup.open()
+	group, err := c.group()
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,8 @@ type Options struct {
 	Root *os.File
 	// Given are detached mounts that stand for the sources of bind mounts, by their destinations. The caller closes them.
 	Given map[string]*os.File
+	// PreserveFDs become the process's descriptors from 3 on. The caller closes them.
+	PreserveFDs []*os.File
 	// DieWithParent kills the process when the creating process ends.
 	DieWithParent bool
 	// Connect is called at init's first stop, with init's pid: its namespaces
@@ -136,14 +138,14 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Preserved: len(o.PreserveFDs)}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err
 	}
 	defer l.close()
 	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
-	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root, o.Given)); err != nil {
+	if err := p.clone(spec, group, l, append(l.files(o.Stdio, fifoFile, o.Root, o.Given), o.PreserveFDs...)); err != nil {
 		l.parent.file.Close()
 		os.Remove(fifo)
 		return nil, err
