@@ -54,7 +54,7 @@ func TestProperties(t *testing.T) {
 	const infinity = "18446744073709551615"
 	for version, want := range []string{
 		1: "MemoryLimit=100 CPUShares=1024 TasksMax=" + infinity + " CPUQuotaPeriodUSec=100000 CPUQuotaPerSecUSec=340000",
-		2: "MemoryMax=100 MemorySwapMax=50 MemoryLow=50 CPUWeight=39 AllowedCPUs=b\"\\r\\x02\" TasksMax=" + infinity +
+		2: "MemoryMax=100 MemorySwapMax=50 MemoryLow=50 CPUWeight=39 AllowedCPUs=[13 2] TasksMax=" + infinity +
 			" CPUQuotaPeriodUSec=100000 CPUQuotaPerSecUSec=340000",
 	} {
 		if version == 0 {
