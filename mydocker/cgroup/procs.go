@@ -140,7 +140,7 @@ func (g Group) Frozen() (bool, error) {
 		if err != nil && !gone(err) {
 			return false, fmt.Errorf("read %s: %w", file, err)
 		}
-		if i := slices.Index(fields, "frozen"); slices.Contains(fields, "FROZEN") || i >= 0 && fields[i+1] == "1" {
+		if i := slices.Index(fields, "frozen"); slices.Contains(fields, "FROZEN") || slices.Contains(fields, "FREEZING") || i >= 0 && fields[i+1] == "1" {
 			return true, nil
 		}
 	}

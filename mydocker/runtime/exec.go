@@ -60,6 +60,10 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 			child.Hold = func(pid int) error { return adjustOOM(pid, score) }
 		}
 		p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
+		if errors.Is(err, unix.EBUSY) { // its first process has made groups below, and gone into one
+			child.Enter = group.Of(first.Pid).Enter
+			p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
+		}
 		if errors.Is(err, unix.EAGAIN) {
 			// The group is at its pids.max: born outside and moved in, a process
 			// may exceed it, as Docker's may. It is not the usual way because the
