@@ -126,7 +126,7 @@ func (x *execution) run(id string, args []string) (int, error) {
 	if !x.detach {
 		f.catch()
 	}
-	p, err := runtime.Exec(spec, first, process, group, runtime.Options{Stdio: stdio, PreserveFDs: files})
+	p, err := runtime.Exec(spec, first, process, group, runtime.Options{Stdio: stdio, PreserveFDs: files, State: c.State})
 	if err != nil {
 		return 0, fmt.Errorf("unable to start container process: %w", err)
 	}
