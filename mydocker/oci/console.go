@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 	"unsafe"
 
 	"github.com/moby/term"
@@ -18,11 +19,11 @@ func isSocket(path string) error {
 		return nil
 	}
 	info, err := os.Stat(path)
+	if err == nil && info.Mode()&os.ModeSocket == 0 {
+		err = fmt.Errorf("%s is not a socket", path)
+	}
 	if err != nil {
 		return fmt.Errorf("console-socket: %w", err)
-	}
-	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("console-socket %s is not a socket", path)
 	}
 	return nil
 }
@@ -31,19 +32,10 @@ func isSocket(path string) error {
 // the terminal's name with the descriptor (SCM_RIGHTS, unix(7)).
 func sendTerminal(path string, terminal *os.File) error {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return fmt.Errorf("console-socket: %w", err)
-	}
-	defer conn.Close()
-	raw, err := terminal.SyscallConn()
-	if err != nil {
-		return err
-	}
-	if controlErr := raw.Control(func(fd uintptr) {
-		unix.SetNonblock(int(fd), false) // for programs that expect a master to block
-		_, _, err = conn.WriteMsgUnix([]byte("/dev/ptmx"), unix.UnixRights(int(fd)), nil)
-	}); controlErr != nil {
-		err = controlErr
+	if err == nil {
+		defer conn.Close()
+		unix.SetNonblock(int(terminal.Fd()), false) // who gets it expects a master to block
+		_, _, err = conn.WriteMsgUnix([]byte("/dev/ptmx"), unix.UnixRights(int(terminal.Fd())), nil)
 	}
 	if err != nil {
 		return fmt.Errorf("send terminal to console-socket: %w", err)
@@ -51,17 +43,19 @@ func sendTerminal(path string, terminal *os.File) error {
 	return nil
 }
 
-// connect makes the own terminal the container's: in raw mode, and of one size.
+// connect makes the own terminal the container's, in raw mode and of one size.
 func (f *foreground) connect(terminal *os.File) error {
-	f.restore = func() {}
+	if terminal == nil {
+		return nil
+	}
 	if term.IsTerminal(0) {
 		state, err := term.SetRawTerminal(0)
 		if err != nil {
 			return fmt.Errorf("set terminal to raw mode: %w", err)
 		}
-		f.restore = func() { term.RestoreTerminal(0, state) }
+		f.raw = state
 	}
-	f.resize(terminal)
+	resize(terminal)
 	f.output = make(chan struct{})
 	go io.Copy(terminal, os.Stdin)
 	go func() {
@@ -71,14 +65,20 @@ func (f *foreground) connect(terminal *os.File) error {
 	return nil
 }
 
-func (f *foreground) disconnect() { f.restore() }
+// disconnect waits for the last output, though not for that of processes which outlive the first.
+func (f *foreground) disconnect(terminal *os.File) {
+	if f.output != nil {
+		terminal.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		<-f.output
+	}
+	if f.raw != nil {
+		term.RestoreTerminal(0, f.raw)
+	}
+}
 
 // resize gives the container's terminal the size of the own.
-func (f *foreground) resize(terminal *os.File) {
-	if terminal == nil {
-		return
-	}
-	if size, err := term.GetWinsize(0); err == nil {
+func resize(terminal *os.File) {
+	if size, err := term.GetWinsize(0); err == nil && terminal != nil {
 		term.SetWinsize(terminal.Fd(), size)
 	}
 }

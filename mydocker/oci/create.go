@@ -25,7 +25,7 @@ type creation struct {
 	spec    *specs.Spec
 	cgroup  cgroup.Group
 	process *runtime.Process
-	unlock  func()
+	lock    *disk.Lock
 
 	bundle, pidFile, consoleSocket    string
 	noPivot, noNewKeyring             bool
@@ -52,7 +52,7 @@ func (h *host) createCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("%s create failed: %w", name, err)
 			}
-			n.unlock()
+			n.lock.Release()
 			return nil
 		})}
 }
@@ -60,25 +60,23 @@ func (h *host) createCommand() *cli.Command {
 // create makes the container and takes its process to where start lets it go. The
 // lock is held on success.
 func (n *creation) create(id string) (err error) {
-	if err := n.load(); err != nil {
-		return err
-	}
-	dir, unlock, err := n.make(id)
+	config, err := n.load()
 	if err != nil {
 		return err
 	}
-	n.unlock = unlock
+	dir, lock, err := n.make(id, config)
+	if err != nil {
+		return err
+	}
+	n.lock = lock
 	n.container = &container{dir: dir, record: record{Created: time.Now().UTC(), Rootfs: n.spec.Root.Path,
 		State: specs.State{Version: specs.Version, ID: id, Bundle: n.bundle, Annotations: n.spec.Annotations}}}
 	defer func() {
 		if err != nil {
 			n.warn(n.destroy())
-			n.unlock()
+			n.lock.Release()
 		}
 	}()
-	if err := copyFile(filepath.Join(n.bundle, "config.json"), filepath.Join(dir, "config.json")); err != nil {
-		return err
-	}
 	if err := n.prepareGroup(); err != nil {
 		return err
 	}
@@ -114,19 +112,27 @@ func (n *creation) recordProcess(pid int) (err error) {
 }
 
 // load reads the bundle and checks it against the flags.
-func (n *creation) load() (err error) {
+func (n *creation) load() (config []byte, err error) {
 	if n.bundle, err = filepath.Abs(n.bundle); err != nil {
-		return err
+		return nil, err
 	}
-	if n.spec, err = runtime.Load(n.bundle); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			if _, err := os.Stat(n.bundle); err != nil {
-				return fmt.Errorf("bundle: %w", err)
-			}
-			return errors.New("JSON specification file config.json not found")
-		}
-		return err
+	if _, err := os.Stat(n.bundle); err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
 	}
+	config, err = os.ReadFile(filepath.Join(n.bundle, configFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errors.New("JSON specification file config.json not found")
+	}
+	if err == nil {
+		n.spec, err = runtime.Load(n.bundle)
+	}
+	if err == nil {
+		err = n.check()
+	}
+	return config, err
+}
+
+func (n *creation) check() error {
 	s := n.spec
 	switch {
 	case s.Version != "" && !strings.HasPrefix(s.Version, "1."):
@@ -169,14 +175,6 @@ func writePid(path string, pid int) error {
 		return nil
 	}
 	return disk.WriteFile(path, []byte(strconv.Itoa(pid)), 0o644, disk.Volatile)
-}
-
-func copyFile(from, to string) error {
-	data, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to, data, 0o600)
-	}
-	return err
 }
 
 // preserved are the descriptors from 3 on which the process gets: those of socket

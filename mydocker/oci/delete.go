@@ -28,22 +28,22 @@ func (h *host) delete(id string, force bool) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(dir)
+	lock, err := acquire(dir)
 	if err == nil {
-		defer unlock()
+		defer lock.Release()
 		err = h.deleteLocked(dir, id, force)
 	}
-	if force && errors.Is(err, errNotExist) {
-		return nil
+	if force && errors.Is(err, errNotExist) { // killed before it had more than a name, or nothing at all
+		return disk.RemoveAll(dir)
 	}
 	return err
 }
 
 func (h *host) deleteLocked(dir, id string, force bool) error {
 	c, err := read(dir, stateFile)
-	if errors.Is(err, errNotExist) && force {
-		if c, err = read(dir, creatingFile); err != nil { // killed before it had more than a name
-			return disk.RemoveAll(dir)
+	if force && errors.Is(err, errNotExist) {
+		if c, err = read(dir, creatingFile); err != nil {
+			return errNotExist // or empty, before the first write
 		}
 	}
 	if err != nil {
@@ -107,14 +107,6 @@ func (h *host) kill(id string, number unix.Signal, all bool) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.process()
-	ended := errors.Is(err, os.ErrProcessDone)
-	if err != nil && !ended {
-		return err
-	}
-	if !ended {
-		defer p.Close()
-	}
 	spec, err := c.spec()
 	if err != nil {
 		return err
@@ -122,10 +114,12 @@ func (h *host) kill(id string, number unix.Signal, all bool) error {
 	if all || number == unix.SIGKILL && sharesPids(spec) && !c.Cgroup.Shared {
 		return c.killAll(number)
 	}
-	if ended {
-		return errNotRuns
+	p, err := c.process()
+	if err == nil {
+		err = p.Signal(number)
+		p.Close()
 	}
-	if err = p.Signal(number); errors.Is(err, os.ErrProcessDone) {
+	if errors.Is(err, os.ErrProcessDone) {
 		return errNotRuns
 	}
 	return err
@@ -141,22 +135,6 @@ func (c *container) killAll(number unix.Signal) error {
 		return group.Kill()
 	}
 	pids, err := group.Pids()
-	if err != nil || len(pids) == 0 {
-		return err
-	}
-	frozen, err := group.Frozen()
-	if err == nil && !frozen { // so that none forks, and no number is used again
-		if err = group.Freeze(); err != nil {
-			return err
-		}
-		defer group.Thaw()
-		if pids, err = group.Pids(); err != nil {
-			return err
-		}
-	}
-	if err != nil {
-		return err
-	}
 	for _, pid := range pids {
 		if err2 := unix.Kill(pid, number); err2 != nil && err2 != unix.ESRCH {
 			err = errors.Join(err, fmt.Errorf("signal process %d: %w", pid, err2))

@@ -141,11 +141,8 @@ func (x *execution) run(id string, args []string) (int, error) {
 	if x.detach {
 		return 0, nil
 	}
-	if p.Terminal != nil {
-		if err := f.connect(p.Terminal); err != nil {
-			return 0, err
-		}
-		defer f.disconnect()
+	if err := f.connect(p.Terminal); err != nil {
+		return 0, err
 	}
 	return f.wait(p), nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/moby/term"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -18,11 +19,11 @@ func (h *host) startCommand() *cli.Command {
 }
 
 func (h *host) start(id string) error {
-	c, unlock, err := h.loadLocked(id)
+	c, lock, err := h.loadLocked(id)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Release()
 	status, p, err := c.status()
 	if err != nil {
 		return err
@@ -87,49 +88,41 @@ func exitStatus(code int) error {
 func (n *creation) run(id string) (code int, err error) {
 	f := &foreground{}
 	if !n.detach {
-		// Before there is a container: a signal must not end us and leave it.
-		f.catch()
-		if !n.noSubreaper {
-			if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-				return 0, fmt.Errorf("become subreaper: %w", err)
-			}
+		f.catch() // before there is a container: a signal must not end us and leave it
+	}
+	if !n.detach && !n.noSubreaper {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			return 0, fmt.Errorf("become subreaper: %w", err)
 		}
 	}
 	if err := n.create(id); err != nil {
 		return 0, err
 	}
-	if !n.detach && n.process.Terminal != nil {
-		if err := f.connect(n.process.Terminal); err != nil {
-			n.unlock()
-			return 0, n.fail(err)
-		}
-		defer f.disconnect()
+	if !n.detach {
+		err = f.connect(n.process.Terminal)
 	}
-	err = n.begin(n.process, n.spec)
-	n.unlock()
-	if err != nil {
-		return 0, n.fail(err)
+	if err == nil {
+		err = n.begin(n.process, n.spec)
 	}
-	if n.detach {
+	n.lock.Release()
+	switch {
+	case err != nil:
+		f.disconnect(n.process.Terminal)
+		n.warn(n.destroy())
+		return 0, err
+	case n.detach:
 		return 0, nil
 	}
-	code = f.wait(n.process)
-	if n.keep {
-		return code, nil
+	if code = f.wait(n.process); !n.keep {
+		err = n.destroy()
 	}
-	return code, n.destroy()
-}
-
-// fail destroys a container that could not be started.
-func (n *creation) fail(err error) error {
-	n.warn(n.destroy())
-	return err
+	return code, err
 }
 
 // foreground is a command that lasts as long as the container's process.
 type foreground struct {
 	signals chan os.Signal
-	restore func()
+	raw     *term.State   // to be restored; nil: the own terminal is as it was
 	output  chan struct{} // closed at the end of the terminal's output; nil without one
 }
 
@@ -139,16 +132,14 @@ func (f *foreground) catch() {
 	signal.Notify(f.signals)
 }
 
-// wait passes the signals on until the process's end, and gives its exit status.
+// wait passes the signals on until the process's end, disconnects, and gives its exit status.
 func (f *foreground) wait(p *runtime.Process) int {
 	exited := make(chan int, 1)
 	go func() { exited <- p.Wait() }()
 	for {
 		select {
 		case code := <-exited:
-			if f.output != nil {
-				<-f.output
-			}
+			f.disconnect(p.Terminal)
 			return code
 		case s := <-f.signals:
 			switch s {
@@ -156,7 +147,7 @@ func (f *foreground) wait(p *runtime.Process) int {
 				reapOthers(p.Pid)
 			case unix.SIGURG: // Go's scheduler sends it its own threads
 			case unix.SIGWINCH:
-				f.resize(p.Terminal)
+				resize(p.Terminal)
 			default:
 				p.Signal(s.(unix.Signal))
 			}

@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -50,27 +49,27 @@ func writeSpec(path string, rootless bool) error {
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("File %s exists. Remove it first", filepath.Base(path))
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = file.Write(data)
+		err = errors.Join(err, file.Close())
 	}
-	_, err = bytes.NewReader(data).WriteTo(file)
-	return errors.Join(err, file.Close())
+	return err
 }
 
 // makeRootless leaves out what a user who is root only in a namespace of one ID may
 // not do: limits, a network, a gid he has not, a sysfs of another's network namespace.
 func makeRootless(spec *specs.Spec) {
-	one := []specs.LinuxIDMapping{{ContainerID: 0, HostID: uint32(os.Geteuid()), Size: 1}}
-	group := []specs.LinuxIDMapping{{ContainerID: 0, HostID: uint32(os.Getegid()), Size: 1}}
 	linux := spec.Linux
-	linux.UIDMappings, linux.GIDMappings, linux.Resources = one, group, nil
+	linux.Resources = nil
+	linux.UIDMappings = []specs.LinuxIDMapping{{HostID: uint32(os.Geteuid()), Size: 1}}
+	linux.GIDMappings = []specs.LinuxIDMapping{{HostID: uint32(os.Getegid()), Size: 1}}
 	linux.Namespaces = append(slices.DeleteFunc(linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.NetworkNamespace }),
 		specs.LinuxNamespace{Type: specs.UserNamespace})
 	for i := range spec.Mounts {
 		m := &spec.Mounts[i]
 		m.Options = slices.DeleteFunc(m.Options, func(option string) bool { return strings.HasPrefix(option, "gid=") })
 		if m.Destination == "/sys" {
-			m.Type, m.Source, m.Options = "none", "/sys", append([]string{"rbind"}, m.Options...)
+			m.Type, m.Source, m.Options = "none", "/sys", append(m.Options, "rbind")
 		}
 	}
 }
