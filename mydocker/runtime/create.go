@@ -37,6 +37,8 @@ type Options struct {
 	Root *os.File
 	// Given are detached mounts that stand for the sources of bind mounts, by their destinations. The caller closes them.
 	Given map[string]*os.File
+	// PreserveFDs become the process's descriptors from 3 on. The caller closes them.
+	PreserveFDs []*os.File
 	// DieWithParent kills the process when the creating process ends.
 	DieWithParent bool
 	// Connect is called at init's first stop, with init's pid: its namespaces
@@ -48,9 +50,6 @@ type Options struct {
 	// NoPivot moves the root into place without pivot_root(2), for a host whose
 	// root is a ramfs. Less is kept out of the container.
 	NoPivot bool
-	// PreserveFDs is how many of the caller's descriptors, from 3 on, are the
-	// command's too, under their numbers.
-	PreserveFDs int
 	// NoNewKeyring leaves the process in the caller's session keyring.
 	NoNewKeyring bool
 }
@@ -128,14 +127,14 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user 
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: ownLimits(spec), HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.PreserveFDs}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: ownLimits(spec), HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Preserved: len(o.PreserveFDs)}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err
 	}
 	defer l.close()
 	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
-	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root, o.Given), user); err != nil {
+	if err := p.clone(spec, group, l, append(l.files(o.Stdio, fifoFile, o.Root, o.Given), o.PreserveFDs...), user); err != nil {
 		l.parent.file.Close()
 		os.Remove(fifo)
 		return nil, err

@@ -46,11 +46,6 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 			files[i] = file
 		}
 	}
-	extra, err := preserved(o.PreserveFDs)
-	if err != nil {
-		return nil, err
-	}
-	defer closeAll(extra)
 	p := &Process{exited: make(chan unix.WaitStatus, 1), pidfd: -1}
 	if process.Terminal {
 		terminal, slave, err := openTerminal(first, process)
@@ -60,7 +55,7 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		defer slave.Close()
 		p.Terminal, files = terminal, []*os.File{slave, slave, slave}
 	}
-	files = append(files, extra...)
+	files = append(files, o.PreserveFDs...)
 	enter, err := affine(process.ExecCPUAffinity, group.Enter)
 	if err != nil {
 		return nil, err
@@ -93,6 +88,10 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 			child.Hold = hold
 		}
 		p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
+		if errors.Is(err, unix.EBUSY) { // its first process has made groups below, and gone into one
+			child.Enter = group.Of(first.Pid).Enter
+			p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
+		}
 		if errors.Is(err, unix.EAGAIN) {
 			// The group is at its pids.max: born outside and moved in, a process
 			// may exceed it, as Docker's may. It is not the usual way because the

@@ -34,7 +34,7 @@ func Init() {
 	err := json.NewDecoder(os.NewFile(payloadFD, "payload")).Decode(&p)
 	if err != nil {
 		err = fmt.Errorf("read payload: %w", err)
-	} else {
+	} else if sync, err = moveSync(sync, &p); err == nil {
 		err = initContainer(sync, &p)
 	}
 	// Reached only if the command was not executed.
@@ -329,7 +329,7 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 		return err
 	}
 	trace.Step("execve", "%s %q", program, process.Args)
-	if err := sync.preserve(givenFD+len(p.Given), p.PreserveFDs); err != nil {
+	if err := preserve(p); err != nil {
 		return err
 	}
 	if err := namespace.Do(last); err != nil {

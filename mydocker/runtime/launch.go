@@ -35,10 +35,10 @@ type payload struct {
 	FilterFlags   []specs.LinuxSeccompFlag
 	HasRoot       bool
 	Given         []string // destinations of the mounts from givenFD on
+	Preserved     int      // descriptors after those, for the process
 	DieWithParent bool
 	NoPivot       bool
 	NoNewKeyring  bool
-	PreserveFDs   int         // that many follow the given mounts
 	State         specs.State // for hooks
 }
 
@@ -46,7 +46,6 @@ type payload struct {
 type launch struct {
 	parent, child          channel
 	message, program, null *os.File
-	extra                  []*os.File // preserved
 	env                    []string
 	filter                 []byte
 	flags                  []specs.LinuxSeccompFlag
@@ -72,9 +71,6 @@ func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
 	if l.program, err = OpenSelf(); err != nil {
 		return l, err
 	}
-	if l.extra, err = preserved(p.PreserveFDs); err != nil {
-		return l, err
-	}
 	if p.Filter, p.FilterFlags, err = compile(profile); err != nil {
 		return l, err
 	}
@@ -85,7 +81,7 @@ func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
 
 // close closes what init has copies of; parent is the caller's.
 func (l *launch) close() {
-	closeAll(append(l.extra, l.child.file, l.message, l.program, l.null))
+	closeAll([]*os.File{l.child.file, l.message, l.program, l.null})
 }
 
 // files are init's descriptors in their order.
@@ -95,34 +91,12 @@ func (l *launch) files(stdio [3]*os.File, fifo, root *os.File, given map[string]
 	for _, destination := range slices.Sorted(maps.Keys(given)) {
 		files = append(files, given[destination])
 	}
-	files = append(files, l.extra...)
 	for i, file := range files {
 		if file == nil {
 			files[i] = l.null
 		}
 	}
 	return files
-}
-
-// preserved gives copies of the caller's n descriptors from 3 on. One that would
-// be closed on exec was not given to it, but is of its own making.
-func preserved(n int) (files []*os.File, err error) {
-	for fd := 3; fd < 3+n; fd++ {
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err == nil && flags&unix.FD_CLOEXEC != 0 {
-			err = unix.EBADF
-		}
-		copied := -1
-		if err == nil {
-			copied, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3+n)
-		}
-		if err != nil {
-			closeAll(files)
-			return nil, fmt.Errorf("unable to stat preserved-fd %d (of %d): %w", fd-3, n, err)
-		}
-		files = append(files, os.NewFile(uintptr(copied), "preserved"))
-	}
-	return files, nil
 }
 
 // compile gives the seccomp profile's filter as bytes, which JSON carries fast.

@@ -152,25 +152,6 @@ func (c channel) ask(at stage) error {
 	return err
 }
 
-// preserve gives the command n descriptors that init has from first on, as 3, 4, ...,
-// and moves the channel, which has one of these numbers, out of the way.
-func (c channel) preserve(first, n int) error {
-	if n == 0 {
-		return nil
-	}
-	fd, err := unix.FcntlInt(c.file.Fd(), unix.F_DUPFD_CLOEXEC, first+n)
-	if err != nil {
-		return fmt.Errorf("dup: %w", err)
-	}
-	*c.file = *os.NewFile(uintptr(fd), "sync") // for all copies of c
-	for i := range n {
-		if err := unix.Dup3(first+i, 3+i, 0); err != nil {
-			return fmt.Errorf("preserve descriptor %d: %w", 3+i, err)
-		}
-	}
-	return nil
-}
-
 var errGone = errors.New("the other side has closed")
 
 func receivedFile(control []byte) (*os.File, error) {
