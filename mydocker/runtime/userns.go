@@ -164,17 +164,7 @@ func isInside(linux *specs.Linux) bool {
 	return namespace.Find(linux.Namespaces, specs.UserNamespace) != nil
 }
 
-// ownLimits is the process without the resource limits that limitOutside sets.
-func ownLimits(spec *specs.Spec) *specs.Process {
-	if !isInside(spec.Linux) {
-		return spec.Process
-	}
-	bare := *spec.Process
-	bare.Rlimits = nil
-	return &bare
-}
-
-// limitOutside sets the limits of init at stop 2: its own work is done.
+// limitOutside sets the limits of init at stop 2: its own work is done, and it leaves them out.
 func (p *Process) limitOutside(spec *specs.Spec) error {
 	if !isInside(spec.Linux) {
 		return nil
