@@ -27,22 +27,31 @@ func IsBind(m specs.Mount) bool { return m.Type == "bind" || parseOptions(m.Opti
 // OpenSources opens the sources of the bind mounts among mounts; the others get nil.
 // given are detached mounts that are open already, by the destinations they are for.
 func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
+	sources, err := GivenSources(mounts, given)
+	for i, m := range mounts {
+		if o := parseOptions(m.Options); err == nil && sources[i] == nil && IsBind(m) && !o.remount {
+			if sources[i], err = openSource(m, o); err != nil {
+				err = fmt.Errorf("bind mount %s on %s: %w", m.Source, m.Destination, err)
+			}
+		}
+	}
+	return sources, err
+}
+
+// GivenSources is OpenSources that leaves to MountAll what is not given: the mounts
+// then have numbers in their order, by which since Linux 6.8 they are listed.
+func GivenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
 	sources := make([]*Source, len(mounts))
 	for i, m := range mounts {
-		o := parseOptions(m.Options)
-		if !IsBind(m) || o.remount {
+		mount := given[m.Destination]
+		if mount == nil || !IsBind(m) || parseOptions(m.Options).remount {
 			continue
 		}
-		source, err := &Source{mount: given[m.Destination]}, error(nil)
-		if source.mount == nil {
-			source, err = openSource(m, o)
-		} else {
-			source.directory, err = isDirectory(source.mount)
-		}
+		directory, err := isDirectory(mount)
 		if err != nil {
 			return nil, fmt.Errorf("bind mount %s on %s: %w", m.Source, m.Destination, err)
 		}
-		sources[i] = source
+		sources[i] = &Source{mount, directory}
 	}
 	return sources, nil
 }
@@ -98,6 +107,12 @@ func describe(m specs.Mount) string {
 func mountOne(root *os.File, m specs.Mount, source *Source, copyUp func(from, to *os.File) error) error {
 	o := parseOptions(m.Options)
 	var later options
+	if source == nil && IsBind(m) && !o.remount {
+		var err error
+		if source, err = openSource(m, o); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.remount:
 		return remount(root, m, o)

@@ -136,11 +136,10 @@ func Pivot(root *os.File) error {
 	return unix.Chdir("/")
 }
 
-// ChangeRoot leads into root, which is attached at "/", without pivot_root(2): that
-// refuses where the host's root is the initial ramfs. What is below stays there. The
-// host's proc and sysfs mounts are taken away, since the kernel would judge by them
-// that the container may mount such file systems without what masks them.
-func ChangeRoot(root *os.File) error {
+// HideHost takes the host's proc and sysfs mounts away from a mount namespace that is
+// left as it is below the container's root: the kernel would judge by them that the
+// container may mount such file systems without what masks them.
+func HideHost() error {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err
@@ -158,7 +157,13 @@ func ChangeRoot(root *os.File) error {
 			return fmt.Errorf("unmount the host's %s: %w", fields[4], err)
 		}
 	}
-	trace.Step("chroot", "the root file system, which is over /")
+	return nil
+}
+
+// ChangeRoot leads into root without pivot_root(2), which refuses where the host's root
+// is the initial ramfs. What was the root before stays in the mount namespace.
+func ChangeRoot(root *os.File) error {
+	trace.Step("chroot", "the root file system")
 	if err := unix.Fchdir(int(root.Fd())); err != nil {
 		return fmt.Errorf("chdir to the new root: %w", err)
 	}

@@ -96,8 +96,9 @@ func Load(bundle string) (*specs.Spec, error) {
 
 // Create makes the process that spec describes and takes it to its second stop:
 // all is in place, and the command waits in exec.fifo, which is made in the state
-// directory, for Start. The cgroup exists, with its limits.
-func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Process, error) {
+// directory, for Start. The cgroup exists, with its limits. When the process has ended,
+// Release takes away what may be left.
+func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (_ *Process, err error) {
 	if err := validate(spec, o); err != nil {
 		return nil, err
 	}
@@ -106,11 +107,22 @@ func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 	if err != nil {
 		return nil, err
 	}
+	if inHostMounts(spec) {
+		if o.Root, err = mountOnHost(spec, state); err != nil {
+			return nil, err
+		}
+		defer o.Root.Close()
+		defer func() {
+			if err != nil {
+				Release(spec, state)
+			}
+		}()
+	}
 	p, err := create(spec, state, group, o, user)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.prepare(spec, group, o); err != nil {
+	if err = p.prepare(spec, group, o); err != nil {
 		if p.DoneWithin(20) { // by itself: Abandon kills it
 			err = p.explain(err)
 		}

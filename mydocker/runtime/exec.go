@@ -28,6 +28,9 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 	if err := validateProcess(process, spec.Linux); err != nil {
 		return nil, err
 	}
+	if inHostMounts(spec) { // whoever joins it finds himself at the host's root
+		return nil, errors.New("exec in a container without a mount namespace of its own is not supported")
+	}
 	filter, flags := first.filter, first.flags
 	if filter == nil { // it was another process that created the container
 		var err error

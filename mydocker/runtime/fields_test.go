@@ -28,6 +28,15 @@ func playMore(part string, args []string) error {
 			}
 		}
 		return err
+	case "link":
+		link, err := os.Readlink(args[0])
+		entries, _ := os.ReadDir(args[1])
+		var names []string
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		fmt.Printf("%s\n%s\n", link, strings.Join(names, " "))
+		return err
 	case "properties":
 		attr, err := unix.SchedGetAttr(0, 0)
 		if err != nil {
@@ -246,5 +255,29 @@ func TestBoundDev(t *testing.T) {
 	}}.mustRun(t)
 	if entries, _ := os.ReadDir(dev); len(entries) > 0 {
 		t.Error(entries)
+	}
+}
+
+// TestHostMounts runs a container in the mount namespace of the test's own thread.
+func TestHostMounts(t *testing.T) {
+	host, _ := os.Readlink("/proc/self/ns/mnt")
+	var path string
+	for _, want := range []string{"", "no such file"} {
+		output, err := container{
+			args: []string{"link", "/proc/self/ns/mnt", "/"},
+			change: func(s *specs.Spec) {
+				s.Linux.Namespaces = s.Linux.Namespaces[1:]
+				path = s.Root.Path
+				if want != "" {
+					s.Mounts = append(s.Mounts, specs.Mount{Destination: "/x", Source: "/none", Options: []string{"bind"}})
+				}
+			},
+		}.run(t)
+		if want == "" && (err != nil || output != host+"\ndev mnt play proc sys tmp\n") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v, %s", err, output)
+		}
+		if mounts, _ := os.ReadFile("/proc/self/mountinfo"); strings.Contains(string(mounts), path) {
+			t.Error("something is left mounted")
+		}
 	}
 }

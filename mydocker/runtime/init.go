@@ -89,15 +89,17 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// Cut off from the host before the first mount. What binds show is opened
-	// while the host can still be seen.
-	if err := rootfs.Isolate(linux.RootfsPropagation); err != nil {
-		return err
+	// in its turn: the host can still be seen.
+	if !inHostMounts(spec) {
+		if err := rootfs.Isolate(linux.RootfsPropagation); err != nil {
+			return err
+		}
 	}
 	given := map[string]*os.File{}
 	for i, destination := range p.Given {
 		given[destination] = os.NewFile(uintptr(givenFD+i), destination)
 	}
-	sources, err := rootfs.OpenSources(spec.Mounts, given)
+	sources, err := rootfs.GivenSources(spec.Mounts, given)
 	if err != nil {
 		return err
 	}
@@ -105,15 +107,7 @@ func initContainer(sync channel, p *payload) error {
 	if err != nil {
 		return err
 	}
-	var mount *os.File
-	if p.HasRoot {
-		mount = os.NewFile(rootFD, "root")
-	}
-	at := "/"
-	if spec.Hooks != nil && !p.NoPivot && unix.Access(spec.Root.Path, unix.X_OK) == nil {
-		at = spec.Root.Path
-	}
-	root, err := rootfs.Attach(mount, spec.Root.Path, at)
+	root, err := attachRoot(p)
 	if err != nil {
 		return err
 	}
@@ -176,12 +170,7 @@ func initContainer(sync channel, p *payload) error {
 	if err != nil {
 		return err
 	}
-	if p.NoPivot {
-		err = rootfs.ChangeRoot(root)
-	} else {
-		err = rootfs.Pivot(root)
-	}
-	if err != nil {
+	if err := enterRoot(p, root); err != nil {
 		return err
 	}
 	if err := rootfs.Seal(root, spec.Root.Readonly, linux.RootfsPropagation); err != nil {
@@ -190,6 +179,35 @@ func initContainer(sync channel, p *payload) error {
 
 	// Stop 2, and the command.
 	return finish(p, sync, terminal, slave, descriptors)
+}
+
+// attachRoot attaches the root file system over the host's, or where hooks look for it.
+func attachRoot(p *payload) (*os.File, error) {
+	var mount *os.File
+	if p.HasRoot {
+		mount = os.NewFile(rootFD, "root")
+	}
+	if inHostMounts(p.Spec) {
+		return mount, nil // it is attached
+	}
+	path, at := p.Spec.Root.Path, "/"
+	if p.Spec.Hooks != nil && !p.NoPivot && unix.Access(path, unix.X_OK) == nil {
+		at = path
+	}
+	return rootfs.Attach(mount, path, at)
+}
+
+func enterRoot(p *payload, root *os.File) error {
+	switch {
+	case inHostMounts(p.Spec):
+		return rootfs.ChangeRoot(root)
+	case p.NoPivot:
+		if err := rootfs.HideHost(); err != nil {
+			return err
+		}
+		return rootfs.ChangeRoot(root)
+	}
+	return rootfs.Pivot(root)
 }
 
 // newSessionKeyring leaves the keyring of whoever started the engine. The name is

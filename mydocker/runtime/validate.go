@@ -115,8 +115,10 @@ func validateNamespaces(spec *specs.Spec) error {
 		}
 	}
 	switch {
-	case !has(specs.MountNamespace):
-		return errors.New("a container without a mount namespace of its own is not supported")
+	case !has(specs.MountNamespace) && len(linux.MaskedPaths)+len(linux.ReadonlyPaths) > 0:
+		return errors.New("unable to restrict sys entries without a private MNT namespace")
+	case !has(specs.MountNamespace) && has(specs.UserNamespace):
+		return errors.New("a container with a user namespace, but without a mount namespace of its own, is not supported")
 	case spec.Hostname != "" && !has(specs.UTSNamespace):
 		return errors.New("unable to set hostname without a private UTS namespace")
 	case spec.Domainname != "" && !has(specs.UTSNamespace):

@@ -49,7 +49,8 @@ func TestValidate(t *testing.T) {
 		{`namespace {"x" "/y"} does not exist`, func(s *specs.Spec) {
 			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: "x", Path: "/y"})
 		}},
-		{"without a mount namespace", without(specs.MountNamespace)},
+		{"", without(specs.MountNamespace)},
+		{"unable to restrict sys entries", func(s *specs.Spec) { without(specs.MountNamespace)(s); s.Linux.MaskedPaths = []string{"/x"} }},
 		{"hostname without a private UTS", func(s *specs.Spec) { without(specs.UTSNamespace)(s); s.Hostname = "h" }},
 		{"time namespace isn't enabled", func(s *specs.Spec) { s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {}} }},
 		{"invalid personality domain", func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{} }},
