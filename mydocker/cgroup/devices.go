@@ -24,30 +24,34 @@ func (g Group) SetDevices(rules []specs.LinuxDeviceCgroup) (err error) {
 			return fmt.Errorf("limit devices: access %q is not some of rwm", r.Access)
 		}
 	}
-	allow, list, holeErr := exceptions(rules)
-	switch {
-	case g.manager != nil && holeErr == nil:
-		var lines []string
-		for _, e := range list {
-			lines = append(lines, e.String())
+	allow, list, hole := exceptions(rules)
+	if g.manager != nil {
+		if err := g.noteDevices(allow || hole != nil, list); err != nil {
+			return fmt.Errorf("limit devices: %w", err)
 		}
-		err = g.manager.setDevices(allow, lines)
-	case g.manager != nil: // what it cannot express, it must not touch
-		err = g.manager.setDevices(true, nil)
 	}
-	switch {
-	case err != nil:
-	case g.host.Version == 2:
+	if g.host.Version == 2 {
 		err = attachDeviceProgram(g.Paths()[""], rules)
-	case holeErr != nil:
-		err = holeErr
-	default:
+	} else if err = hole; err == nil {
 		err = g.writeExceptions(allow, list)
 	}
 	if err != nil {
 		return fmt.Errorf("limit devices: %w", err)
 	}
 	return nil
+}
+
+// noteDevices tells the manager, all if it cannot express the rules: it is to leave them.
+func (g Group) noteDevices(allow bool, list []exception) error {
+	var lines []string
+	for _, e := range list {
+		lines = append(lines, e.String())
+	}
+	if err := g.manager.setDevices(allow, lines); err != nil {
+		return err
+	}
+	_, err := g.makeDirs() // systemd removes version 1's of a controller that it need not set
+	return err
 }
 
 // DefaultDevices are the rules for the devices every container has (config-linux.md,

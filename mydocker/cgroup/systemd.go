@@ -69,12 +69,16 @@ func OpenSystemd(path, id string, annotations map[string]string) (Group, error) 
 		return Group{}, err
 	}
 	own, err := annotated(annotations)
+	accounting := "IOAccounting"
+	if g.host.Version != 2 {
+		accounting = "BlockIOAccounting"
+	}
 	g.manager = &scope{name: name, version: g.host.Version, fixed: append([]property{
 		prop("Description", "mydocker container "+parts[2]),
 		prop("Slice", slice),
 		prop("Delegate", true),
 		prop("DefaultDependencies", false), // else it would be stopped before the services that use it
-		prop("CPUAccounting", true), prop("MemoryAccounting", true), prop("TasksAccounting", true), prop("IOAccounting", true),
+		prop("CPUAccounting", true), prop("MemoryAccounting", true), prop("TasksAccounting", true), prop(accounting, true),
 	}, own...)}
 	return g, err
 }

@@ -42,9 +42,8 @@ func properties(limits []setting, version int) (list []property, err error) {
 		case "cpuset.cpus", "cpuset.mems":
 			name := map[string]string{"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"}[e.file]
 			var mask []byte
-			if mask, err = maskOf(e.value); version == 2 {
-				list = append(list, prop(name, mask))
-			}
+			mask, err = maskOf(e.value)
+			list = append(list, prop(name, mask))
 		default:
 			if name := propertyOf(e.file); name != "" {
 				var n uint64

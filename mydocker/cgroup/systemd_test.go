@@ -53,7 +53,7 @@ func TestProperties(t *testing.T) {
 	}
 	const infinity = "18446744073709551615"
 	for version, want := range []string{
-		1: "MemoryLimit=100 CPUShares=1024 TasksMax=" + infinity + " CPUQuotaPeriodUSec=100000 CPUQuotaPerSecUSec=340000",
+		1: "MemoryLimit=100 CPUShares=1024 AllowedCPUs=[13 2] TasksMax=" + infinity + " CPUQuotaPeriodUSec=100000 CPUQuotaPerSecUSec=340000",
 		2: "MemoryMax=100 MemorySwapMax=50 MemoryLow=50 CPUWeight=39 AllowedCPUs=[13 2] TasksMax=" + infinity +
 			" CPUQuotaPeriodUSec=100000 CPUQuotaPerSecUSec=340000",
 	} {
