@@ -177,6 +177,20 @@ func TestScope(t *testing.T) {
 	if s, err := g.Stats(); err != nil || s.MemoryLimit != 80<<20 || s.PidsLimit != 20 {
 		t.Errorf("after the update: %+v, %v", s, err)
 	}
+	// systemd keeps whole percents, the file is exact; and what is undone is undone in both.
+	undo, err := g.Update(&specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr[int64](33_333)}, Memory: &specs.LinuxMemory{Limit: ptr[int64](70 << 20)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	has("CPUQuotaPerSecUSec=340ms\n")
+	if quota, period := g.bandwidth(); quota != 33_333 || period != 100_000 {
+		t.Errorf("quota %d in %d", quota, period)
+	}
+	undo()
+	has("CPUQuotaPerSecUSec=200ms\n")
+	if s, err := g.Stats(); err != nil || s.MemoryLimit != 80<<20 {
+		t.Errorf("undone: %+v, %v", s, err)
+	}
 	// Another process opens the same group, and cannot make it again.
 	same, err := OpenSystemd(path, "x", nil)
 	if err != nil {
