@@ -30,12 +30,12 @@ func (g Group) Details() (*Details, error) {
 	d.put("pids.limit", g.numbers("pids.max")) // 0: none
 	if g.host.Version == 2 {
 		d.put("memory.cache", raw["file"])
-		err = errors.Join(err, err2, g.detailsV2(d))
+		g.detailsV2(d)
 	} else {
 		d.put("memory.cache", raw["cache"])
-		err = errors.Join(err, err2, g.detailsV1(d))
+		g.detailsV1(d)
 	}
-	if err != nil {
+	if err := errors.Join(err, err2); err != nil {
 		return nil, fmt.Errorf("read statistics of cgroup %s: %w", g.path, err)
 	}
 	return &d, nil
@@ -57,14 +57,19 @@ func (d Details) put(path string, value any) {
 	d[first].(Details).put(rest, value)
 }
 
+// words reads a file; not ok without it.
+func (g Group) words(name string) (fields []string, ok bool) {
+	file, err := g.file(name)
+	if err == nil {
+		fields, err = readFields(filepath.Split(file))
+	}
+	return fields, err == nil
+}
+
 // numbers reads a file of one number, which may be negative, or, as a list, of several;
 // nil without the file.
 func (g Group) numbers(name string) any {
-	file, err := g.file(name)
-	if err != nil {
-		return nil
-	}
-	fields, err := readFields(filepath.Split(file))
+	fields, ok := g.words(name)
 	var list []json.Number
 	for _, field := range fields {
 		if _, err := strconv.ParseFloat(field, 64); err == nil {
@@ -72,7 +77,7 @@ func (g Group) numbers(name string) any {
 		}
 	}
 	switch {
-	case err != nil || len(fields) == 0:
+	case !ok || len(fields) == 0:
 		return nil
 	case len(list) == 0: // "max"
 		return 0
@@ -84,16 +89,15 @@ func (g Group) numbers(name string) any {
 
 // listed reads a file of a list such as "0-2,7"; nil without it.
 func (g Group) listed(name string) any {
-	file, err := g.file(name)
-	fields, err2 := readFields(filepath.Split(file))
-	if err != nil || err2 != nil {
+	fields, ok := g.words(name)
+	list, err := parseList(strings.Join(fields, ""))
+	if !ok || err != nil {
 		return nil
 	}
-	list, _ := parseList(strings.Join(fields, ""))
 	return list
 }
 
-func (g Group) detailsV1(d Details) error {
+func (g Group) detailsV1(d Details) {
 	for key, name := range map[string]string{"percpu": "usage_percpu", "percpu_kernel": "usage_percpu_sys", "percpu_user": "usage_percpu_user"} {
 		d.put("cpu.usage."+key, g.numbers("cpuacct."+name))
 	}
@@ -110,31 +114,28 @@ func (g Group) detailsV1(d Details) error {
 	}
 	g.hugetlbDetails(d, ".usage_in_bytes", map[string]string{"usage": ".usage_in_bytes", "max": ".max_usage_in_bytes", "failcnt": ".failcnt"})
 	for key, name := range map[string]string{"ioServiceBytes": "io_service_bytes", "ioServiced": "io_serviced", "ioQueue": "io_queued",
-		"ioServiceTime": "io_service_time", "ioWaitTime": "io_wait_time", "ioMerged": "io_merged", "ioTime": "time", "sectors": "sectors"} {
+		"ioServiceTime": "io_service_time", "ioWaitTime": "io_wait_time", "ioMerged": "io_merged"} {
 		// The BFQ scheduler counts for the devices that have it; throttling counts for all.
 		for _, prefix := range [...]string{"blkio.throttle.", "blkio.bfq."} {
-			file, err := g.file(prefix + name + "_recursive")
-			if err != nil {
-				continue
+			var list []blkioEntry
+			fields, _ := g.words(prefix + name + "_recursive")
+			for ; len(fields) > 2; fields = fields[3:] { // "8:0 Read 4096", at last "Total 4096"
+				list = append(list, newBlkioEntry(fields[0], fields[1], fields[2]))
 			}
-			fields, err := readFields(filepath.Split(file))
-			if err != nil && !gone(err) {
-				return err
-			}
-			if list := parseBlkio(fields); len(list) > 0 {
+			if list != nil {
 				d.put("blkio."+key+"Recursive", list)
 			}
 		}
 	}
-	return nil
 }
 
-func (g Group) detailsV2(d Details) error {
+func (g Group) detailsV2(d Details) {
 	d.put("cpuset.cpus", g.listed("cpuset.cpus.effective"))
 	d.put("cpuset.mems", g.listed("cpuset.mems.effective"))
 	var usage, swap, limit, swapLimit uint64 // 0: no limit
-	err := errors.Join(g.read(&usage, "", "memory.current"), g.read(&swap, "", "memory.swap.current"),
-		g.read(&limit, "", "memory.max"), g.read(&swapLimit, "", "memory.swap.max"))
+	for name, to := range map[string]*uint64{"memory.current": &usage, "memory.swap.current": &swap, "memory.max": &limit, "memory.swap.max": &swapLimit} {
+		g.read(to, "", name)
+	}
 	const none = ^uint64(0) // as runc shows it
 	d.put("memory.usage", Details{"usage": usage, "limit": cmp.Or(limit, none)})
 	d.put("memory.usage.max", g.numbers("memory.peak"))
@@ -144,7 +145,7 @@ func (g Group) detailsV2(d Details) error {
 		d.put("memory.swap.limit", limit+swapLimit)
 	}
 	for key, name := range map[string]string{"cpu": "cpu.pressure", "memory": "memory.pressure", "blkio": "io.pressure"} {
-		fields, _ := readFields(g.Paths()[""], name)
+		fields, _ := g.words(name)
 		// "some avg10=0.00 avg60=0.00 avg300=0.00 total=0", and the same for full (accounting/psi.rst)
 		for ; len(fields) >= 9; fields = fields[9:] {
 			for i := 1; i < 9; i += 2 {
@@ -153,10 +154,7 @@ func (g Group) detailsV2(d Details) error {
 		}
 	}
 	g.hugetlbDetails(d, ".current", map[string]string{"usage": ".current", "failcnt": ".events"})
-	fields, err2 := readFields(g.Paths()[""], "io.stat")
-	if gone(err2) {
-		err2 = nil
-	}
+	fields, _ := g.words("io.stat")
 	// "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0"
 	lists, device := map[bool][]blkioEntry{}, ""
 	for i, field := range fields {
@@ -165,26 +163,21 @@ func (g Group) detailsV2(d Details) error {
 			device = field
 		case op != "" && i+1 < len(fields):
 			operations := strings.HasSuffix(field, "ios")
-			lists[operations] = append(lists[operations], parseBlkio([]string{device, op, fields[i+1]})...)
+			lists[operations] = append(lists[operations], newBlkioEntry(device, op, fields[i+1]))
 		}
 	}
 	d.put("blkio.ioServiceBytesRecursive", lists[false])
 	d.put("blkio.ioServicedRecursive", lists[true])
-	return errors.Join(err, err2)
 }
 
 // hugetlbDetails finds the sizes by a file, and reads files of each by the keys of runc.
 func (g Group) hugetlbDetails(d Details, usage string, files map[string]string) {
-	pattern, err := g.file("hugetlb.*B" + usage)
+	pattern, _ := g.file("hugetlb.*B" + usage) // without the controller it is empty
 	found, _ := filepath.Glob(pattern)
 	for _, file := range found {
 		size := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "hugetlb."), usage)
-		counts := Details{}
 		for key, name := range files {
-			counts.put(key, g.numbers("hugetlb."+size+name))
-		}
-		if err == nil {
-			d.put("hugetlb."+size, counts)
+			d.put("hugetlb."+size+"."+key, g.numbers("hugetlb."+size+name))
 		}
 	}
 }
@@ -198,20 +191,9 @@ type blkioEntry struct {
 	Value uint64 `json:"value"`
 }
 
-// parseBlkio reads "8:0 Read 4096" for each device and operation, and "8:0 4096" where
-// there is one number for a device; not the sum over all devices at the end.
-func parseBlkio(fields []string) (list []blkioEntry) {
-	for i := 0; i+1 < len(fields) && strings.Contains(fields[i], ":"); i += 2 {
-		var e blkioEntry
-		fmt.Sscanf(fields[i], "%d:%d", &e.Major, &e.Minor)
-		n, err := strconv.ParseUint(fields[i+1], 10, 64)
-		if err != nil && i+2 < len(fields) {
-			e.Op = fields[i+1]
-			n, _ = strconv.ParseUint(fields[i+2], 10, 64)
-			i++
-		}
-		e.Value = n
-		list = append(list, e)
-	}
-	return list
+func newBlkioEntry(device, op, value string) blkioEntry {
+	e := blkioEntry{Op: op}
+	fmt.Sscanf(device, "%d:%d", &e.Major, &e.Minor)
+	e.Value, _ = strconv.ParseUint(value, 10, 64)
+	return e
 }

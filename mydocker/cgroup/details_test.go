@@ -62,14 +62,6 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: %v, want an error", text, got)
 		}
 	}
-	got := parseBlkio([]string{"8:0", "Read", "5", "8:0", "Total", "5", "Total", "5"})
-	want := []blkioEntry{{8, 0, "Read", 5}, {8, 0, "Total", 5}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if got := parseBlkio([]string{"8:16", "5", "8:0", "7"}); !cmp.Equal(got, []blkioEntry{{8, 16, "", 5}, {8, 0, "", 7}}) {
-		t.Error(got)
-	}
 }
 
 func TestDetails(t *testing.T) {

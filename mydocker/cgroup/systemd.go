@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
 
+	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/trace"
 )
 
@@ -159,21 +159,19 @@ func (s *scope) stop() error {
 func hold() (pid int, end func(), err error) {
 	started, ended, done := make(chan error), make(chan struct{}), make(chan struct{})
 	cmd := exec.Command("/proc/self/exe")
-	// The thread that traces a process is its parent: with that it would end.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}
-	go func() {
+	go namespace.OnThread(func() error { // it would end with the thread that traces it
 		defer close(done)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			<-ended
+		started <- cmd.Start()
+		<-ended
+		if cmd.Process != nil {
 			cmd.Process.Kill()
 			cmd.Wait()
 		}
-	}()
+		return nil
+	})
 	if err := <-started; err != nil {
+		close(ended)
 		return 0, nil, err
 	}
 	return cmd.Process.Pid, func() { close(ended); <-done }, nil

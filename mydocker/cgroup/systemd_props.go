@@ -152,12 +152,12 @@ func (s *scope) setDevices(allow bool, list []string) error {
 // driverOf is the name /proc/devices (proc_devices(5)) has for a major number; "": none.
 func driverOf(class, major string) (string, error) {
 	data, err := os.ReadFile("/proc/devices")
-	in := false
-	for line := range strings.Lines(string(data)) {
-		f := strings.Fields(line)
-		if len(f) == 2 && f[1] == "devices:" {
-			in = strings.EqualFold(strings.TrimSuffix(f[0], "acter"), class)
-		} else if in && len(f) == 2 && f[0] == major {
+	list, block, _ := strings.Cut(string(data), "Block devices:")
+	if class == "block" {
+		list = block
+	}
+	for line := range strings.Lines(list) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == major {
 			return f[1], nil
 		}
 	}
