@@ -232,6 +232,11 @@ func (c *container) release(spec *specs.Spec) error {
 	if err := group.Delete(); err != nil && !(c.Cgroup.Shared && errors.Is(err, cgroup.ErrBusy)) {
 		return err
 	}
+	if spec != nil {
+		if err := runtime.Release(spec, c.dir); err != nil {
+			return err
+		}
+	}
 	return disk.RemoveAll(c.dir)
 }
 

@@ -35,7 +35,12 @@ func TestMain(m *testing.M) {
 		fmt.Println("these tests need root")
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if parent, err := cgroup.Open(testParent()); err != nil || parent.Delete() != nil {
+		fmt.Println("cgroups are left behind")
+		status = 1
+	}
+	os.Exit(status)
 }
 
 // play is the command of a container, or a hook.
@@ -157,6 +162,9 @@ func (c container) run(t *testing.T) (output string, err error) {
 		t.Fatal(err)
 	}
 	defer func() {
+		if err := Release(spec, filepath.Join(bundle, "state")); err != nil {
+			t.Error(err)
+		}
 		if err := group.Delete(); err != nil {
 			t.Error(err)
 		}
