@@ -139,27 +139,13 @@ func devices(linux *specs.Linux) []specs.LinuxDevice {
 // writable for the host's root alone: up to Linux 6.8 the ones of an IPC namespace, from
 // 6.9 on only for root inside (ipc/ipc_sysctl.c); always those of a UTS namespace.
 func splitSysctls(linux *specs.Linux) (own, shared map[string]string) {
-	isNew := func(t specs.LinuxNamespaceType) bool {
-		ns := namespace.Find(linux.Namespaces, t)
-		return ns != nil && ns.Path == ""
-	}
 	own, shared = map[string]string{}, map[string]string{}
-	if !isInside(linux) {
-		return linux.Sysctl, nil
-	}
 	for name, value := range linux.Sysctl {
-		to := own
-		switch dotted := strings.ReplaceAll(name, "/", "."); {
-		case dotted == "kernel.hostname", dotted == "kernel.domainname":
-			if isNew(specs.UTSNamespace) {
-				to = shared
-			}
-		case dotted == "kernel.sem", strings.HasPrefix(dotted, "kernel.shm"), strings.HasPrefix(dotted, "kernel.msg"), strings.HasPrefix(dotted, "fs.mqueue."):
-			if isNew(specs.IPCNamespace) {
-				to = shared
-			}
+		if isInside(linux) && !strings.HasPrefix(dottedSysctl(name), "net.") {
+			shared[name] = value
+		} else {
+			own[name] = value
 		}
-		to[name] = value
 	}
 	return own, shared
 }
@@ -168,7 +154,7 @@ func splitSysctls(linux *specs.Linux) (own, shared map[string]string) {
 func owned(sysctls map[string]string) map[string]string {
 	maps.DeleteFunc(sysctls, func(name, _ string) bool {
 		var st unix.Stat_t
-		err := unix.Stat("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), &st)
+		err := unix.Stat("/proc/sys/"+strings.ReplaceAll(dottedSysctl(name), ".", "/"), &st)
 		return err == nil && st.Uid != 0
 	})
 	return sysctls
