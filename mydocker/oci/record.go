@@ -154,7 +154,13 @@ func (c *container) publish() error {
 }
 
 // spec is the configuration the container was created with.
-func (c *container) spec() (*specs.Spec, error) { return runtime.Load(c.dir) }
+func (c *container) spec() (*specs.Spec, error) {
+	spec, err := runtime.Load(c.dir)
+	if err == nil && spec.Root != nil {
+		spec.Root.Path = c.Rootfs // a relative one is relative to the bundle
+	}
+	return spec, err
+}
 
 // process opens the container's process. os.ErrProcessDone: it has ended.
 func (c *container) process() (*runtime.Process, error) {

@@ -129,10 +129,16 @@ type foreground struct {
 	output  chan struct{} // closed at the end of the terminal's output; nil without one
 }
 
-// catch catches all signals: they are the process's.
+// catch catches the signals: they are the process's. Those that somebody is likely to
+// send come first, since for each the Go runtime hands over between two threads, and for
+// all that costs half a millisecond.
 func (f *foreground) catch() {
 	f.signals = make(chan os.Signal, 128)
-	signal.Notify(f.signals)
+	signal.Notify(f.signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
+	time.AfterFunc(20*time.Millisecond, func() {
+		signal.Notify(f.signals)
+		f.signals <- unix.SIGWINCH // perhaps missed
+	})
 }
 
 // wait passes the signals on until the process's end, disconnects, and gives its exit status.
