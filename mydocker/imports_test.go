@@ -111,6 +111,7 @@ func TestStages(t *testing.T) {
 			copyTo(t, filepath.Join("..", name), filepath.Join(stage, name))
 		}
 		copyTree(t, "security/syscalls", filepath.Join(stage, "mydocker/security/syscalls")) // embedded
+		copyTo(t, "oci/config.json", filepath.Join(stage, "mydocker/oci/config.json"))
 		copyTree(t, "cli/completion", filepath.Join(stage, "mydocker/cli/completion"))
 		cmd := exec.Command("go", "vet", "-tags", "urfave_cli_no_docs", "./...")
 		cmd.Dir = stage

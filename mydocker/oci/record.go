@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/runtime"
 
@@ -153,7 +154,13 @@ func (c *container) publish() error {
 }
 
 // spec is the configuration the container was created with.
-func (c *container) spec() (*specs.Spec, error) { return runtime.Load(c.dir) }
+func (c *container) spec() (*specs.Spec, error) {
+	spec, err := runtime.Load(c.dir)
+	if err == nil && spec.Root != nil {
+		spec.Root.Path = c.Rootfs // a relative one is relative to the bundle
+	}
+	return spec, err
+}
 
 // process opens the container's process. os.ErrProcessDone: it has ended.
 func (c *container) process() (*runtime.Process, error) {
@@ -192,29 +199,41 @@ func parseStartTime(stat string) (uint64, error) {
 	return strconv.ParseUint(fields[19], 10, 64)
 }
 
-// status tells what the container is doing, and its process unless that has ended.
-func (c *container) status() (specs.ContainerState, *runtime.Process, error) {
-	p, err := c.process()
+// view is a container as it is now.
+type view struct {
+	status  specs.ContainerState
+	group   cgroup.Group
+	process *runtime.Process // nil: it has ended
+}
+
+func (c *container) look() (v view, err error) {
+	if v.group, err = c.group(); err != nil {
+		return v, err
+	}
+	v.process, err = c.process()
 	if errors.Is(err, os.ErrProcessDone) {
-		return specs.StateStopped, nil, nil
+		v.status = specs.StateStopped
+		return v, nil
 	}
-	if err != nil {
-		return "", nil, err
+	frozen := false
+	if err == nil {
+		frozen, err = v.group.Frozen()
 	}
-	group, err := c.group()
-	if err != nil {
-		return "", nil, err
-	}
-	frozen, err := group.Frozen()
 	switch {
-	case err != nil:
-		return "", nil, err
 	case frozen:
-		return paused, p, nil
+		v.status = paused
 	case c.waits():
-		return specs.StateCreated, p, nil
+		v.status = specs.StateCreated
+	default:
+		v.status = specs.StateRunning
 	}
-	return specs.StateRunning, p, nil
+	return v, err
+}
+
+func (v view) close() {
+	if v.process != nil {
+		v.process.Close()
+	}
 }
 
 // waits tells whether init waits to be started. The fifo is not enough: a start that

@@ -2,15 +2,18 @@ package oci
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"time"
+	"unsafe"
+
+	"minidocker/mydocker/runtime"
 
 	"github.com/moby/term"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
-
-	"minidocker/mydocker/runtime"
 )
 
 func (h *host) startCommand() *cli.Command {
@@ -24,25 +27,25 @@ func (h *host) start(id string) error {
 		return err
 	}
 	defer lock.Release()
-	status, p, err := c.status()
+	v, err := c.look()
 	if err != nil {
 		return err
 	}
-	switch status {
+	defer v.close()
+	switch v.status {
 	case specs.StateCreated:
 	case specs.StateStopped:
 		return fmt.Errorf("cannot start a container that has stopped")
 	case specs.StateRunning:
 		return fmt.Errorf("cannot start an already running container")
 	default:
-		return fmt.Errorf("cannot start a container in the %s state", status)
+		return fmt.Errorf("cannot start a container in the %s state", v.status)
 	}
-	defer p.Close()
 	spec, err := c.spec()
 	if err != nil {
 		return err
 	}
-	return c.begin(p, spec)
+	return c.begin(v.process, spec)
 }
 
 // begin lets the process go and runs the hooks for that. A hook that fails ends it.
@@ -65,11 +68,11 @@ func (h *host) runCommand() *cli.Command {
 	n := &creation{host: h}
 	return &cli.Command{Name: "run", Usage: "create and start a container", ArgsUsage: "<container-id>",
 		Flags: append(n.flags(),
-			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "do not wait for the container's end", Destination: &n.detach},
-			&cli.BoolFlag{Name: "keep", Usage: "do not delete the container at its end", Destination: &n.keep},
-			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt the container's orphans", Destination: &n.noSubreaper}),
-		Action: h.on(func(_ *cli.Context, id string) error {
-			code, err := n.run(id)
+			n.detachFlag(),
+			&cli.BoolFlag{Name: "keep", Usage: "do not delete the container at its end"},
+			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt the container's orphans"}),
+		Action: h.on(func(c *cli.Context, id string) error {
+			code, err := n.run(c, id)
 			if err != nil {
 				return fmt.Errorf("%s run failed: %w", name, err)
 			}
@@ -85,17 +88,17 @@ func exitStatus(code int) error {
 	return &exitError{code: code}
 }
 
-func (n *creation) run(id string) (code int, err error) {
+func (n *creation) run(c *cli.Context, id string) (code int, err error) {
 	f := &foreground{}
 	if !n.detach {
 		f.catch() // before there is a container: a signal must not end us and leave it
 	}
-	if !n.detach && !n.noSubreaper {
+	if !n.detach && !c.Bool("no-subreaper") {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			return 0, fmt.Errorf("become subreaper: %w", err)
 		}
 	}
-	if err := n.create(id); err != nil {
+	if err := n.create(c, id); err != nil {
 		return 0, err
 	}
 	if !n.detach {
@@ -113,7 +116,7 @@ func (n *creation) run(id string) (code int, err error) {
 	case n.detach:
 		return 0, nil
 	}
-	if code = f.wait(n.process); !n.keep {
+	if code = f.wait(n.process); !c.Bool("keep") {
 		err = n.destroy()
 	}
 	return code, err
@@ -126,10 +129,16 @@ type foreground struct {
 	output  chan struct{} // closed at the end of the terminal's output; nil without one
 }
 
-// catch catches all signals: they are the process's.
+// catch catches the signals: they are the process's. Those that somebody is likely to
+// send come first, since for each the Go runtime hands over between two threads, and for
+// all that costs half a millisecond.
 func (f *foreground) catch() {
 	f.signals = make(chan os.Signal, 128)
-	signal.Notify(f.signals)
+	signal.Notify(f.signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
+	time.AfterFunc(20*time.Millisecond, func() {
+		signal.Notify(f.signals)
+		f.signals <- unix.SIGWINCH // perhaps missed
+	})
 }
 
 // wait passes the signals on until the process's end, disconnects, and gives its exit status.
@@ -167,4 +176,50 @@ func reapOthers(own int) {
 		}
 		unix.Wait4(pid, nil, unix.WNOHANG, nil)
 	}
+}
+
+// connect makes the own terminal the container's, in raw mode and of one size.
+func (f *foreground) connect(terminal *os.File) error {
+	if terminal == nil {
+		return nil
+	}
+	if term.IsTerminal(0) {
+		state, err := term.SetRawTerminal(0)
+		if err != nil {
+			return fmt.Errorf("set terminal to raw mode: %w", err)
+		}
+		f.raw = state
+	}
+	resize(terminal)
+	f.output = make(chan struct{})
+	go io.Copy(terminal, os.Stdin)
+	go func() {
+		io.Copy(os.Stdout, terminal) // to EIO: no process has the other side open
+		close(f.output)
+	}()
+	return nil
+}
+
+// disconnect waits for the last output, though not for that of processes which outlive the first.
+func (f *foreground) disconnect(terminal *os.File) {
+	if f.output != nil {
+		terminal.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		<-f.output
+	}
+	if f.raw != nil {
+		term.RestoreTerminal(0, f.raw)
+	}
+}
+
+// resize gives the container's terminal the size of the own.
+func resize(terminal *os.File) {
+	if size, err := term.GetWinsize(0); err == nil && terminal != nil {
+		term.SetWinsize(terminal.Fd(), size)
+	}
+}
+
+// childOf reads the process number waitid(2) has filled in, 0 for none. On 64-bit
+// machines the union that holds it begins at byte 16 of siginfo_t.
+func childOf(info *unix.Siginfo) int {
+	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), 16)))
 }

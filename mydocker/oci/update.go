@@ -1,11 +1,15 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
+
+	"minidocker/mydocker/cgroup"
 
 	"github.com/docker/go-units"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -28,24 +32,18 @@ func (h *host) freeze(id string, stop bool) error {
 		return err
 	}
 	defer lock.Release()
-	status, p, err := c.status()
+	v, err := c.look()
 	if err != nil {
 		return err
 	}
-	if p != nil {
-		p.Close()
-	}
-	group, err := c.group()
-	if err != nil {
-		return err
-	}
+	defer v.close()
 	switch {
-	case stop && (status == specs.StateRunning || status == specs.StateCreated):
-		return group.Freeze()
+	case stop && (v.status == specs.StateRunning || v.status == specs.StateCreated):
+		return v.group.Freeze()
 	case stop:
 		return errNotRuns
-	case status == paused:
-		return group.Thaw()
+	case v.status == paused:
+		return v.group.Thaw()
 	}
 	return errors.New("container not paused")
 }
@@ -143,18 +141,79 @@ func (h *host) update(id string, resources func() (*specs.LinuxResources, error)
 	if err != nil {
 		return err
 	}
-	_, p, err := c.status()
+	v, err := c.look()
 	if err != nil {
 		return err
 	}
-	if p == nil {
+	defer v.close()
+	if v.process == nil {
 		return errNotRuns
 	}
-	p.Close()
-	group, err := c.group()
+	_, err = v.group.Update(r)
+	return err
+}
+
+// event is a line of events, with runc's names.
+type event struct {
+	Type string          `json:"type"` // stats or oom
+	ID   string          `json:"id"`
+	Data *cgroup.Details `json:"data,omitempty"`
+}
+
+func (h *host) eventsCommand() *cli.Command {
+	var once bool
+	var interval time.Duration
+	return &cli.Command{Name: "events", Usage: "print what a container uses, every few seconds, and when it runs out of memory", ArgsUsage: "<container-id>",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "interval", Value: 5 * time.Second, Usage: "time between two lines", Destination: &interval},
+			&cli.BoolFlag{Name: "stats", Usage: "print one line of what it uses, and end", Destination: &once}},
+		Action: h.on(func(_ *cli.Context, id string) error {
+			if interval <= 0 {
+				return errors.New("duration interval must be greater than 0")
+			}
+			return h.events(id, once, interval)
+		})}
+}
+
+// events ends with the container.
+func (h *host) events(id string, once bool, interval time.Duration) error {
+	c, err := h.load(id)
 	if err != nil {
 		return err
 	}
-	_, err = group.Update(r)
+	v, err := c.look()
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	if v.process == nil {
+		return fmt.Errorf("container with id %s is not running", id)
+	}
+	out := json.NewEncoder(os.Stdout)
+	stats := func() error {
+		data, err := v.group.Details()
+		if err != nil {
+			return err
+		}
+		return out.Encode(event{"stats", id, data})
+	}
+	if once {
+		return stats()
+	}
+	oom, err := v.group.NotifyOOM(context.Background())
+	if err != nil {
+		return err
+	}
+	for tick := time.Tick(interval); err == nil; {
+		select {
+		case <-tick:
+			err = stats()
+		case _, more := <-oom:
+			if !more {
+				return nil
+			}
+			err = out.Encode(event{"oom", id, nil})
+		}
+	}
 	return err
 }
