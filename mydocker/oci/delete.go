@@ -232,10 +232,8 @@ func (c *container) release(spec *specs.Spec) error {
 			return err
 		}
 	}
-	if spec != nil {
-		if err := runtime.Release(spec, c.dir); err != nil {
-			return err
-		}
+	if err := runtime.Release(c.dir); err != nil {
+		return err
 	}
 	return disk.RemoveAll(c.dir)
 }

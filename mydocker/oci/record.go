@@ -139,13 +139,8 @@ func (c *container) publish() error {
 }
 
 // spec is the configuration the container was created with.
-func (c *container) spec() (*specs.Spec, error) {
-	spec, err := runtime.Load(c.dir)
-	if err == nil && spec.Root != nil {
-		spec.Root.Path = c.Rootfs // a relative one is relative to the bundle
-	}
-	return spec, err
-}
+// A relative path in it is relative to the bundle.
+func (c *container) spec() (*specs.Spec, error) { return runtime.Load(c.dir) }
 
 // process opens the container's process. os.ErrProcessDone: it has ended.
 func (c *container) process() (*runtime.Process, error) {

@@ -37,25 +37,25 @@ func BindDevices(root *os.File, devices []specs.LinuxDevice, nodes *os.File) err
 		return fmt.Errorf("attach the device nodes: %w", err)
 	}
 	for i, device := range devices {
-		if err := bindDevice(root, device, nodes, i); err != nil {
+		trace.Step("bind", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
+		if err := bindNode(root, device.Path, nodes, strconv.Itoa(i)); err != nil {
 			return fmt.Errorf("bind device %s: %w", device.Path, err)
 		}
 	}
 	return nil
 }
 
-func bindDevice(root *os.File, device specs.LinuxDevice, nodes *os.File, i int) error {
-	point, err := makeFile(root, device.Path)
+func bindNode(root *os.File, path string, nodes *os.File, name string) error {
+	point, err := makeFile(root, path)
 	if err != nil {
 		return err
 	}
 	defer point.Close()
-	trace.Step("bind", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
-	fd, err := unix.OpenTree(int(nodes.Fd()), strconv.Itoa(i), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	fd, err := unix.OpenTree(int(nodes.Fd()), name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("open_tree: %w", err)
 	}
-	mount := os.NewFile(uintptr(fd), device.Path)
+	mount := os.NewFile(uintptr(fd), path)
 	defer mount.Close()
 	return attach(mount, point)
 }

@@ -114,7 +114,7 @@ func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (_ *P
 		defer o.Root.Close()
 		defer func() {
 			if err != nil {
-				Release(spec, state)
+				Release(state)
 			}
 		}()
 	}
@@ -139,7 +139,7 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user 
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: ownLimits(spec), HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Preserved: len(o.PreserveFDs)}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Preserved: len(o.PreserveFDs)}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err

@@ -292,6 +292,9 @@ func setSysctls(sysctls map[string]string) error {
 // finish gives the process its credentials and executes the command.
 func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.File) error {
 	process := p.Process
+	if isInside(p.Spec.Linux) {
+		process.Rlimits = nil // see limitOutside
+	}
 	process.Env = environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return os.OpenFile("/etc/passwd", os.O_RDONLY|unix.O_NONBLOCK, 0) })
 	first, last, err := security.Credentials(process, filterOf(p.Filter, p.FilterFlags, syncFD))
 	if err != nil {

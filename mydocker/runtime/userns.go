@@ -101,7 +101,10 @@ func (p *Process) cloneInside(spec *specs.Spec, group cgroup.Group, l *launch, f
 	if err != nil {
 		return fmt.Errorf("clone init: %w", err)
 	}
-	p.pidfd, err = unix.PidfdOpen(p.Pid, 0) // this thread has not waited for it yet, so it is this process
+	if p.pidfd, err = unix.PidfdOpen(p.Pid, 0); err != nil { // before this thread waits for it, so it is this process
+		unix.Kill(p.Pid, unix.SIGKILL)
+		unix.Wait4(p.Pid, nil, 0, nil)
+	}
 	return err
 }
 
@@ -164,17 +167,7 @@ func isInside(linux *specs.Linux) bool {
 	return namespace.Find(linux.Namespaces, specs.UserNamespace) != nil
 }
 
-// ownLimits is the process without the resource limits that limitOutside sets.
-func ownLimits(spec *specs.Spec) *specs.Process {
-	if !isInside(spec.Linux) {
-		return spec.Process
-	}
-	bare := *spec.Process
-	bare.Rlimits = nil
-	return &bare
-}
-
-// limitOutside sets the limits of init at stop 2: its own work is done.
+// limitOutside sets the limits of init at stop 2: its own work is done, and it leaves them out.
 func (p *Process) limitOutside(spec *specs.Spec) error {
 	if !isInside(spec.Linux) {
 		return nil
