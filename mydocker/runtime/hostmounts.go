@@ -40,6 +40,35 @@ func mountOnHost(spec *specs.Spec, state string) (*os.File, error) {
 	return root, nil
 }
 
+// attachRoot attaches the root file system over the host's, or where hooks look for it.
+func attachRoot(p *payload) (*os.File, error) {
+	var mount *os.File
+	if p.HasRoot {
+		mount = os.NewFile(rootFD, "root")
+	}
+	if inHostMounts(p.Spec) {
+		return mount, nil // it is attached
+	}
+	path, at := p.Spec.Root.Path, "/"
+	if p.Spec.Hooks != nil && !p.NoPivot && unix.Access(path, unix.X_OK) == nil {
+		at = path
+	}
+	return rootfs.Attach(mount, path, at)
+}
+
+func enterRoot(p *payload, root *os.File) error {
+	switch {
+	case inHostMounts(p.Spec):
+		return rootfs.ChangeRoot(root)
+	case p.NoPivot:
+		if err := rootfs.HideHost(); err != nil {
+			return err
+		}
+		return rootfs.ChangeRoot(root)
+	}
+	return rootfs.Pivot(root)
+}
+
 // Release takes away what a container without a mount namespace of its own, whose
 // process has ended, leaves mounted; of others nothing is left. state is the directory
 // that Create was given.
