@@ -18,10 +18,9 @@ import (
 )
 
 func (h *host) deleteCommand() *cli.Command {
-	var force bool
 	return &cli.Command{Name: "delete", Usage: "delete a container and what it has on the host", ArgsUsage: "<container-id>",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill it first if it runs", Destination: &force}},
-		Action: h.on(func(_ *cli.Context, id string) error { return h.delete(id, force) })}
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill it first if it runs"}},
+		Action: h.on(func(c *cli.Context, id string) error { return h.delete(id, c.Bool("force")) })}
 }
 
 // delete removes a container. With force it removes what a command that was killed has left, too.
@@ -87,9 +86,8 @@ func (h *host) remove(c *container, spec *specs.Spec) error {
 }
 
 func (h *host) killCommand() *cli.Command {
-	var all bool
 	return &cli.Command{Name: "kill", Usage: "send a signal (default: SIGTERM) to the container's process", ArgsUsage: "<container-id> [signal]",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "send it to all processes of the container", Destination: &all}},
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "send it to all processes of the container"}},
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 1, 2); err != nil {
 				return err
@@ -98,7 +96,7 @@ func (h *host) killCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return h.kill(c.Args().First(), number, all)
+			return h.kill(c.Args().First(), number, c.Bool("all"))
 		}}
 }
 
@@ -230,7 +228,9 @@ func (c *container) release(spec *specs.Spec) error {
 		}
 	}
 	if err := group.Delete(); err != nil && !(c.Cgroup.Shared && errors.Is(err, cgroup.ErrBusy)) {
-		return err
+		if _, statErr := os.Stat(c.Cgroup.Paths[""]); statErr == nil { // else it was not made: systemd cannot be reached
+			return err
+		}
 	}
 	if err := runtime.Release(c.dir); err != nil {
 		return err

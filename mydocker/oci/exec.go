@@ -57,7 +57,7 @@ func (h *host) execCommand() *cli.Command {
 			if err != nil {
 				return &exitError{255, fmt.Errorf("exec failed: %w", err)}
 			}
-			return exitStatus(code)
+			return &exitError{code: code}
 		}}
 }
 

@@ -59,33 +59,31 @@ func (h *host) stateCommand() *cli.Command {
 				return err
 			}
 			s, err := c.show()
-			if err != nil {
-				return err
+			data, err2 := json.MarshalIndent(s, "", "  ")
+			if err = errors.Join(err, err2); err == nil {
+				_, err = os.Stdout.Write(data)
 			}
-			data, err := json.MarshalIndent(s, "", "  ")
-			os.Stdout.Write(data)
 			return err
 		})}
 }
 
-func formatFlag(to *string) cli.Flag {
-	return &cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "table or json", Destination: to}
+func formatFlag() cli.Flag {
+	return &cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "table or json"}
 }
 
 func (h *host) listCommand() *cli.Command {
-	var format string
-	var quiet bool
-	return &cli.Command{Name: "list", Usage: "list the containers below --root", Flags: []cli.Flag{formatFlag(&format),
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "only IDs", Destination: &quiet}},
+	return &cli.Command{Name: "list", Usage: "list the containers below --root",
+		Flags: []cli.Flag{formatFlag(), &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "only IDs"}},
 		Action: func(c *cli.Context) error {
-			if err := arguments(c, 0, 0); err != nil {
-				return err
+			err := arguments(c, 0, 0)
+			list := []shown(nil)
+			if err == nil {
+				list, err = h.list()
 			}
-			list, err := h.list()
 			if err != nil {
 				return err
 			}
-			return printList(os.Stdout, list, format, quiet)
+			return printList(os.Stdout, list, c.String("format"), c.Bool("quiet"))
 		}}
 }
 
@@ -147,13 +145,12 @@ func printList(out io.Writer, list []shown, format string, quiet bool) error {
 }
 
 func (h *host) psCommand() *cli.Command {
-	var format string
-	return &cli.Command{Name: "ps", Usage: "list the processes of a container", ArgsUsage: "<container-id> [ps options]", Flags: []cli.Flag{formatFlag(&format)},
+	return &cli.Command{Name: "ps", Usage: "list the processes of a container", ArgsUsage: "<container-id> [ps options]", Flags: []cli.Flag{formatFlag()},
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 1, -1); err != nil {
 				return err
 			}
-			return h.ps(c.Args().First(), format, c.Args().Tail())
+			return h.ps(c.Args().First(), c.String("format"), c.Args().Tail())
 		}}
 }
 
@@ -162,21 +159,19 @@ func (h *host) ps(id, format string, args []string) error {
 	if err != nil {
 		return err
 	}
-	if format != "table" && format != "json" {
-		return errors.New("invalid format option")
-	}
 	group, err := c.group()
 	if err != nil {
 		return err
 	}
 	pids, err := group.Pids()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if format == "json" {
+	case format == "json":
 		return json.NewEncoder(os.Stdout).Encode(pids)
-	}
-	if len(args) == 0 {
+	case format != "table":
+		return errors.New("invalid format option")
+	case len(args) == 0:
 		args = []string{"-ef"}
 	}
 	table, err := exec.Command("ps", args...).Output()

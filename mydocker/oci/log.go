@@ -45,7 +45,7 @@ func (l *log) warn(err error) {
 // exitError ends the program with a status of its own.
 type exitError struct {
 	code int
-	err  error // nil: there is nothing to say
+	err  error // nil: there is nothing to say; it may be no error at all
 }
 
 func (e *exitError) Error() string { return fmt.Sprint(e.err) }

@@ -122,7 +122,7 @@ func TestRecord(t *testing.T) {
 	if _, err := h.load("y"); err != errNotExist {
 		t.Errorf("no container: %v", err)
 	}
-	if _, _, err := h.loadLocked("y"); err != errNotExist {
+	if _, _, _, err := h.lookLocked("y"); err != errNotExist {
 		t.Errorf("no container to lock: %v", err)
 	}
 }
@@ -244,7 +244,11 @@ func TestLog(t *testing.T) {
 // TestFeatures tries what features promises of seccomp; the options of mounts are
 // those package rootfs reads.
 func TestFeatures(t *testing.T) {
-	f := supported().Linux.Seccomp
+	all, err := supported()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := all.Linux.Seccomp
 	profile := func(action, operator string) error {
 		_, err := security.Compile(&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: "/x", Architectures: []specs.Arch{specs.Arch(f.Archs[0])},
 			Syscalls: []specs.LinuxSyscall{{Names: []string{"getppid"}, Action: specs.LinuxSeccompAction(action), Args: []specs.LinuxSeccompArg{{Op: specs.LinuxSeccompOperator(operator)}}}}})

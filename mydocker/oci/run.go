@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,27 +18,22 @@ import (
 )
 
 func (h *host) startCommand() *cli.Command {
-	return &cli.Command{Name: "start", Usage: "execute the user's program in a created container", ArgsUsage: "<container-id>",
-		Action: h.on(func(_ *cli.Context, id string) error { return h.start(id) })}
+	return &cli.Command{Name: "start", Usage: "execute the user's program in a created container", ArgsUsage: "<container-id>", Action: h.on(h.start)}
 }
 
-func (h *host) start(id string) error {
-	c, lock, err := h.loadLocked(id)
+func (h *host) start(_ *cli.Context, id string) error {
+	c, v, lock, err := h.lookLocked(id)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	v, err := c.look()
-	if err != nil {
-		return err
-	}
 	defer v.close()
 	switch v.status {
 	case specs.StateCreated:
 	case specs.StateStopped:
-		return fmt.Errorf("cannot start a container that has stopped")
+		return errors.New("cannot start a container that has stopped")
 	case specs.StateRunning:
-		return fmt.Errorf("cannot start an already running container")
+		return errors.New("cannot start an already running container")
 	default:
 		return fmt.Errorf("cannot start a container in the %s state", v.status)
 	}
@@ -76,16 +72,8 @@ func (h *host) runCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("%s run failed: %w", name, err)
 			}
-			return exitStatus(code)
+			return &exitError{code: code}
 		})}
-}
-
-// exitStatus ends the program as the container's process did.
-func exitStatus(code int) error {
-	if code == 0 {
-		return nil
-	}
-	return &exitError{code: code}
 }
 
 func (n *creation) run(c *cli.Context, id string) (code int, err error) {

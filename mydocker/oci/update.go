@@ -27,15 +27,11 @@ func (h *host) resumeCommand() *cli.Command {
 }
 
 func (h *host) freeze(id string, stop bool) error {
-	c, lock, err := h.loadLocked(id)
+	_, v, lock, err := h.lookLocked(id)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	v, err := c.look()
-	if err != nil {
-		return err
-	}
 	defer v.close()
 	switch {
 	case stop && (v.status == specs.StateRunning || v.status == specs.StateCreated):
@@ -71,19 +67,19 @@ func limits() []limit {
 }
 
 func (h *host) updateCommand() *cli.Command {
-	var file string
-	flags := []cli.Flag{&cli.StringFlag{Name: "resources", Aliases: []string{"r"}, Destination: &file,
+	flags := []cli.Flag{&cli.StringFlag{Name: "resources", Aliases: []string{"r"},
 		Usage: "file of the resources as in config.json, or - for standard input; other flags are ignored then"}}
 	for _, l := range limits() {
 		flags = append(flags, &cli.StringFlag{Name: l.flag, Usage: l.usage})
 	}
 	return &cli.Command{Name: "update", Usage: "change the limits of a container", ArgsUsage: "<container-id>", Flags: flags,
 		Action: h.on(func(c *cli.Context, id string) error {
-			read := func() (*specs.LinuxResources, error) { return fromFlags(c.String) }
-			if file != "" {
-				read = func() (*specs.LinuxResources, error) { return fromFile(file) }
-			}
-			return h.update(id, read)
+			return h.update(id, func() (*specs.LinuxResources, error) {
+				if file := c.String("resources"); file != "" {
+					return fromFile(file)
+				}
+				return fromFlags(c.String)
+			})
 		})}
 }
 
@@ -132,20 +128,16 @@ func fromFile(file string) (*specs.LinuxResources, error) {
 }
 
 func (h *host) update(id string, resources func() (*specs.LinuxResources, error)) error {
-	c, lock, err := h.loadLocked(id)
+	_, v, lock, err := h.lookLocked(id)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
+	defer v.close()
 	r, err := resources()
 	if err != nil {
 		return err
 	}
-	v, err := c.look()
-	if err != nil {
-		return err
-	}
-	defer v.close()
 	if v.process == nil {
 		return errNotRuns
 	}
@@ -161,17 +153,14 @@ type event struct {
 }
 
 func (h *host) eventsCommand() *cli.Command {
-	var once bool
-	var interval time.Duration
 	return &cli.Command{Name: "events", Usage: "print what a container uses, every few seconds, and when it runs out of memory", ArgsUsage: "<container-id>",
-		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "interval", Value: 5 * time.Second, Usage: "time between two lines", Destination: &interval},
-			&cli.BoolFlag{Name: "stats", Usage: "print one line of what it uses, and end", Destination: &once}},
-		Action: h.on(func(_ *cli.Context, id string) error {
-			if interval <= 0 {
+		Flags: []cli.Flag{&cli.DurationFlag{Name: "interval", Value: 5 * time.Second, Usage: "time between two lines"},
+			&cli.BoolFlag{Name: "stats", Usage: "print one line of what it uses, and end"}},
+		Action: h.on(func(c *cli.Context, id string) error {
+			if c.Duration("interval") <= 0 {
 				return errors.New("duration interval must be greater than 0")
 			}
-			return h.events(id, once, interval)
+			return h.events(id, c.Bool("stats"), c.Duration("interval"))
 		})}
 }
 
