@@ -288,6 +288,9 @@ func session(args []string) string {
 // readKey looks for a key of the host's.
 func readKey(args []string) string {
 	ring := map[string]int{"session": unix.KEY_SPEC_SESSION_KEYRING, "user": unix.KEY_SPEC_USER_KEYRING}[args[0]]
+	if args[0] == "user" { // what is reached from the session may be read
+		unix.KeyctlInt(unix.KEYCTL_LINK, ring, unix.KEY_SPEC_SESSION_KEYRING, 0, 0)
+	}
 	key, err := unix.KeyctlSearch(ring, "user", args[1], 0)
 	if err != nil {
 		return held("search: %v", err)

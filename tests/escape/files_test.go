@@ -129,7 +129,9 @@ var fileWays = []way{
 			// Over a directory of /proc/sys lies one of the attacker's, in which the
 			// parameter is a link; it might lead to core_pattern.
 			fake := s.mkdir("fake")
-			s.symlink("elsewhere", "fake/ip_default_ttl")
+			for _, name := range []string{"ip_default_ttl", "ip_unprivileged_port_start", "ping_group_range"} { // that one and the engine's own
+				s.symlink("elsewhere", "fake/"+name)
+			}
 			s.write("fake/elsewhere", "")
 			image := s.image(link("over", "/proc/sys/net/ipv4"))
 			for _, target := range []string{"/proc/sys/net/ipv4", "/over"} {

@@ -39,7 +39,7 @@ func newHost(t *testing.T, binary string) *host {
 			s.ok(append([]string{"rm", "-f"}, ids...)...)
 		}
 		s.run("volume", "prune", "-af")
-		s.run("system", "check", "--repair") // the network, which is kept
+		s.ok("network", "prune", "-f") // the default one too, and its bridge
 		s.eventually("nothing is left", func() bool { return s.run("system", "check", "--repair").code == 0 })
 		os.RemoveAll(dir)
 	})
@@ -53,6 +53,14 @@ type scene struct {
 	*host
 	dir   string   // of the test's own, on the host
 	flags []string // of every run
+}
+
+// offline: a container has no network unless its attack needs one.
+func (w way) offline(flags []string) []string {
+	if w.online {
+		return flags
+	}
+	return append([]string{"--network", "none"}, flags...)
 }
 
 var scenes atomic.Int32
@@ -190,6 +198,7 @@ func (s *scene) verdict(r result) string {
 	if !strings.Contains(r.out, "HELD") {
 		s.Fatalf("the attack came to no end: %s", r)
 	}
+	s.Log(r)
 	return ""
 }
 

@@ -1,5 +1,2 @@
 package escape
-var kernelWays []way
-var deviceWays []way
-var limitWays []way
 var networkWays []way
