@@ -1,2 +1,0 @@
-package escape
-var networkWays []way
