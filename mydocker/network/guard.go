@@ -14,34 +14,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guard makes the bridge's port drop what a container cannot mean well by: packets
-// that do not come from its own addresses, and answers for others to ARP and neighbour discovery, by
-// which one with CAP_NET_RAW, as containers have, becomes its neighbour or the gateway for the
-// others. It is a filter of tc(8), executed when a packet comes out of the veth,
-// and goes with it. A kernel without such filters (CONFIG_NET_CLS_BPF) is no error.
+// guard makes the bridge's port drop what does not come from the container's own addresses,
+// and answers for others to ARP and neighbour discovery: by CAP_NET_RAW, which containers have,
+// one could be its neighbour or the gateway to the others. It is a filter of tc(8), and goes
+// with the link. A kernel without such filters (CONFIG_NET_CLS_BPF) is no error.
 func guard(index int, e *Endpoint) error {
 	trace.Step("netlink", "filter on the bridge's port: from %s, %s, %s alone", e.MAC, e.IPv4, e.IPv6)
 	code, err := bpf.Assemble(guardProgram(e))
-	if err != nil {
-		return fmt.Errorf("filter on the bridge's port: %w", err)
-	}
-	var instructions []byte
+	var program []byte
 	for _, c := range code {
-		instructions = append(binary.NativeEndian.AppendUint16(instructions, c.Op), c.Jt, c.Jf)
-		instructions = binary.NativeEndian.AppendUint32(instructions, c.K)
+		program = append(binary.NativeEndian.AppendUint16(program, c.Op), c.Jt, c.Jf)
+		program = binary.NativeEndian.AppendUint32(program, c.K)
 	}
-	err = netlink.QdiscAdd(&netlink.GenericQdisc{QdiscType: "clsact",
-		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}})
+	clsact := &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Parent: netlink.HANDLE_CLSACT}}
+	all := binary.NativeEndian.Uint16([]byte{unix.ETH_P_ALL >> 8, unix.ETH_P_ALL}) // in the network's byte order
+	request := nl.NewNetlinkRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	request.AddData(&nl.TcMsg{Ifindex: int32(index), Parent: netlink.HANDLE_MIN_INGRESS, Info: netlink.MakeHandle(1, all)})
+	request.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("bpf")))
+	options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
+	options.AddRtAttr(nl.TCA_BPF_OPS_LEN, nl.Uint16Attr(uint16(len(code))))
+	options.AddRtAttr(nl.TCA_BPF_OPS, program)
+	options.AddRtAttr(nl.TCA_BPF_FLAGS, nl.Uint32Attr(nl.TCA_BPF_FLAG_ACT_DIRECT)) // what it returns is done
+	request.AddData(options)
 	if err == nil {
-		request := nl.NewNetlinkRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
-		all := binary.NativeEndian.Uint16([]byte{unix.ETH_P_ALL >> 8, unix.ETH_P_ALL}) // in the network's byte order
-		request.AddData(&nl.TcMsg{Ifindex: int32(index), Parent: netlink.HANDLE_MIN_INGRESS, Info: netlink.MakeHandle(1, all)})
-		request.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("bpf")))
-		options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
-		options.AddRtAttr(nl.TCA_BPF_OPS_LEN, nl.Uint16Attr(uint16(len(code))))
-		options.AddRtAttr(nl.TCA_BPF_OPS, instructions)
-		options.AddRtAttr(nl.TCA_BPF_FLAGS, nl.Uint32Attr(nl.TCA_BPF_FLAG_ACT_DIRECT)) // what it returns is done
-		request.AddData(options)
+		err = netlink.QdiscAdd(clsact)
+	}
+	if err == nil {
 		_, err = request.Execute(unix.NETLINK_ROUTE, 0)
 	}
 	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {

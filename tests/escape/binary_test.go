@@ -40,7 +40,7 @@ var binaryWays = []way{
 			{"runtime/init.go", `if wd, err := unix.Getwd(); err != nil || !strings.HasPrefix(wd, "/") {`, `if wd, err := unix.Getwd(); err != nil && !strings.HasPrefix(wd, "") {`},
 		},
 		try: func(s *scene) string {
-			for n := range 16 {
+			for n := range 14 {
 				r := s.run(s.line("run", "busybox", []string{"--rm", "-w", fmt.Sprintf("/proc/self/fd/%d", n)}, "cwd")...)
 				if how := s.refusedOr(r); how != "" {
 					return fmt.Sprintf("/proc/self/fd/%d: %s", n, how)
@@ -51,12 +51,12 @@ var binaryWays = []way{
 	}, {
 		name: "working directory of exec", build: "self",
 		cuts: []cut{
-			{"namespace/join.go", "len(files), report-1, 0),", "len(files), report-1, 4)," /* CLOSE_RANGE_CLOEXEC */},
+			{"namespace/join.go", "report-1, 0),", "report-1, 4)," /* CLOSE_RANGE_CLOEXEC */},
 			{"namespace/join.go", "report+1, uintptr(^uint32(0)), 0))", "report+1, uintptr(^uint32(0)), 4))"},
 		},
 		try: func(s *scene) string {
 			id := s.begin(nil, "idle")
-			for n := range 80 {
+			for n := range s.tries(80) {
 				n = 3 + n%40 // one is the cgroup that the process is born into, not always the same
 				r := s.run("exec", "-w", fmt.Sprintf("/proc/self/fd/%d", n), id, "/attack", "attack", "cwd")
 				if how := s.refusedOr(r); how != "" {
@@ -73,7 +73,7 @@ var binaryWays = []way{
 			// The longer the search for the command, the longer the process is in the
 			// container's credentials and not yet what is to be executed.
 			path := strings.Repeat("/nowhere/at/all:", 6000) + "/bin"
-			for range 20 {
+			for range s.tries(20) {
 				s.run("exec", "-e", "PATH="+path, id, "true")
 				if out := s.ok("logs", id); strings.Contains(out, "OUT ") {
 					return strings.TrimSpace(out[strings.Index(out, "OUT ")+4:])
@@ -331,4 +331,3 @@ func nonzero(errno syscall.Errno) error {
 	}
 	return errno
 }
-

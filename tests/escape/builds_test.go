@@ -26,14 +26,13 @@ func builds(ways []way) map[string][]cut {
 
 var linking sync.Mutex // one go command uses all processors already
 
-// build makes a binary without guards in dir, or gives the one that was made
-// before; "" if there is no Go to make it.
+// build makes a binary without guards in dir, or gives the one that was made before.
 func build(dir, name string, cuts []cut) (string, error) {
 	if made := os.Getenv("MYDOCKER_ESCAPE_BUILDS"); made != "" {
 		return filepath.Join(made, name), nil
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		return "", nil
+		return "", err
 	}
 	linking.Lock()
 	defer linking.Unlock()

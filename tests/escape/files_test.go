@@ -20,7 +20,7 @@ var fileWays = []way{
 			s.mkdir("volume/target")
 			s.symlink(canary, "volume/link")
 			s.begin([]string{"-v", shared + ":/shared"}, "swap", "/shared/target", "/shared/link")
-			for range 25 {
+			for range s.tries(40) {
 				r := s.run(append(append([]string{"run", "--rm"}, s.flags...), "-v", shared+":/shared", "-v", s.mkdir("other")+":/shared/target/mounted", "busybox", "true")...)
 				if made, _ := os.ReadDir(canary); len(made) > 0 {
 					return fmt.Sprintf("the engine has made the mount point %s/%s on the host", canary, made[0].Name())
@@ -39,7 +39,7 @@ var fileWays = []way{
 			s.write("canary/secret", "of the host")
 			source, out := s.write("file", "of the container"), s.mkdir("out")
 			id := s.begin(nil, "swap", "/swapped", "/other", canary)
-			for range 20 {
+			for range s.tries(60) {
 				s.run("cp", source, id+":/swapped/made")
 				if _, err := os.Stat(canary + "/made"); err == nil {
 					return "cp has written " + canary + "/made on the host"
@@ -88,7 +88,7 @@ var fileWays = []way{
 			// What stands over a masked path is then another one, not masked yet.
 			s.symlink("/proc/timer_list", "dev/link")
 			s.begin([]string{"-v", dev + ":/shared"}, "swap", "/shared/null", "/shared/link")
-			for range 40 {
+			for range s.tries(60) {
 				r := s.run(s.line("run", "busybox", []string{"--rm", "-v", dev + ":/dev"}, "masked")...)
 				if how := s.refusedOr(r); how != "" {
 					return how
@@ -108,7 +108,7 @@ var fileWays = []way{
 			s.mkdir("dev/link")
 			s.symlink("/proc/sys/kernel/core_pattern", "dev/link/0")
 			s.begin([]string{"-v", dev + ":/shared"}, "swap", "/shared/pts", "/shared/link")
-			for range 60 {
+			for range s.tries(80) {
 				r := s.run(s.line("run", "busybox", []string{"--rm", "-t", "-v", dev + ":/dev", "-v", "/dev/pts:/dev/pts"}, "console")...)
 				if how := s.refusedOr(r); how != "" {
 					return how
@@ -119,7 +119,7 @@ var fileWays = []way{
 	}, {
 		name: "sysctl written elsewhere", build: "proc",
 		cuts: []cut{
-			{"runtime/init.go", "if err := setSysctls(linux.Sysctl); err != nil {", "if err := func() error { mutated = root; return setSysctls(linux.Sysctl) }(); err != nil {"},
+			{"runtime/init.go", "if err := makeCwd(root, p.Process); err != nil {", "mutated = root\n\tif err := makeCwd(root, p.Process); err != nil {"},
 			{"runtime/init.go", "proc, err := rootfs.PrivateProc()", "proc, err := rootfs.Lookup(mutated, \"proc\", true)"},
 			{"runtime/init.go", "func setNames(host, domain string) error {", "var mutated *os.File\n\nfunc setNames(host, domain string) error {"},
 			{"rootfs/proc.go", "Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS,", ""},

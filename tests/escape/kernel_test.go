@@ -22,7 +22,7 @@ var kernelWays = []way{
 	{
 		name: "mount inside", build: "capabilities",
 		cuts: []cut{{"security/caps.go", `"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID",`, `"CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", "CAP_BPF", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID",`}},
-		try: func(s *scene) string { return s.attack(unfiltered, "mount") },
+		try:  func(s *scene) string { return s.attack(unfiltered, "mount") },
 	}, {
 		name: "release_agent", build: "capabilities",
 		try: func(s *scene) string {
@@ -56,7 +56,7 @@ var kernelWays = []way{
 	}, {
 		name: "user namespace inside", build: "kernel",
 		cuts: []cut{{"spec/security.go", `case named == "unconfined", named == "" && privileged:`, `case named == "unconfined", named == "":`}},
-		try: func(s *scene) string { return s.attack(nil, "inner", "mount") },
+		try:  func(s *scene) string { return s.attack(nil, "inner", "mount") },
 	}, {
 		name: "keyring of the user", build: "kernel",
 		try: func(s *scene) string {
@@ -94,7 +94,7 @@ var kernelWays = []way{
 	}, {
 		name: "reads of masked files", build: "kernel",
 		cuts: []cut{{"runtime/init.go", "cover.Mask(root, linux.MaskedPaths)", "cover.Mask(root, nil)"}},
-		try: func(s *scene) string { return s.attack(nil, "masked") },
+		try:  func(s *scene) string { return s.attack(nil, "masked") },
 	}, {
 		name: "proc mounted anew", build: "kernel",
 		try: func(s *scene) string { return s.attack(unfiltered, "inner", "proc") },

@@ -8,8 +8,10 @@
 package escape
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -20,12 +22,10 @@ import (
 type way struct {
 	name string // of the subtest, and of the line in README.md
 	// build is the name of the binary without the guard. Ways whose guards do not
-	// stand for each other share one, which saves linking. "": there is no guard of
-	// ours to take out; instead is then how the attack is let through.
-	build   string
-	cuts    []cut
-	instead []string // flags of run which take the guard away
-	online  bool     // the attack needs a network
+	// stand for each other share one, which saves linking.
+	build  string
+	cuts   []cut
+	online bool // the attack needs a network
 	// needs says why this kernel cannot be attacked so; "" if it can.
 	needs func() string
 	// try tries, and tells how it got out; "" if it did not.
@@ -59,17 +59,13 @@ func TestMain(m *testing.M) {
 }
 
 func TestEscape(t *testing.T) {
-	ours := sync.OnceValue(func() *host { return newHost(t, os.Getenv("MYDOCKER_BIN")) })
-	without := map[string]func() *host{}
+	// Made when first needed, and undone when all subtests have ended.
+	hosts := map[string]func() (*host, error){"": sync.OnceValues(func() (*host, error) { return newHost(t, os.Getenv("MYDOCKER_BIN")) })}
 	for name, cuts := range builds(ways) {
-		without[name] = sync.OnceValue(func() *host {
+		hosts[name] = sync.OnceValues(func() (*host, error) {
 			binary, err := build(t.TempDir(), name, cuts)
 			if err != nil {
-				t.Error(err) // not Fatal: it is another test that is running
-				return nil
-			}
-			if binary == "" {
-				return nil
+				return nil, err
 			}
 			return newHost(t, binary)
 		})
@@ -89,21 +85,29 @@ func TestEscape(t *testing.T) {
 					t.Skip(reason)
 				}
 			}
+			try := func(t *testing.T, build string, flags ...string) string {
+				h, err := hosts[build]()
+				if errors.Is(err, exec.ErrNotFound) {
+					t.Skip("no Go here to build one, nor MYDOCKER_ESCAPE_BUILDS: ", err)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !w.online {
+					flags = append([]string{"--network", "none"}, flags...)
+				}
+				return w.try(newScene(t, h, flags, build != ""))
+			}
 			t.Run("ours", func(t *testing.T) {
-				for _, flags := range modes() {
-					if how := w.try(newScene(t, ours(), w.offline(flags))); how != "" {
+				// By default the user namespace stops most of it by itself; without it, the guard does.
+				for _, flags := range [][]string{nil, {"--userns", "host"}} {
+					if how := try(t, "", flags...); how != "" {
 						t.Errorf("%v: it got out: %s", flags, how)
 					}
 				}
 			})
 			t.Run("unguarded", func(t *testing.T) {
-				h, flags := ours(), append([]string{"--userns", "host"}, w.instead...)
-				if w.build != "" {
-					if h = without[w.build](); h == nil {
-						t.Skip("there is no Go here to build " + w.build + ", nor MYDOCKER_ESCAPE_BUILDS")
-					}
-				}
-				how := w.try(newScene(t, h, w.offline(flags)))
+				how := try(t, w.build, "--userns", "host")
 				if how == "" {
 					t.Error("the guard is gone and it did not get out: the attack proves nothing")
 				}
@@ -111,10 +115,4 @@ func TestEscape(t *testing.T) {
 			})
 		})
 	}
-}
-
-// modes are the flags with which our binary is attacked: as it is by default, and with the
-// user namespace, which stops most of this by itself, away from before the other guards.
-func modes() [][]string {
-	return [][]string{{"--userns", "host"}, nil}
 }
