@@ -18,7 +18,9 @@ func TestGuardProgram(t *testing.T) {
 	ether := func(source []byte, kind byte, high byte, rest ...[]byte) []byte {
 		return slices.Concat([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, source, []byte{high, kind}, slices.Concat(rest...))
 	}
-	arp := func(mac, ip []byte) []byte { return slices.Concat([]byte{0, 1, 8, 0, 6, 4, 0, 2}, mac, ip, make([]byte, 10)) }
+	arp := func(mac, ip []byte) []byte {
+		return slices.Concat([]byte{0, 1, 8, 0, 6, 4, 0, 2}, mac, ip, make([]byte, 10))
+	}
 	ip6 := func(next byte, source []byte, kind byte, target []byte) []byte {
 		return slices.Concat([]byte{0x60, 0, 0, 0, 0, 24, next, 255}, source, make([]byte, 16), []byte{kind, 0, 0, 0, 0, 0, 0, 0}, target)
 	}

@@ -3,9 +3,14 @@ package escape
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -154,10 +159,38 @@ var fileWays = []way{
 			}
 			return ""
 		},
+	}, {
+		name: "setuid for a user of the host", build: "proc",
+		cuts: []cut{
+			{"container/create.go", "os.MkdirAll(s.Dir(making+id), 0o700)", "os.MkdirAll(s.Dir(making+id), 0o711)"},
+			{"volume/create.go", "os.MkdirAll(s.path(entry), 0o700)", "os.MkdirAll(s.path(entry), 0o711)"},
+		},
+		try: func(s *scene) string {
+			name := "v-" + filepath.Base(s.dir)
+			defer s.run("volume", "rm", name)
+			id := s.ok(s.line("run", "busybox", []string{"-d", "-v", name + ":/volume"}, "plant", "/suid", "/volume/suid")...)
+			defer func() { s.ok("rm", "-f", id) }()
+			s.eventually("it is planted", func() bool { return strings.Contains(s.ok("logs", id), "up") })
+			for _, path := range []string{"/root/containers/" + id + "/rw/upper/suid", "/root/volumes/" + name + "/_data/suid"} {
+				if _, err := os.Stat(s.host.dir + path); err != nil {
+					s.Error(err)
+				}
+				cmd := exec.Command(s.host.dir+path, "attack", "euid")
+				cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+				if out, _ := cmd.CombinedOutput(); strings.Contains(string(out), "euid 0") {
+					return "nobody has become root of the host by " + path
+				}
+			}
+			return ""
+		},
 	},
 }
 
 func init() {
+	attacks["plant"] = func(paths []string) string {
+		plant(paths)
+		return attacks["idle"](nil)
+	}
 	attacks["swap"] = swap
 	attacks["masked"] = masked
 	attacks["console"] = console
@@ -184,6 +217,16 @@ func swap(args []string) string {
 	}
 }
 
+// plant makes copies of this program that take their owner's rights.
+func plant(paths []string) {
+	self, _ := os.ReadFile("/proc/self/exe")
+	for _, path := range paths {
+		if err := errors.Join(os.WriteFile(path, self, 0o755), unix.Chmod(path, 0o4755)); err != nil {
+			fmt.Println(err)
+		}
+	}
+}
+
 // masked reads the files that are hidden.
 func masked([]string) string {
 	for _, path := range []string{"/proc/interrupts", "/proc/keys", "/proc/timer_list", "/proc/kcore", "/proc/sched_debug", "/proc/latency_stats"} {
@@ -196,6 +239,11 @@ func masked([]string) string {
 		file.Close()
 		if n > 0 {
 			return fmt.Sprintf("%s shows %q", path, text[:n])
+		}
+	}
+	for _, path := range []string{"/sys/firmware", "/proc/acpi", "/proc/scsi", "/sys/devices/virtual/powercap"} {
+		if names, _ := os.ReadDir(path); len(names) > 0 {
+			return fmt.Sprintf("%s shows %v", path, names)
 		}
 	}
 	return ""

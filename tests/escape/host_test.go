@@ -29,6 +29,7 @@ func newHost(t *testing.T, binary string) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
+	os.Chmod(dir, 0o711) // as /var/lib is
 	instance := fmt.Sprintf("esc%d-%d", hosts.Add(1), os.Getpid()%100000)
 	h := &host{binary: binary, dir: dir, env: append(os.Environ(), "MYDOCKER_ROOT="+dir+"/root", "MYDOCKER_RUN_ROOT="+dir+"/run", "MYDOCKER_INSTANCE="+instance)}
 	t.Cleanup(func() {
@@ -200,7 +201,9 @@ func (s *scene) verdict(r result) string {
 	if !strings.Contains(r.out, "HELD") {
 		s.Fatalf("the attack came to no end: %s", r)
 	}
-	s.Log(r)
+	if s.unguarded {
+		s.Log(r)
+	}
 	return ""
 }
 

@@ -277,13 +277,8 @@ func openForWriting(paths []string) string {
 // setuid makes copies of this program that belong to root and take their owner's
 // rights, and executes them as another user.
 func setuid(paths []string) string {
-	self, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		return err.Error()
-	}
+	plant(paths)
 	for _, path := range paths {
-		os.WriteFile(path, self, 0o755)
-		unix.Chmod(path, 0o4755)
 		cmd := exec.Command(path, "attack", "euid")
 		cmd.Dir = "/"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
