@@ -20,8 +20,8 @@ var chapters = map[string]int{
 	"security": 8, "spec": 9, "runtime": 9, "container": 10, "journal": 10, "logfile": 10, "attach": 10,
 	"monitor": 10, "engine": 10, "cli": 11, ".": 11,
 
-	"namespace/thread.go": 4, "namespace/loopback.go": 7, "namespace/enter.go": 7, "namespace/call.go": 8, "namespace/join.go": 9, "namespace/fork.go": 9,
-	"rootfs/apart.go": 6, "rootfs/mask.go": 8, "rootfs/proc.go": 9,
+	"namespace/thread.go": 4, "namespace/loopback.go": 7, "namespace/enter.go": 7, "namespace/call.go": 8, "namespace/fork.go": 8, "namespace/userns.go": 8, "namespace/join.go": 9, "namespace/inside.go": 9,
+	"rootfs/apart.go": 6, "rootfs/mask.go": 8, "rootfs/idmap.go": 8, "rootfs/node.go": 8, "rootfs/proc.go": 9,
 	"cgroup/devices.go": 8, "cgroup/devices_v2.go": 8,
 	"disk/watch.go":   10,
 	"overlay/size.go": 10,

@@ -38,6 +38,9 @@ func (s *Store) Create(r *Record) (err error) {
 		err = disk.WriteJSON(s.file(entry, stateFile), &State{Status: api.StateCreated}, disk.Volatile)
 	}
 	if err == nil {
+		err = s.leaseIDs(r)
+	}
+	if err == nil {
 		err = disk.WriteJSON(s.file(entry, configFile), r, r.durability())
 	}
 	if err == nil {

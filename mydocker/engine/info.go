@@ -48,6 +48,9 @@ func (e *Engine) Info() (system.Info, error) {
 		KernelVersion: release, Architecture: machine, NCPU: goruntime.NumCPU(), NGoroutines: goruntime.NumGoroutine(),
 		MemTotal: int64(hostMemory()), IPv4Forwarding: string(forward) == "1\n",
 	}
+	if reason, err := e.noUsers(); err == nil && reason == "" && e.config.Userns != "host" {
+		info.SecurityOptions = slices.Insert(info.SecurityOptions, 1, "name=userns")
+	}
 	e.describeRegistries(&info)
 	for _, pool := range e.config.AddressPools {
 		info.DefaultAddressPools = append(info.DefaultAddressPools, system.NetworkAddressPool(pool))

@@ -1,9 +1,11 @@
 package namespace
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -16,11 +18,11 @@ type cloneArgs struct {
 }
 
 // fork makes a child that has a copy of this process's memory and one thread,
-// and makes the calls, of which the last is an execve. It returns when that has
-// succeeded, or a *CallError. attr may name a cgroup to be born in; hold, if not
-// nil, is called before the child's first call. The calls come from list, which
-// is told the descriptor the child reports a failure on: it has to move it out of
-// the way first, tell where, and keep it open and close-on-exec.
+// and makes the calls, of which the last is an execve or the end. It returns when that
+// has succeeded, or a *CallError. attr may have clone flags, and name a cgroup to be
+// born in; hold, if not nil, is called before the child's first call. The calls come
+// from list, which is told the descriptor the child reports a failure on: it has to
+// move it out of the way first, tell where, and keep it open and close-on-exec.
 func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report int) (calls []Call, moved int)) (pid int, err error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -36,7 +38,9 @@ func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report 
 		}
 		defer gate.Close()
 		defer open.Close()
-		c.calls = append([]Call{NewCall("read", unix.SYS_READ, int(gate.Fd()), Pointer(new(byte)), 1)}, calls...)
+		c.calls = append([]Call{
+			NewCall("close", unix.SYS_CLOSE, int(open.Fd())), // so that the death of this process ends the wait
+			NewCall("read", unix.SYS_READ, int(gate.Fd()), Pointer(new(byte)), 1)}, calls...)
 		release := hold
 		hold = func(pid int) error {
 			if err := release(pid); err != nil {
@@ -47,9 +51,9 @@ func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report 
 			return err
 		}
 	}
-	args := &cloneArgs{exitSignal: uint64(syscall.SIGCHLD)}
+	args := &cloneArgs{flags: uint64(attr.Cloneflags), exitSignal: uint64(syscall.SIGCHLD)}
 	if attr.UseCgroupFD {
-		args.flags, args.cgroup = unix.CLONE_INTO_CGROUP, uint64(attr.CgroupFD)
+		args.flags, args.cgroup = args.flags|unix.CLONE_INTO_CGROUP, uint64(attr.CgroupFD)
 	}
 	pid, errno := cloneChild(args, c, new([16]uint32))
 	writer.Close()
@@ -59,17 +63,39 @@ func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report 
 	if hold != nil {
 		err = hold(pid)
 	}
-	var failure [2]uint32
-	n, _ := reader.Read((*[8]byte)(unsafe.Pointer(&failure))[:]) // EOF: closed by execve, or by death
-	if err == nil && n == 8 {
-		err = &CallError{c.calls[failure[0]], syscall.Errno(failure[1])}
-	}
-	if err != nil {
-		unix.Wait4(pid, nil, 0, nil)
-		return 0, err
+	born, failed := c.listen(reader)
+	if err == nil {
+		err = failed
 	}
 	runtime.KeepAlive(c)
-	return pid, nil
+	if !slices.ContainsFunc(c.calls, func(k Call) bool { return k.If == Split }) {
+		born = pid
+	} else if unix.Wait4(pid, nil, 0, nil); born == 0 && err == nil {
+		err = errors.New("fork: the child ended before it had one of its own")
+	}
+	if err != nil {
+		if born != 0 {
+			unix.Wait4(born, nil, 0, nil)
+		}
+		return 0, err
+	}
+	return born, nil
+}
+
+// listen reads what the child has to tell, until execve or its end closes the pipe: the
+// pid of its own child, if it split, and the call that failed.
+func (c *child) listen(reader *os.File) (born int, err error) {
+	var said [2]uint32
+	for {
+		if n, _ := reader.Read((*[8]byte)(unsafe.Pointer(&said))[:]); n != 8 {
+			return born, err
+		}
+		if said[0] == split {
+			born = int(said[1])
+		} else {
+			err = &CallError{c.calls[said[0]], syscall.Errno(said[1])}
+		}
+	}
 }
 
 // Fork makes a child that makes the calls, the last of which is an execve, and
@@ -92,8 +118,8 @@ func cloneChild(args *cloneArgs, c *child, oldMask *[16]uint32) (pid int, errno 
 	}
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(oldMask)), 8, 0, 0)
 	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
-	if errno == syscall.ENOSYS && args.flags == 0 { // a seccomp profile cannot look into clone_args, and refuses it
-		r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(args.exitSignal), 0, 0, 0, 0, 0)
+	if errno == syscall.ENOSYS && args.flags&unix.CLONE_INTO_CGROUP == 0 { // a seccomp profile cannot look into clone_args, and refuses it
+		r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(args.flags|args.exitSignal), 0, 0, 0, 0, 0)
 	}
 	if errno == 0 && r == 0 {
 		c.run()

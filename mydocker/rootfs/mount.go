@@ -113,6 +113,9 @@ func mountOne(root *os.File, m specs.Mount, source *Source) error {
 		err = bindAttributes(mount, o)
 	} else {
 		mount, err = newMount(m.Type, m.Source, o)
+		if m.Type == "sysfs" && errors.Is(err, unix.EPERM) {
+			mount, err = hostSys()
+		}
 		trace.Step("mount", "%s on %s (%s)", m.Type, m.Destination, strings.Join(m.Options, ","))
 	}
 	if err != nil {
@@ -186,6 +189,16 @@ func newMount(fstype, source string, o options) (*os.File, error) {
 		return nil, fmt.Errorf("fsmount %s: %w", fstype, err)
 	}
 	return os.NewFile(uintptr(fd), fstype), nil
+}
+
+// hostSys is the host's /sys, read-only: a container's root may mount one only if its
+// network namespace, whose devices a sysfs shows, belongs to its user namespace (EPERM).
+func hostSys() (*os.File, error) {
+	source, err := openSource(specs.Mount{Source: "/sys"}, options{recursive: true})
+	if err != nil {
+		return nil, err
+	}
+	return source.mount, bindAttributes(source.mount, options{setAll: unix.MOUNT_ATTR_RDONLY})
 }
 
 // explain adds what the kernel wrote into the file system context's log, which

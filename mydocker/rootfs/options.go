@@ -67,6 +67,8 @@ func parseOptions(list []string) options {
 			o.bind, o.recursive = true, true
 		case option == "", option == "defaults", option == "async", option == "loud", option == "nomand", option == "noiversion":
 			// what a mount has anyway
+		case option == "idmap", option == "ridmap":
+			// OpenOutside's
 		case setAttribute(option, &o.set, &o.clear):
 		case strings.HasPrefix(option, "r") && setAttribute(option[1:], &o.setAll, &o.clearAll):
 		default:

@@ -6,10 +6,8 @@
 package rootfs
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"minidocker/mydocker/trace"
 
@@ -43,46 +41,50 @@ func Isolate(propagation string) error {
 	return nil
 }
 
-// Attach puts the container's root file system at path and opens it. mount is
-// the detached mount to put there; if it is nil the directory itself is bound
-// over itself, because pivot_root(2) wants a mount point.
+// Attach attaches the container's root file system, since pivot_root(2) wants a mount
+// point, and gives it back. mount is detached; if it is nil, the directory path becomes a
+// mount of its own.
+//
+// It is put on "/", over what all paths still start from: no path has to be walked, which
+// the root of a user namespace could not walk everywhere.
 func Attach(mount *os.File, path string) (*os.File, error) {
 	// A mount below a shared parent would appear on the host too, and
 	// pivot_root refuses a shared parent (EINVAL).
-	if err := privateParent(path); err != nil {
-		return nil, err
+	if err := unix.Mount("", "/", "", unix.MS_PRIVATE, ""); err != nil {
+		return nil, fmt.Errorf("make the mount of / private: %w", err)
 	}
 	if mount == nil {
-		trace.Step("open_tree", "%s (recursive): the root becomes a mount of its own", path)
-		fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
-		if err != nil {
-			return nil, fmt.Errorf("open_tree %s: %w", path, err)
+		var err error
+		if mount, err = OpenRoot(path); err != nil {
+			return nil, err
 		}
-		mount = os.NewFile(uintptr(fd), path)
 	}
-	trace.Step("move_mount", "the root file system on %s", path)
-	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return nil, fmt.Errorf("attach root file system at %s: %w", path, err)
+	trace.Step("move_mount", "the root file system on /")
+	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return nil, fmt.Errorf("attach root file system: %w", err)
 	}
-	root, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open root file system: %w", err)
-	}
-	return root, nil
+	return mount, nil
 }
 
-// privateParent makes the mount that holds path private in this namespace.
-func privateParent(path string) error {
-	for at := path; ; at = filepath.Dir(at) {
-		err := unix.Mount("", at, "", unix.MS_PRIVATE, "")
-		if err == nil {
-			return nil
-		}
-		// EINVAL: at is no mount point; the mount that holds it is further up.
-		if !errors.Is(err, unix.EINVAL) || at == "/" {
-			return fmt.Errorf("make the mount above %s private: %w", path, err)
-		}
+// OpenRoot opens the directory path, with all that is mounted below, as a detached mount.
+func OpenRoot(path string) (*os.File, error) {
+	trace.Step("open_tree", "%s (recursive): the root becomes a mount of its own", path)
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return nil, fmt.Errorf("open_tree %s: %w", path, err)
 	}
+	mount := os.NewFile(uintptr(fd), path)
+	return mount, enslave(mount)
+}
+
+// enslave keeps what is mounted below a detached copy from appearing on the host: it is
+// a peer of the mount it was copied from.
+func enslave(mount *os.File) error {
+	attr := unix.MountAttr{Propagation: unix.MS_SLAVE}
+	if err := unix.MountSetattr(int(mount.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
+		return fmt.Errorf("make the mount of %s a slave: %w", mount.Name(), err)
+	}
+	return nil
 }
 
 // Pivot makes root the root of the mount namespace and lets go of the old one.

@@ -85,7 +85,12 @@ func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 	if err := validate(spec); err != nil {
 		return nil, err
 	}
-	p, err := create(spec, state, group, o)
+	user, opened, err := openOutside(spec, &o)
+	defer closeAll(opened)
+	if err != nil {
+		return nil, err
+	}
+	p, err := create(spec, state, group, o, user)
 	if err != nil {
 		return nil, err
 	}
@@ -116,20 +121,20 @@ func validate(spec *specs.Spec) error {
 }
 
 // create clones init.
-func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Process, error) {
+func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user *os.File) (*Process, error) {
 	fifo, fifoFile, err := makeFifo(state)
 	if err != nil {
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: ownLimits(spec), HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err
 	}
 	defer l.close()
 	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
-	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root, o.Given)); err != nil {
+	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root, o.Given), user); err != nil {
 		l.parent.file.Close()
 		os.Remove(fifo)
 		return nil, err
@@ -139,10 +144,10 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 
 // clone starts init. The thread that clones waits for it too: when that thread
 // ended, a PDEATHSIG would fire.
-func (p *Process) clone(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File) error {
+func (p *Process) clone(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File, user *os.File) error {
 	started := make(chan error)
 	go namespace.OnThread(func() error {
-		err := p.cloneHere(spec, group, l, files)
+		err := p.cloneHere(spec, group, l, files, user)
 		started <- err
 		if err == nil {
 			p.reap()
@@ -154,7 +159,10 @@ func (p *Process) clone(spec *specs.Spec, group cgroup.Group, l *launch, files [
 
 // cloneHere starts init from a thread that is given up afterwards: it may have
 // joined namespaces.
-func (p *Process) cloneHere(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File) error {
+func (p *Process) cloneHere(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File, user *os.File) error {
+	if user != nil || namespace.Find(spec.Linux.Namespaces, specs.TimeNamespace) != nil {
+		return p.cloneInside(spec, group, l, files, user)
+	}
 	flags, err := namespace.CloneFlags(spec.Linux.Namespaces)
 	if err != nil {
 		return err
@@ -208,6 +216,9 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 			return err
 		}
 	}
+	if err := p.actOutside(spec, o); err != nil {
+		return err
+	}
 	if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
 		return fmt.Errorf("tell init to proceed: %w", err)
 	}
@@ -216,6 +227,9 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 		return err
 	}
 	p.Terminal = terminal
+	if err := p.limitOutside(spec); err != nil {
+		return err
+	}
 	// Not sooner: init is a Go program, and with pids.max 4 it would not have started.
 	if err := group.LimitPids(spec.Linux.Resources); err != nil {
 		return fmt.Errorf("limit pids: %w", err)

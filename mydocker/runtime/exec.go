@@ -51,9 +51,13 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		defer slave.Close()
 		p.Terminal, files = terminal, []*os.File{slave, slave, slave}
 	}
+	limits, err := security.Limits(0, process.Rlimits)
+	if err != nil {
+		return nil, err
+	}
 	calls, err := execCalls(process, filter, flags)
 	if err == nil {
-		child := namespace.Child{Files: files, Calls: calls, Enter: group.Enter}
+		child := namespace.Child{Files: files, Before: limits, Calls: calls, Enter: group.Enter}
 		score := spec.Process.OOMScoreAdj
 		if score != nil && *score != 0 {
 			child.Hold = func(pid int) error { return adjustOOM(pid, score) }
@@ -83,17 +87,33 @@ func openTerminal(first *Process, process *specs.Process) (terminal, slave *os.F
 		return nil, nil, err
 	}
 	defer root.Close()
-	terminal, slave, err = rootfs.OpenTerminal(root, int(process.User.UID))
+	ids, err := namespace.ReadIDs(first.Pid)
 	if err != nil {
 		return nil, nil, err
 	}
-	unix.SetNonblock(int(terminal.Fd()), true) // for os.File to wait in the poller
-	return os.NewFile(terminal.Fd(), "terminal"), slave, setSize(slave, process.ConsoleSize)
+	uid, gid, err := ids.Outside(process.User.UID, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	terminal, slave, err = rootfs.OpenTerminal(root, uid, gid)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer terminal.Close()
+	// Another descriptor, made non-blocking first, for os.File to wait in the poller.
+	fd, err := unix.FcntlInt(terminal.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("dup terminal: %w", err)
+	}
+	unix.SetNonblock(fd, true)
+	return os.NewFile(uintptr(fd), "terminal"), slave, setSize(slave, process.ConsoleSize)
 }
 
 // execCalls is what the child does once it has joined.
 func execCalls(process *specs.Process, filter []byte, flags []specs.LinuxSeccompFlag) ([]namespace.Call, error) {
-	first, last, err := security.Credentials(process, filter, flags)
+	bare := *process
+	bare.Rlimits = nil // set before
+	first, last, err := security.Credentials(&bare, filter, flags)
 	if err != nil {
 		return nil, err
 	}

@@ -115,7 +115,12 @@ func initContainer(sync channel, p *payload) error {
 	if err := rootfs.MountAll(root, spec.Mounts, sources); err != nil {
 		return err
 	}
-	if err := rootfs.MakeDevices(root, append(rootfs.DefaultDevices(), linux.Devices...)); err != nil {
+	if nodes := given[deviceNodes]; nodes != nil {
+		err = rootfs.BindDevices(root, devices(linux), nodes)
+	} else {
+		err = rootfs.MakeDevices(root, devices(linux))
+	}
+	if err != nil {
 		return err
 	}
 	if err := rootfs.MakeLinks(root); err != nil {
@@ -123,7 +128,7 @@ func initContainer(sync channel, p *payload) error {
 	}
 	var terminal, slave *os.File
 	if p.Process.Terminal {
-		if terminal, slave, err = rootfs.OpenTerminal(root, int(p.Process.User.UID)); err != nil {
+		if terminal, slave, err = rootfs.OpenTerminal(root, int(p.Process.User.UID), -1); err != nil {
 			return err
 		}
 		if err := rootfs.BindConsole(root, slave); err != nil {
@@ -135,7 +140,8 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// Sysctls while /proc/sys is writable; then what must not be seen or written.
-	if err := setSysctls(linux.Sysctl); err != nil {
+	own, shared := splitSysctls(linux)
+	if err := errors.Join(setSysctls(own), setSysctls(owned(shared))); err != nil {
 		return err
 	}
 	if err := rootfs.MakeReadOnly(root, linux.ReadonlyPaths); err != nil {

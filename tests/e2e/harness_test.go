@@ -20,12 +20,17 @@ import (
 // system, as `make test` gives them; debian is the larger image's.
 var binary, busybox, debian string
 
+// usernsMode is what MYDOCKER_TEST_USERNS says: the mode of containers for which a test
+// names none; "" is the engine's own default, private.
+var usernsMode string
+
 func TestMain(m *testing.M) {
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "these tests need root: make test")
 		os.Exit(1)
 	}
 	binary, busybox, debian = os.Getenv("MYDOCKER_BIN"), os.Getenv("MYDOCKER_ROOTFS_BUSYBOX"), os.Getenv("MYDOCKER_ROOTFS_DEBIAN")
+	usernsMode = os.Getenv("MYDOCKER_TEST_USERNS")
 	if binary == "" || busybox == "" || debian == "" {
 		fmt.Fprintln(os.Stderr, "MYDOCKER_BIN, MYDOCKER_ROOTFS_BUSYBOX or MYDOCKER_ROOTFS_DEBIAN is not set: make test")
 		os.Exit(1)
@@ -69,6 +74,9 @@ func emptyHost(t *testing.T) *host {
 		t.Fatal(err)
 	}
 	h := &host{t: t, root: dir + "/root", runRoot: dir + "/run", instance: "e2e-" + filepath.Base(dir)[len("mydocker-e2e-"):]}
+	if usernsMode != "" {
+		h.write(dir+"/daemon.json", fmt.Sprintf(`{"userns": %q}`, usernsMode))
+	}
 	t.Cleanup(func() {
 		h.cleanUp()
 		os.RemoveAll(dir)
@@ -128,6 +136,9 @@ func (h *host) commandContext(ctx context.Context, args ...string) *exec.Cmd {
 		cmd = exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.netns, "--", binary}, args...)...)
 	}
 	cmd.Env = append(os.Environ(), "MYDOCKER_ROOT="+h.root, "MYDOCKER_RUN_ROOT="+h.runRoot, "MYDOCKER_INSTANCE="+h.instance)
+	if usernsMode != "" {
+		cmd.Env = append(cmd.Env, "MYDOCKER_CONFIG="+filepath.Dir(h.root)+"/daemon.json")
+	}
 	cmd.Env = append(cmd.Env, h.env...)
 	return cmd
 }
