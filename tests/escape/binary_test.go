@@ -52,6 +52,7 @@ var binaryWays = []way{
 		name: "working directory of exec", build: "self",
 		cuts: []cut{
 			{"namespace/join.go", "report-1, 0),", "report-1, 4)," /* CLOSE_RANGE_CLOEXEC */},
+			{"namespace/join.go", "files, moved-1, 0)", "files, moved-1, 4)"},
 			{"namespace/join.go", "report+1, uintptr(^uint32(0)), 0))", "report+1, uintptr(^uint32(0)), 4))"},
 		},
 		try: func(s *scene) string {

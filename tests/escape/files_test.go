@@ -86,10 +86,7 @@ var fileWays = []way{
 		name: "mask by a device swapped", build: "proc",
 		cuts: []cut{{"rootfs/mask.go", "err = c.cover(at, &empty)", "if c.null, err = lookup(root, \"/dev/null\", 0); err == nil {\n\t\t\terr = c.cover(at, &empty)\n\t\t}"}},
 		try: func(s *scene) string {
-			dev := s.mkdir("dev")
-			if err := unix.Mknod(dev+"/null", unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
-				s.Fatal(err)
-			}
+			dev := s.devices()
 			// What stands over a masked path is then another one, not masked yet.
 			s.symlink("/proc/timer_list", "dev/link")
 			s.begin([]string{"-v", dev + ":/shared"}, "swap", "/shared/null", "/shared/link")
@@ -108,7 +105,7 @@ var fileWays = []way{
 		try: func(s *scene) string {
 			// /dev is a volume; its pts is a terminals' file system, or beside it a
 			// directory in which 0 is a file that becomes writable as /dev/console.
-			dev := s.mkdir("dev")
+			dev := s.devices()
 			s.mkdir("dev/pts")
 			s.mkdir("dev/link")
 			s.symlink("/proc/sys/kernel/core_pattern", "dev/link/0")
@@ -184,6 +181,16 @@ var fileWays = []way{
 			return ""
 		},
 	},
+}
+
+// devices makes a directory to be a container's /dev.
+func (s *scene) devices() string {
+	s.Helper()
+	dev := s.mkdir("dev")
+	if err := unix.Mknod(dev+"/null", unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
+		s.Fatal(err)
+	}
+	return dev
 }
 
 func init() {
