@@ -1,8 +1,11 @@
 package rootfs
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"minidocker/mydocker/namespace"
@@ -45,11 +48,25 @@ func BindDevices(root *os.File, devices []specs.LinuxDevice, nodes *os.File) err
 }
 
 func bindDevice(root *os.File, device specs.LinuxDevice, nodes *os.File, i int) error {
-	point, err := makeFile(root, device.Path)
+	dir, err := MakeDir(root, filepath.Dir(device.Path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if made, err := unix.Openat(int(dir.Fd()), filepath.Base(device.Path), unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o755); err == nil {
+		unix.Close(made)
+	} else if !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	point, err := openNode(dir, filepath.Base(device.Path))
 	if err != nil {
 		return err
 	}
 	defer point.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(point.Fd()), &st); err != nil || st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return cmp.Or(err, error(unix.EEXIST)) // as mknod(2) says: what the image means by it is not known
+	}
 	trace.Step("bind", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
 	fd, err := unix.OpenTree(int(nodes.Fd()), strconv.Itoa(i), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {

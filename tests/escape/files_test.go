@@ -99,6 +99,26 @@ var fileWays = []way{
 			return ""
 		},
 	}, {
+		name: "mode of a device swapped", build: "paths",
+		cuts: []cut{{"rootfs/device.go", "unix.Chmod(fmt.Sprintf(\"/proc/self/fd/%d\", node.Fd()), uint32(permissions))", "unix.Fchmodat(int(dir.Fd()), name, uint32(permissions), 0)"}},
+		try: func(s *scene) string {
+			dev := s.devices()
+			canary := s.write("canary", "")
+			before, err := os.Stat(canary)
+			if err != nil {
+				s.Fatal(err)
+			}
+			s.symlink(canary, "dev/link")
+			s.begin([]string{"-v", dev + ":/shared"}, "swap", "/shared/null", "/shared/link")
+			for range s.tries(80) {
+				s.run(append(append([]string{"run", "--rm"}, s.flags...), "-v", dev+":/dev", "busybox", "true")...)
+				if after, err := os.Stat(canary); err == nil && after.Mode() != before.Mode() {
+					return fmt.Sprintf("the engine has given %s the mode %v", canary, after.Mode())
+				}
+			}
+			return ""
+		},
+	}, {
 		name: "console by a swapped terminal", build: "proc",
 		cuts: []cut{{"rootfs/device.go", "fd, err := unix.OpenTree(int(slave.Fd()), \"\",",
 			"at, err := lookup(root, \"/dev/pts/0\", 0)\n\tif err != nil {\n\t\treturn err\n\t}\n\tfd, err := unix.OpenTree(int(at.Fd()), \"\","}},
