@@ -25,7 +25,7 @@ var fileWays = []way{
 			s.mkdir("volume/target")
 			s.symlink(canary, "volume/link")
 			s.begin([]string{"-v", shared + ":/shared"}, "swap", "/shared/target", "/shared/link")
-			for range s.tries(40) {
+			for range s.tries(10) {
 				r := s.run(append(append([]string{"run", "--rm"}, s.flags...), "-v", shared+":/shared", "-v", s.mkdir("other")+":/shared/target/mounted", "busybox", "true")...)
 				if made, _ := os.ReadDir(canary); len(made) > 0 {
 					return fmt.Sprintf("the engine has made the mount point %s/%s on the host", canary, made[0].Name())
@@ -44,7 +44,7 @@ var fileWays = []way{
 			s.write("canary/secret", "of the host")
 			source, out := s.write("file", "of the container"), s.mkdir("out")
 			id := s.begin(nil, "swap", "/swapped", "/other", canary)
-			for range s.tries(60) {
+			for range s.tries(15) {
 				s.run("cp", source, id+":/swapped/made")
 				if _, err := os.Stat(canary + "/made"); err == nil {
 					return "cp has written " + canary + "/made on the host"
@@ -90,7 +90,7 @@ var fileWays = []way{
 			// What stands over a masked path is then another one, not masked yet.
 			s.symlink("/proc/timer_list", "dev/link")
 			s.begin([]string{"-v", dev + ":/shared"}, "swap", "/shared/null", "/shared/link")
-			for range s.tries(60) {
+			for range s.tries(15) {
 				r := s.run(s.line("run", "busybox", []string{"--rm", "-v", dev + ":/dev"}, "masked")...)
 				if how := s.refusedOr(r); how != "" {
 					return how
@@ -110,7 +110,7 @@ var fileWays = []way{
 			}
 			s.symlink(canary, "dev/link")
 			s.begin([]string{"-v", dev + ":/shared"}, "swap", "/shared/null", "/shared/link")
-			for range s.tries(80) {
+			for range s.tries(20) {
 				s.run(append(append([]string{"run", "--rm"}, s.flags...), "-v", dev+":/dev", "busybox", "true")...)
 				if after, err := os.Stat(canary); err == nil && after.Mode() != before.Mode() {
 					return fmt.Sprintf("the engine has given %s the mode %v", canary, after.Mode())
@@ -130,7 +130,7 @@ var fileWays = []way{
 			s.mkdir("dev/link")
 			s.symlink("/proc/sys/kernel/core_pattern", "dev/link/0")
 			s.begin([]string{"-v", dev + ":/shared"}, "swap", "/shared/pts", "/shared/link")
-			for range s.tries(80) {
+			for range s.tries(20) {
 				r := s.run(s.line("run", "busybox", []string{"--rm", "-t", "-v", dev + ":/dev", "-v", "/dev/pts:/dev/pts"}, "console")...)
 				if how := s.refusedOr(r); how != "" {
 					return how

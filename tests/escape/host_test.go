@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,13 +72,14 @@ func newScene(t *testing.T, h *host, flags []string, unguarded bool) *scene {
 	return s
 }
 
-// tries is how often what needs luck is tried: where it must succeed longer than where it
-// must not, as it succeeds by a few on average.
-func (s *scene) tries(n int) int {
-	if s.unguarded {
-		return n
+// tries counts what needs luck: n times where nothing may happen, and where it must, which it
+// does in one of some tries, longer than it takes.
+func (s *scene) tries(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		end := time.Now().Add(time.Minute)
+		for i := 0; (i < n || s.unguarded && time.Now().Before(end)) && yield(i); i++ {
+		}
 	}
-	return n / 4
 }
 
 // mkdir makes a directory of the scene.
