@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/container"
 	"minidocker/mydocker/network"
 
 	api "github.com/moby/moby/api/types/container"
@@ -48,7 +49,7 @@ func (e *Engine) Info() (system.Info, error) {
 		KernelVersion: release, Architecture: machine, NCPU: goruntime.NumCPU(), NGoroutines: goruntime.NumGoroutine(),
 		MemTotal: int64(hostMemory()), IPv4Forwarding: string(forward) == "1\n",
 	}
-	if reason, err := e.noUsers(); err == nil && reason == "" && e.config.Userns != "host" {
+	if u, err := e.settleUsers(&api.HostConfig{}); err == nil && u.Mode == container.Private {
 		info.SecurityOptions = slices.Insert(info.SecurityOptions, 1, "name=userns")
 	}
 	e.describeRegistries(&info)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"unsafe"
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/container"
@@ -25,6 +26,7 @@ type joined struct {
 
 	namespaces map[specs.LinuxNamespaceType]string // by their paths
 	shm        string                              // stands for the other's /dev/shm
+	memory     map[string]bool                     // of given: volumes in memory that nobody else has
 }
 
 func (j *joined) close() {
@@ -99,7 +101,7 @@ func (m *Monitor) joinIPC(j *joined, id string) error {
 	if err != nil {
 		return err
 	}
-	shm, err := copyMount(mounts, "/dev/shm")
+	shm, err := copyMount(mounts, "/dev/shm", false)
 	if err == nil {
 		j.shm, j.given["/dev/shm"] = runtime.JoinedShm, shm
 	}
@@ -108,12 +110,19 @@ func (m *Monitor) joinIPC(j *joined, id string) error {
 
 // copyMount copies the mount at path in another mount namespace, as only who is in it can
 // (open_tree(2): EINVAL). The path is looked up in the other's root, so it cannot lead to the host.
-func copyMount(mounts, path string) (copied *os.File, err error) {
+// With unmap the copy is not id-mapped any more, which takes Linux 6.15.
+func copyMount(mounts, path string, unmap bool) (copied *os.File, err error) {
 	err = namespace.OnThread(func() error {
 		if err := namespace.Enter([]specs.LinuxNamespace{{Type: specs.MountNamespace, Path: mounts}}); err != nil {
 			return err
 		}
-		fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_SYMLINK_NOFOLLOW
+		fd, err := 0, error(nil)
+		if unmap {
+			fd, err = openTreeUnmapped(path, flags)
+		} else {
+			fd, err = unix.OpenTree(unix.AT_FDCWD, path, flags)
+		}
 		if err != nil {
 			return fmt.Errorf("open_tree %s: %w", path, err)
 		}
@@ -121,6 +130,20 @@ func copyMount(mounts, path string) (copied *os.File, err error) {
 		return nil
 	})
 	return copied, err
+}
+
+// openTreeUnmapped is open_tree_attr(2), which alone can undo MOUNT_ATTR_IDMAP.
+func openTreeUnmapped(path string, flags uintptr) (int, error) {
+	name, err := unix.BytePtrFromString(path)
+	if err != nil {
+		return -1, err
+	}
+	attr, here := &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_IDMAP}, unix.AT_FDCWD
+	fd, _, errno := unix.Syscall6(unix.SYS_OPEN_TREE_ATTR, uintptr(here), uintptr(unsafe.Pointer(name)), flags, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr), 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
 }
 
 // donorRestarts tells whether another container that this one joins is between two

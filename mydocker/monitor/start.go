@@ -61,7 +61,7 @@ func (m *Monitor) run() error {
 	if err := os.MkdirAll(filepath.Join(bundle, "rootfs"), 0o700); err != nil {
 		return err
 	}
-	others := &joined{given: map[string]*os.File{}}
+	others := &joined{given: map[string]*os.File{}, memory: map[string]bool{}}
 	defer others.close()
 	users, err := m.join(others)
 	if err != nil {

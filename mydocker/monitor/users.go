@@ -43,6 +43,9 @@ func (m *Monitor) mapMounts(j *joined, users *os.File, mounts []specs.Mount) err
 		if tree != nil {
 			j.given[one.Destination] = tree
 		}
+		if err == nil && len(left) > 0 && j.memory[one.Destination] {
+			left, err = nil, m.own(tree)
+		}
 		if err != nil {
 			return fmt.Errorf("mount %s on %s: %w", one.Source, one.Destination, err)
 		}
@@ -52,6 +55,17 @@ func (m *Monitor) mapMounts(j *joined, users *os.File, mounts []specs.Mount) err
 		}
 	}
 	return nil
+}
+
+// own gives a file system that is new, and the container's alone, to the user inside who is
+// its owner: a tmpfs can be id-mapped since Linux 6.3.
+func (m *Monitor) own(tree *os.File) error {
+	ids := m.record().UserNamespace
+	var st unix.Stat_t
+	if err := unix.Fstat(int(tree.Fd()), &st); err != nil {
+		return err
+	}
+	return unix.Fchownat(int(tree.Fd()), "", ids.Host(st.Uid), ids.Host(st.Gid), unix.AT_EMPTY_PATH)
 }
 
 // mapMount id-maps tree, the open source of a bind mount; nil: it opens it. left are the

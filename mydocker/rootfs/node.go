@@ -1,8 +1,6 @@
 package rootfs
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,22 +51,27 @@ func bindDevice(root *os.File, device specs.LinuxDevice, nodes *os.File, i int) 
 		return err
 	}
 	defer dir.Close()
-	if made, err := unix.Openat(int(dir.Fd()), filepath.Base(device.Path), unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o755); err == nil {
-		unix.Close(made)
-	} else if !errors.Is(err, unix.EEXIST) {
+	// Not where a link in the image or a bound /dev would lead.
+	name := filepath.Base(device.Path)
+	if fd, err := unix.Openat(int(dir.Fd()), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644); err == nil {
+		unix.Close(fd)
+	} else if err != unix.EEXIST {
 		return err
 	}
-	point, err := openNode(dir, filepath.Base(device.Path))
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
+	point := os.NewFile(uintptr(fd), device.Path)
 	defer point.Close()
 	var st unix.Stat_t
-	if err := unix.Fstat(int(point.Fd()), &st); err != nil || st.Mode&unix.S_IFMT == unix.S_IFLNK {
-		return cmp.Or(err, error(unix.EEXIST)) // as mknod(2) says: what the image means by it is not known
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	} else if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFLNK || kind == unix.S_IFDIR {
+		return unix.EEXIST
 	}
 	trace.Step("bind", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
-	fd, err := unix.OpenTree(int(nodes.Fd()), strconv.Itoa(i), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	fd, err = unix.OpenTree(int(nodes.Fd()), strconv.Itoa(i), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("open_tree: %w", err)
 	}

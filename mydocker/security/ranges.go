@@ -126,9 +126,9 @@ func (s Ranges) Lease(pool IDRange, root, id string) (r IDRange, err error) {
 // claim makes the directory and the link. os.ErrExist says that somebody has the range,
 // os.ErrNotExist that somebody took the directory for abandoned, before the link was in it.
 func (s Ranges) claim(r IDRange, root, id string) error {
-	err := os.Mkdir(s.dir(r), 0o755)
-	if errors.Is(err, os.ErrNotExist) && os.MkdirAll(s.Dir, 0o755) == nil || errors.Is(err, os.ErrExist) && unix.Rmdir(s.dir(r)) == nil {
-		err = os.Mkdir(s.dir(r), 0o755)
+	err := os.Mkdir(s.dir(r), 0o700)
+	if errors.Is(err, os.ErrNotExist) && os.MkdirAll(s.Dir, 0o700) == nil || errors.Is(err, os.ErrExist) && unix.Rmdir(s.dir(r)) == nil {
+		err = os.Mkdir(s.dir(r), 0o700)
 	}
 	if err == nil {
 		err = os.Symlink(root, s.link(r, id))
@@ -149,7 +149,7 @@ func (s Ranges) Renew(r IDRange, root, id string) error {
 		case err == nil:
 			return inUse(r, owner, id)
 		}
-		if err := os.MkdirAll(s.dir(r), 0o755); err != nil {
+		if err := os.MkdirAll(s.dir(r), 0o700); err != nil {
 			return fmt.Errorf("lease user ids %s: %w", r, err)
 		}
 		// The link before the look: of two that come at once one at least sees the other.

@@ -20,17 +20,12 @@ import (
 // system, as `make test` gives them; debian is the larger image's.
 var binary, busybox, debian string
 
-// usernsMode is what MYDOCKER_TEST_USERNS says: the mode of containers for which a test
-// names none; "" is the engine's own default, private.
-var usernsMode string
-
 func TestMain(m *testing.M) {
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "these tests need root: make test")
 		os.Exit(1)
 	}
 	binary, busybox, debian = os.Getenv("MYDOCKER_BIN"), os.Getenv("MYDOCKER_ROOTFS_BUSYBOX"), os.Getenv("MYDOCKER_ROOTFS_DEBIAN")
-	usernsMode = os.Getenv("MYDOCKER_TEST_USERNS")
 	if binary == "" || busybox == "" || debian == "" {
 		fmt.Fprintln(os.Stderr, "MYDOCKER_BIN, MYDOCKER_ROOTFS_BUSYBOX or MYDOCKER_ROOTFS_DEBIAN is not set: make test")
 		os.Exit(1)
@@ -39,7 +34,26 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "these tests start and kill processes as root; MYDOCKER_DISPOSABLE=1 says this machine may take it")
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(withMode(os.Getenv("MYDOCKER_TEST_USERNS"), m.Run))
+}
+
+// withMode runs the tests with a mode of user namespaces for all containers that name
+// none, by settings for every command; "" is the engine's own default, private.
+func withMode(mode string, run func() int) int {
+	if mode == "" {
+		return run()
+	}
+	file, err := os.CreateTemp("", "mydocker-e2e-*.json")
+	if err == nil {
+		defer os.Remove(file.Name())
+		_, err = fmt.Fprintf(file, `{"userns": %q}`, mode)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	os.Setenv("MYDOCKER_CONFIG", file.Name())
+	return run()
 }
 
 // host is an engine of one test.
@@ -74,9 +88,6 @@ func emptyHost(t *testing.T) *host {
 		t.Fatal(err)
 	}
 	h := &host{t: t, root: dir + "/root", runRoot: dir + "/run", instance: "e2e-" + filepath.Base(dir)[len("mydocker-e2e-"):]}
-	if usernsMode != "" {
-		h.write(dir+"/daemon.json", fmt.Sprintf(`{"userns": %q}`, usernsMode))
-	}
 	t.Cleanup(func() {
 		h.cleanUp()
 		os.RemoveAll(dir)
@@ -136,9 +147,6 @@ func (h *host) commandContext(ctx context.Context, args ...string) *exec.Cmd {
 		cmd = exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.netns, "--", binary}, args...)...)
 	}
 	cmd.Env = append(os.Environ(), "MYDOCKER_ROOT="+h.root, "MYDOCKER_RUN_ROOT="+h.runRoot, "MYDOCKER_INSTANCE="+h.instance)
-	if usernsMode != "" {
-		cmd.Env = append(cmd.Env, "MYDOCKER_CONFIG="+filepath.Dir(h.root)+"/daemon.json")
-	}
 	cmd.Env = append(cmd.Env, h.env...)
 	return cmd
 }
