@@ -70,8 +70,8 @@ func makeNode(dir *os.File, name string, device specs.LinuxDevice, uid, gid int)
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	// A volume may be the container's /dev, and another container exchange what is in it for a
-	// link, that leads to the host before the pivot: so what has the name is opened and then looked at.
+	// It may be in a volume, and another container exchange what is there for a link, which
+	// leads to the host before the pivot: so what has the name is opened, and then looked at.
 	node, err := openNode(dir, name)
 	if err != nil {
 		return err

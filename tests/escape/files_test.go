@@ -111,7 +111,7 @@ var fileWays = []way{
 			s.symlink(canary, "dev/link")
 			s.begin([]string{"-v", dev + ":/shared"}, "swap", "/shared/null", "/shared/link")
 			for range s.tries(20) {
-				s.run(append(append([]string{"run", "--rm"}, s.flags...), "-v", dev+":/dev", "busybox", "true")...)
+				s.run(append(append([]string{"run", "--rm"}, s.flags...), "-v", dev+":/shared", "--device", "/dev/null:/shared/null", "busybox", "true")...)
 				if after, err := os.Stat(canary); err == nil && after.Mode() != before.Mode() {
 					return fmt.Sprintf("the engine has given %s the mode %v", canary, after.Mode())
 				}
