@@ -17,11 +17,11 @@ import (
 var chapters = map[string]int{
 	"trace": 1, "namespace": 1, "rootfs": 2, "cgroup": 3, "disk": 4, "overlay": 4, "image": 5, "image/layer": 5, "image/registry": 5, "volume": 6,
 	"network": 7, "network/ipam": 7, "network/nft": 7, "network/dns": 7, "network/proxy": 7,
-	"security": 8, "spec": 9, "runtime": 9, "container": 10, "journal": 10, "logfile": 10, "attach": 10,
+	"security": 8, "spec": 9, "runtime": 9, "oci": 9, "container": 10, "journal": 10, "logfile": 10, "attach": 10,
 	"monitor": 10, "engine": 10, "cli": 11, ".": 11,
 
-	"namespace/thread.go": 4, "namespace/loopback.go": 7, "namespace/enter.go": 7, "namespace/call.go": 8, "namespace/join.go": 9, "namespace/fork.go": 9,
-	"rootfs/apart.go": 6, "rootfs/mask.go": 8, "rootfs/proc.go": 9,
+	"namespace/thread.go": 4, "namespace/loopback.go": 7, "namespace/enter.go": 7, "namespace/call.go": 8, "namespace/fork.go": 8, "namespace/userns.go": 8, "namespace/join.go": 9,
+	"rootfs/apart.go": 6, "rootfs/mask.go": 8, "rootfs/idmap.go": 8, "rootfs/proc.go": 9,
 	"cgroup/devices.go": 8, "cgroup/devices_v2.go": 8,
 	"disk/watch.go":   10,
 	"overlay/size.go": 10,

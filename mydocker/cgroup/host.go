@@ -136,7 +136,7 @@ func (h *Hierarchies) hasFile(v1, v2 string) bool {
 	if h.Version == 2 {
 		name = v2
 	}
-	file, err := Group{h, "/*"}.file(name)
+	file, err := Group{host: h, path: "/*"}.file(name)
 	found, _ := filepath.Glob(file)
 	return err == nil && len(found) > 0
 }

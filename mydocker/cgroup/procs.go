@@ -50,6 +50,9 @@ func (g Group) Enter(attr *syscall.SysProcAttr) (leave func() error, err error) 
 	}
 	leave = func() error {
 		attr.UseCgroupFD = false
+		if g.manager != nil {
+			g.manager.born()
+		}
 		return errors.Join(unix.Close(attr.CgroupFD), moveTo(home))
 	}
 	if err := moveTo(g.Paths()); err != nil {
@@ -123,6 +126,25 @@ func (g Group) command(name, value, result string, want uint64) error {
 		err := g.read(&n, result, result)
 		return n == want, err
 	})
+}
+
+// Frozen tells whether the group's processes are stopped, by Freeze or by another's use of
+// version 1's freezer; without the group it is false. One stopped from above counts.
+func (g Group) Frozen() (bool, error) {
+	for _, name := range [...]string{"cgroup.events", "freezer.state"} {
+		file, err := g.file(name)
+		if err != nil {
+			continue // no such controller
+		}
+		fields, err := readFields(filepath.Split(file))
+		if err != nil && !gone(err) {
+			return false, fmt.Errorf("read %s: %w", file, err)
+		}
+		if i := slices.Index(fields, "frozen"); slices.Contains(fields, "FROZEN") || i >= 0 && fields[i+1] == "1" {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // ErrBusy reports a group whose processes outlived the time given to Freeze, Kill

@@ -16,9 +16,10 @@ func importCommand(s *session) *command {
 	return &command{
 		Usage: "Import the contents from a tarball to create a filesystem image", ArgsUsage: "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
 		Description: `mydocker import -c 'CMD ["/bin/sh"]' rootfs.tar.gz busybox:latest`,
-		Flags: flags("platform",
+		Flags: flags("",
 			list(&o.Changes, "c,change", "Apply Dockerfile instruction to the created image"),
 			text(&o.Message, "m,message", "Set commit message for imported image"),
+			text(&o.Platform, "platform", "Set the platform of the image, such as linux/arm64"),
 		),
 		Action: s.action(func(e *engine.Engine, args []string) error {
 			o.Ref = strings.Join(args[1:], "") // "" if there is none

@@ -24,6 +24,8 @@ type ImportOptions struct {
 	Ref     string   // name:tag; "": an image without a name
 	Message string   // for its history
 	Changes []string // Dockerfile instructions
+
+	Platform string // os[/arch[/variant]]; "": this machine's
 }
 
 // Import makes an image of a root file system's tar and returns its ID.

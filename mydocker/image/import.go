@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +27,8 @@ type ImportOptions struct {
 	Ref     string   // the name to give the image
 	Message string   // for the history; empty: "Imported from -"
 	Changes []string // Dockerfile instructions, as in docker import --change
+
+	Platform string // os[/arch[/variant]] or arch; empty: linux on this machine's architecture
 }
 
 // Import makes an image of a root file system's tar archive, which may be
@@ -40,10 +41,17 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) (i *Im
 			return nil, err
 		}
 	}
+	platform, err := parsePlatform(o.Platform)
+	if err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	if platform.OS != "linux" {
+		return nil, fmt.Errorf("import: operating system %s is not supported", platform.OS)
+	}
 	now := time.Now().UTC()
 	config := dockerspec.DockerOCIImage{Image: ocispec.Image{
 		Created:  &now,
-		Platform: ocispec.Platform{Architecture: runtime.GOARCH, OS: "linux"},
+		Platform: platform,
 		History:  []ocispec.History{{Created: &now, Comment: cmp.Or(o.Message, "Imported from -")}},
 	}}
 	if err := Change(&config.Config, o.Changes); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -25,6 +26,9 @@ func parsePlatform(text string) (p ocispec.Platform, err error) {
 	aliases := strings.NewReplacer("x86_64", "amd64", "x86-64", "amd64", "aarch64", "arm64")
 	parts := strings.Split(aliases.Replace(strings.ToLower(text)), "/")
 	if len(parts) == 1 && parts[0] != "linux" && parts[0] != "windows" {
+		if parts[0] != "" && !slices.Contains(strings.Fields(architectures), parts[0]) {
+			return p, fmt.Errorf("%q: unknown operating system or architecture: invalid argument", text)
+		}
 		parts = []string{"linux", parts[0]}
 	}
 	if len(parts) > 3 {
@@ -33,6 +37,9 @@ func parsePlatform(text string) (p ocispec.Platform, err error) {
 	parts = append(parts, "", "")
 	return ocispec.Platform{OS: parts[0], Architecture: cmp.Or(parts[1], runtime.GOARCH), Variant: parts[2]}, nil
 }
+
+// architectures are Go's names of those that Linux images are made for.
+const architectures = "386 amd64 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x"
 
 func platformText(p ocispec.Platform) string {
 	return strings.TrimRight(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")

@@ -16,11 +16,11 @@ type cloneArgs struct {
 }
 
 // fork makes a child that has a copy of this process's memory and one thread,
-// and makes the calls, of which the last is an execve. It returns when that has
-// succeeded, or a *CallError. attr may name a cgroup to be born in; hold, if not
-// nil, is called before the child's first call. The calls come from list, which
-// is told the descriptor the child reports a failure on: it has to move it out of
-// the way first, tell where, and keep it open and close-on-exec.
+// and makes the calls, of which the last is an execve or the end. It returns when that
+// has succeeded, or a *CallError. attr may have clone flags, and name a cgroup to be
+// born in; hold, if not nil, is called before the child's first call. The calls come
+// from list, which is told the descriptor the child reports a failure on: it has to
+// move it out of the way first, tell where, and keep it open and close-on-exec.
 func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report int) (calls []Call, moved int)) (pid int, err error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -36,7 +36,9 @@ func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report 
 		}
 		defer gate.Close()
 		defer open.Close()
-		c.calls = append([]Call{NewCall("read", unix.SYS_READ, int(gate.Fd()), Pointer(new(byte)), 1)}, calls...)
+		c.calls = append([]Call{
+			NewCall("close", unix.SYS_CLOSE, int(open.Fd())), // so that the death of this process ends the wait
+			NewCall("read", unix.SYS_READ, int(gate.Fd()), Pointer(new(byte)), 1)}, calls...)
 		release := hold
 		hold = func(pid int) error {
 			if err := release(pid); err != nil {
@@ -47,9 +49,9 @@ func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report 
 			return err
 		}
 	}
-	args := &cloneArgs{exitSignal: uint64(syscall.SIGCHLD)}
+	args := &cloneArgs{flags: uint64(attr.Cloneflags), exitSignal: uint64(syscall.SIGCHLD)}
 	if attr.UseCgroupFD {
-		args.flags, args.cgroup = unix.CLONE_INTO_CGROUP, uint64(attr.CgroupFD)
+		args.flags, args.cgroup = args.flags|unix.CLONE_INTO_CGROUP, uint64(attr.CgroupFD)
 	}
 	pid, errno := cloneChild(args, c, new([16]uint32))
 	writer.Close()
@@ -92,8 +94,8 @@ func cloneChild(args *cloneArgs, c *child, oldMask *[16]uint32) (pid int, errno 
 	}
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(oldMask)), 8, 0, 0)
 	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
-	if errno == syscall.ENOSYS && args.flags == 0 { // a seccomp profile cannot look into clone_args, and refuses it
-		r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(args.exitSignal), 0, 0, 0, 0, 0)
+	if errno == syscall.ENOSYS && args.flags&unix.CLONE_INTO_CGROUP == 0 { // a seccomp profile cannot look into clone_args, and refuses it
+		r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(args.flags|args.exitSignal), 0, 0, 0, 0, 0)
 	}
 	if errno == 0 && r == 0 {
 		c.run()

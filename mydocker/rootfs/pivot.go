@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"minidocker/mydocker/trace"
 
@@ -47,11 +49,6 @@ func Isolate(propagation string) error {
 // the detached mount to put there; if it is nil the directory itself is bound
 // over itself, because pivot_root(2) wants a mount point.
 func Attach(mount *os.File, path string) (*os.File, error) {
-	// A mount below a shared parent would appear on the host too, and
-	// pivot_root refuses a shared parent (EINVAL).
-	if err := privateParent(path); err != nil {
-		return nil, err
-	}
 	if mount == nil {
 		trace.Step("open_tree", "%s (recursive): the root becomes a mount of its own", path)
 		fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
@@ -59,6 +56,15 @@ func Attach(mount *os.File, path string) (*os.File, error) {
 			return nil, fmt.Errorf("open_tree %s: %w", path, err)
 		}
 		mount = os.NewFile(uintptr(fd), path)
+		// It may be a peer of the host's mount, where all that is mounted below it would appear.
+		if err := setAttributes(mount, unix.AT_RECURSIVE, unix.MountAttr{Propagation: unix.MS_SLAVE}); err != nil {
+			return nil, err
+		}
+	}
+	// A mount below a shared parent would appear on the host too, and
+	// pivot_root refuses a shared parent (EINVAL).
+	if err := privateParent(path); err != nil {
+		return nil, err
 	}
 	trace.Step("move_mount", "the root file system on %s", path)
 	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
@@ -116,21 +122,62 @@ func Pivot(root *os.File) error {
 	return unix.Chdir("/")
 }
 
-// Seal finishes the root: read-only if asked for, and its propagation.
+// MoveRoot makes root the root without pivot_root(2), which refuses where the host's
+// root is the initial ramfs: it is moved over the host's root, and chroot(2) leads
+// into it. proc and sysfs mounts of the host are taken away first; by them the kernel
+// would judge that the container may mount such file systems without what masks them.
+func MoveRoot(root *os.File, path string) error {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("make / a slave: %w", err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		fields := strings.Fields(line)
+		kind := slices.Index(fields, "-") + 1
+		if point := fields[4]; (fields[kind] == "proc" || fields[kind] == "sysfs") && !strings.HasPrefix(point+"/", path+"/") {
+			if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
+				return fmt.Errorf("unmount the host's %s: %w", point, err)
+			}
+		}
+	}
+	if err := unix.Fchdir(int(root.Fd())); err != nil {
+		return fmt.Errorf("chdir to the new root: %w", err)
+	}
+	trace.Step("move_mount", "the root file system over /, and chroot")
+	if err := unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("move the root file system over /: %w", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("chroot: %w", err)
+	}
+	return unix.Chdir("/")
+}
+
+// Seal finishes the root: read-only if asked for, and its propagation; by the
+// names with an r before them that of all below too. A shared root begins a peer
+// group of its own: it is a copy of a mount of the host, perhaps still its peer.
 func Seal(root *os.File, readOnly bool, propagation string) error {
-	attr := unix.MountAttr{}
 	if readOnly {
 		trace.Step("mount_setattr", "/ read-only")
-		attr.Attr_set = unix.MOUNT_ATTR_RDONLY
+		if err := setAttributes(root, 0, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+			return fmt.Errorf("make the root file system read-only: %w", err)
+		}
 	}
-	if flag, all, ok := parsePropagation(propagation); ok && !all {
-		attr.Propagation = flag
-	}
-	if attr.Attr_set == 0 && attr.Propagation == 0 {
+	flag, all, ok := parsePropagation(propagation)
+	if !ok {
 		return nil
 	}
-	if err := unix.MountSetattr(int(root.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return fmt.Errorf("finish the root file system: %w", err)
+	trace.Step("mount_setattr", "/ %s", propagation)
+	if flag == unix.MS_SHARED {
+		if err := setAttributes(root, 0, unix.MountAttr{Propagation: unix.MS_PRIVATE}); err != nil {
+			return fmt.Errorf("make the root file system private: %w", err)
+		}
+	}
+	if err := setAttributes(root, recursive(all), unix.MountAttr{Propagation: flag}); err != nil {
+		return fmt.Errorf("make the root file system %s: %w", propagation, err)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/trace"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -36,11 +37,21 @@ type Options struct {
 	Root *os.File
 	// Given are detached mounts that stand for the sources of bind mounts, by their destinations. The caller closes them.
 	Given map[string]*os.File
+	// PreserveFDs become the process's descriptors from 3 on. The caller closes them.
+	PreserveFDs []*os.File
 	// DieWithParent kills the process when the creating process ends.
 	DieWithParent bool
 	// Connect is called at init's first stop, with init's pid: its namespaces
 	// exist, nothing is mounted yet. nil: nothing to do.
 	Connect func(pid int) error
+	// State is what hooks and a seccomp agent are told of the container: its id,
+	// bundle and annotations. Status and pid are filled in.
+	State specs.State
+	// NoPivot moves the root into place without pivot_root(2), for a host whose
+	// root is a ramfs. Less is kept out of the container.
+	NoPivot bool
+	// NoNewKeyring leaves the process in the caller's session keyring.
+	NoNewKeyring bool
 }
 
 // JoinedShm stands for the source of a bind mount in Options.Given: a mount of
@@ -61,7 +72,7 @@ type Process struct {
 }
 
 // Load reads a bundle's config.json (OCI runtime specification, bundle.md). The
-// path of its root becomes absolute.
+// path of its root becomes absolute, as do the sources of bind mounts.
 func Load(bundle string) (*specs.Spec, error) {
 	path := filepath.Join(bundle, "config.json")
 	data, err := os.ReadFile(path)
@@ -74,6 +85,11 @@ func Load(bundle string) (*specs.Spec, error) {
 	}
 	if spec.Root != nil && spec.Root.Path != "" && !filepath.IsAbs(spec.Root.Path) {
 		spec.Root.Path = filepath.Join(bundle, spec.Root.Path)
+	}
+	for i := range spec.Mounts {
+		if m := &spec.Mounts[i]; rootfs.IsBind(*m) && !filepath.IsAbs(m.Source) {
+			m.Source = filepath.Join(bundle, m.Source)
+		}
 	}
 	return &spec, nil
 }
@@ -122,14 +138,14 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Preserved: len(o.PreserveFDs)}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err
 	}
 	defer l.close()
 	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
-	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root, o.Given)); err != nil {
+	if err := p.clone(spec, group, l, append(l.files(o.Stdio, fifoFile, o.Root, o.Given), o.PreserveFDs...)); err != nil {
 		l.parent.file.Close()
 		os.Remove(fifo)
 		return nil, err
@@ -197,7 +213,7 @@ func makeFifo(state string) (path string, file *os.File, err error) {
 
 // prepare takes init from its first stop to its second.
 func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error {
-	if _, err := p.sync.expect(stageNamespaces); err != nil {
+	if _, _, err := p.sync.expect(stageNamespaces); err != nil {
 		return err
 	}
 	if err := adjustOOM(p.Pid, spec.Process.OOMScoreAdj); err != nil {
@@ -211,16 +227,36 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 	if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
 		return fmt.Errorf("tell init to proceed: %w", err)
 	}
-	terminal, err := p.sync.expect(stageReady)
-	if err != nil {
+	if err := p.serve(spec, o); err != nil {
 		return err
 	}
-	p.Terminal = terminal
 	// Not sooner: init is a Go program, and with pids.max 4 it would not have started.
 	if err := group.LimitPids(spec.Linux.Resources); err != nil {
 		return fmt.Errorf("limit pids: %w", err)
 	}
 	return nil
+}
+
+// serve does what init asks for on its way, until it is ready.
+func (p *Process) serve(spec *specs.Spec, o Options) error {
+	for {
+		at, terminal, err := p.sync.expect(stageReady, stageMounted)
+		switch {
+		case err != nil:
+			return err
+		case at == stageReady:
+			p.Terminal = terminal
+			return nil
+		case at == stageMounted:
+			err = runtimeHooks(spec.Hooks, o.State, p.Pid)
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
+			return fmt.Errorf("tell init to proceed: %w", err)
+		}
+	}
 }
 
 // adjustOOM is done from outside, where no path belongs to the container.

@@ -51,6 +51,7 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		defer slave.Close()
 		p.Terminal, files = terminal, []*os.File{slave, slave, slave}
 	}
+	files = append(files, o.PreserveFDs...)
 	calls, err := execCalls(process, filter, flags)
 	if err == nil {
 		child := namespace.Child{Files: files, Calls: calls, Enter: group.Enter}

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"minidocker/mydocker/image/layer"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/security"
@@ -32,7 +33,7 @@ func Init() {
 	err := json.NewDecoder(os.NewFile(payloadFD, "payload")).Decode(&p)
 	if err != nil {
 		err = fmt.Errorf("read payload: %w", err)
-	} else {
+	} else if sync, err = moveSync(sync, &p); err == nil {
 		err = initContainer(sync, &p)
 	}
 	// Reached only if the command was not executed.
@@ -41,7 +42,9 @@ func Init() {
 	if errors.As(err, &known) {
 		code = known.Code
 	}
-	sync.send(message{Stage: stageError, Error: err.Error(), Code: code}, nil)
+	if sync.send(message{Stage: stageError, Error: err.Error(), Code: code}, nil) != nil {
+		fmt.Fprintln(os.Stderr, err) // the creator has gone, and another process has started the container
+	}
 	os.Exit(code)
 }
 
@@ -56,13 +59,12 @@ func initContainer(sync channel, p *payload) error {
 	if _, err := unix.Setsid(); err != nil {
 		return fmt.Errorf("setsid: %w", err)
 	}
-	newSessionKeyring()
+	if !p.NoNewKeyring {
+		newSessionKeyring()
+	}
 
 	// Stop 1: the caller gives the network namespace its interfaces.
-	if err := sync.send(message{Stage: stageNamespaces}, nil); err != nil {
-		return fmt.Errorf("report namespaces: %w", err)
-	}
-	if _, err := sync.expect(stageProceed); err != nil {
+	if err := sync.ask(stageNamespaces); err != nil {
 		return err
 	}
 
@@ -112,14 +114,16 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// The view: mounts in the specification's order, then what stands in /dev.
-	if err := rootfs.MountAll(root, spec.Mounts, sources); err != nil {
+	if err := rootfs.MountAll(root, labelled(spec.Mounts, linux.MountLabel), sources, layer.Copy); err != nil {
 		return err
 	}
-	if err := rootfs.MakeDevices(root, append(rootfs.DefaultDevices(), linux.Devices...)); err != nil {
-		return err
-	}
-	if err := rootfs.MakeLinks(root); err != nil {
-		return err
+	if !rootfs.BindsDev(spec.Mounts) {
+		if err := rootfs.MakeDevices(root, append(rootfs.DefaultDevices(), linux.Devices...)); err != nil {
+			return err
+		}
+		if err := rootfs.MakeLinks(root); err != nil {
+			return err
+		}
 	}
 	var terminal, slave *os.File
 	if p.Process.Terminal {
@@ -131,6 +135,13 @@ func initContainer(sync channel, p *payload) error {
 		}
 	}
 	if err := makeCwd(root, p.Process); err != nil {
+		return err
+	}
+
+	if err := rootfs.SealDev(root, spec.Mounts); err != nil {
+		return err
+	}
+	if err := createHooks(sync, p); err != nil {
 		return err
 	}
 
@@ -151,7 +162,12 @@ func initContainer(sync channel, p *payload) error {
 	if err != nil {
 		return err
 	}
-	if err := rootfs.Pivot(root); err != nil {
+	if p.NoPivot {
+		err = rootfs.MoveRoot(root, spec.Root.Path)
+	} else {
+		err = rootfs.Pivot(root)
+	}
+	if err != nil {
 		return err
 	}
 	if err := rootfs.Seal(root, spec.Root.Readonly, linux.RootfsPropagation); err != nil {
@@ -281,7 +297,13 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 	if err := waitFifo(descriptors); err != nil {
 		return err
 	}
+	if err := startHooks(p); err != nil {
+		return err
+	}
 	trace.Step("execve", "%s %q", program, process.Args)
+	if err := preserve(p); err != nil {
+		return err
+	}
 	if err := namespace.Do(last); err != nil {
 		return err
 	}

@@ -34,7 +34,11 @@ type payload struct {
 	FilterFlags   []specs.LinuxSeccompFlag
 	HasRoot       bool
 	Given         []string // destinations of the mounts from givenFD on
+	Preserved     int      // descriptors after those, for the process
 	DieWithParent bool
+	NoPivot       bool
+	NoNewKeyring  bool
+	State         specs.State // for hooks
 }
 
 // launch is what it takes to start init.

@@ -4,16 +4,36 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"minidocker/mydocker/trace"
 
 	"golang.org/x/sys/unix"
 )
 
+// Open gives a container's first process that another process created, with the state
+// directory it was given. Start, Signal, Done, Root and Exec work on it, and Close; only
+// the creator learns from Start why the command could not be executed, and from Wait how
+// the process ended. os.ErrProcessDone says that there is no such process. The number may
+// have become another's before: the caller compares its start time, after Open.
+func Open(pid int, state string) (*Process, error) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil, os.ErrProcessDone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open process %d: %w", pid, err)
+	}
+	return &Process{Pid: pid, fifo: filepath.Join(state, "exec.fifo"), pidfd: pidfd}, nil
+}
+
 // Start lets the command go, and returns when the kernel has executed it, or
 // with why it could not. It can be called once.
 func (p *Process) Start() error {
 	err := openFifo(p.fifo, p.pidfd)
+	if p.exited == nil { // another's, to whom init talks
+		return err
+	}
 	// What init has to say comes first: it is the reason if it has ended.
 	_, _, said := p.sync.receive()
 	p.sync.file.Close()
@@ -61,8 +81,12 @@ func (p *Process) reap() {
 }
 
 // Wait waits for the end of the process and returns its exit status as a shell
-// has it: the exit code, or 128 + the signal's number.
+// has it: the exit code, or 128 + the signal's number; -1 if it is another's child.
 func (p *Process) Wait() int {
+	if p.exited == nil {
+		p.DoneWithin(-1)
+		return -1
+	}
 	status := <-p.exited
 	p.exited <- status
 	if status.Signaled() {

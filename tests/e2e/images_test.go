@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,19 @@ func TestImportURL(t *testing.T) {
 	h.fails(1, []string{"404"}, "import", server.URL+"/nope", "nope")
 	h.fails(1, []string{"unexpected EOF"}, "import", server.URL+"/short", "nope")
 	equal(t, "images", h.ok("images", "--format", "{{.Repository}}"), "url")
+}
+
+func TestImportPlatform(t *testing.T) {
+	h := emptyHost(t)
+	t.Parallel()
+	for _, c := range []struct{ platform, want string }{
+		{"linux/arm64/v8", "linux arm64 v8"}, {"s390x", "linux s390x"}, {"linux", "linux " + runtime.GOARCH},
+	} {
+		h.ok("import", "--platform", c.platform, busybox, "foreign")
+		equal(t, c.platform, strings.TrimSpace(h.ok("image", "inspect", "-f", "{{.Os}} {{.Architecture}} {{.Variant}}", "foreign")), c.want)
+	}
+	h.fails(1, []string{`"foo": unknown operating system or architecture`}, "import", "--platform", "foo", busybox)
+	h.fails(1, []string{"operating system windows is not supported"}, "import", "--platform", "windows/amd64", busybox)
 }
 
 func TestImportRefused(t *testing.T) {

@@ -1,0 +1,58 @@
+package namespace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// NewUser makes a user namespace with these maps (user_namespaces(7)) and gives a
+// descriptor that keeps it. The caller has CAP_SETUID and CAP_SETGID, so the maps may
+// name any ids of its own namespace, and setgroups(2) stays allowed inside.
+//
+// Only a process with one thread can enter a new user namespace, and only one outside can
+// write these maps. So a child is forked into it, which lives until they are written.
+func NewUser(uids, gids []specs.LinuxIDMapping) (user *os.File, err error) {
+	maps := map[string]string{"uid_map": idMap(uids), "gid_map": idMap(gids)}
+	made := func(pid int) error {
+		for name, text := range maps {
+			// A map is written once, by one write.
+			if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, name), []byte(text), 0); err != nil {
+				return fmt.Errorf("write %s %q: %w", name, text, err)
+			}
+		}
+		user, err = os.Open(fmt.Sprintf("/proc/%d/ns/user", pid))
+		return err
+	}
+	if len(uids) == 0 || len(gids) == 0 {
+		return nil, errors.New("make user namespace: there are no id mappings")
+	}
+	pid, err := fork(&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}, made, func(report int) ([]Call, int) {
+		return []Call{NewCall("exit_group", unix.SYS_EXIT_GROUP, 0)}, report
+	})
+	if err == nil {
+		unix.Wait4(pid, nil, 0, nil)
+		return user, nil
+	}
+	if user != nil {
+		user.Close()
+	}
+	if errors.Is(err, unix.ENOSPC) {
+		err = fmt.Errorf("%w (the sysctl user.max_user_namespaces says how many there may be)", err)
+	}
+	return nil, fmt.Errorf("make user namespace: %w", err)
+}
+
+// idMap writes mappings as /proc/PID/uid_map takes them.
+func idMap(mappings []specs.LinuxIDMapping) string {
+	var text strings.Builder
+	for _, m := range mappings {
+		fmt.Fprintln(&text, m.ContainerID, m.HostID, m.Size)
+	}
+	return text.String()
+}

@@ -1,0 +1,253 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"minidocker/mydocker/runtime"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// A container is a directory, ROOT/ID. Who makes it owns the ID; its files are
+//
+//	creating.json  the record until all is made; then it is renamed to
+//	state.json     without which no command but create and delete --force knows the container
+//	config.json    the bundle's, as it was
+//	exec.fifo      init waits at it, until start removes it
+//
+// Whoever changes the container holds flock(2) on the directory; kill does not,
+// for a hook that hangs must not keep a container alive.
+const (
+	creatingFile = "creating.json"
+	stateFile    = "state.json"
+)
+
+// record is what is known of a container. The cgroup is recorded before it is made,
+// the process when it exists and before anything is mounted.
+type record struct {
+	specs.State           // without its status
+	Rootfs      string    `json:"rootfs"`
+	Created     time.Time `json:"created"`
+	Cgroup      groupName `json:"cgroup"`
+	// StartTime of the process, in clock ticks since boot: field 22 of proc_pid_stat(5).
+	// The number alone may be another process's by now.
+	StartTime uint64 `json:"startTime,omitempty"`
+}
+
+type container struct {
+	record
+	dir string
+}
+
+var (
+	errNotExist = errors.New("container does not exist")
+	errExists   = errors.New("container with given ID already exists")
+	errNotRuns  = errors.New("container not running")
+)
+
+const paused specs.ContainerState = "paused"
+
+// place gives the directory of the container with this ID.
+func (h *host) place(id string) (string, error) {
+	if id == "" {
+		return "", errors.New("container id cannot be empty")
+	}
+	for _, r := range id {
+		if !strings.ContainsRune("_+-.,", r) && !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9') {
+			return "", errors.New("invalid container ID format")
+		}
+	}
+	if id == "." || id == ".." {
+		return "", errors.New("invalid container ID format")
+	}
+	return filepath.Join(h.root, id), nil
+}
+
+// make makes the directory of a new container and holds its lock.
+func (h *host) make(id string) (dir string, unlock func(), err error) {
+	if dir, err = h.place(id); err != nil {
+		return "", nil, err
+	}
+	err = os.Mkdir(dir, 0o711) // init reaches its fifo as the container's user
+	if errors.Is(err, os.ErrNotExist) {
+		if err = os.MkdirAll(h.root, 0o711); err == nil {
+			err = os.Mkdir(dir, 0o711)
+		}
+	}
+	if errors.Is(err, os.ErrExist) {
+		return "", nil, errExists
+	}
+	if err == nil {
+		unlock, err = lock(dir)
+	}
+	return dir, unlock, err
+}
+
+// lock waits for the lock of a container's directory. errNotExist: there is none,
+// or not any more.
+func lock(dir string) (unlock func(), err error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return nil, errNotExist
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(fd, unix.LOCK_EX)
+	}
+	var st unix.Stat_t
+	if err == nil {
+		err = unix.Fstat(fd, &st)
+	}
+	if err == nil && st.Nlink == 0 {
+		err = errNotExist
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return func() { unix.Close(fd) }, nil
+}
+
+// load reads the record of a container that has been created.
+func (h *host) load(id string) (*container, error) {
+	dir, err := h.place(id)
+	if err != nil {
+		return nil, err
+	}
+	return read(dir, stateFile)
+}
+
+// loadLocked is load, by one who is going to change the container.
+func (h *host) loadLocked(id string) (c *container, unlock func(), err error) {
+	dir, err := h.place(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if unlock, err = lock(dir); err != nil {
+		return nil, nil, err
+	}
+	if c, err = read(dir, stateFile); err != nil {
+		unlock()
+	}
+	return c, unlock, err
+}
+
+func read(dir, file string) (*container, error) {
+	c := &container{dir: dir}
+	data, err := os.ReadFile(filepath.Join(dir, file))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errNotExist
+	}
+	if err == nil {
+		if err = json.Unmarshal(data, &c.record); err != nil {
+			err = fmt.Errorf("read %s/%s: damaged record: %w", dir, file, err)
+		}
+	}
+	return c, err
+}
+
+// save writes the record of a container in the making. It is a single write(2) to a
+// file that only grows, so that a kill leaves one version or the other.
+func (c *container) save() error {
+	data, err := json.Marshal(c.record)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(filepath.Join(c.dir, creatingFile), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = file.Write(data)
+	return err
+}
+
+// publish makes the container known to all commands.
+func (c *container) publish() error {
+	return os.Rename(filepath.Join(c.dir, creatingFile), filepath.Join(c.dir, stateFile))
+}
+
+// spec is the configuration the container was created with.
+func (c *container) spec() (*specs.Spec, error) { return runtime.Load(c.dir) }
+
+// process opens the container's process. os.ErrProcessDone: it has ended.
+func (c *container) process() (*runtime.Process, error) {
+	if c.Pid == 0 {
+		return nil, os.ErrProcessDone
+	}
+	p, err := runtime.Open(c.Pid, c.dir)
+	if err != nil {
+		return nil, err
+	}
+	// In this order: what is read after the pidfd was opened is of the process it is for, or of none.
+	started, err := startTime(c.Pid)
+	if err != nil || started != c.StartTime || p.Done() {
+		p.Close()
+		return nil, os.ErrProcessDone
+	}
+	return p, nil
+}
+
+// startTime reads when a process started.
+func startTime(pid int) (uint64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	return parseStartTime(string(data))
+}
+
+// parseStartTime takes field 22, counted from the parenthesis that ends the second:
+// the program's name may have blanks and parentheses.
+func parseStartTime(stat string) (uint64, error) {
+	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+	if len(fields) < 20 {
+		return 0, fmt.Errorf("start time in %q: too few fields", stat)
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
+// status tells what the container is doing, and its process unless that has ended.
+func (c *container) status() (specs.ContainerState, *runtime.Process, error) {
+	p, err := c.process()
+	if errors.Is(err, os.ErrProcessDone) {
+		return specs.StateStopped, nil, nil
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	group, err := c.group()
+	if err != nil {
+		return "", nil, err
+	}
+	frozen, err := group.Frozen()
+	switch {
+	case err != nil:
+		return "", nil, err
+	case frozen:
+		return paused, p, nil
+	case c.waits():
+		return specs.StateCreated, p, nil
+	}
+	return specs.StateRunning, p, nil
+}
+
+// waits tells whether init waits to be started. The fifo is not enough: a start that
+// was killed may have left it.
+func (c *container) waits() bool {
+	if _, err := os.Lstat(filepath.Join(c.dir, "exec.fifo")); err != nil {
+		return false
+	}
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", c.Pid))
+	return string(line) == "mydocker\x00init\x00"
+}
