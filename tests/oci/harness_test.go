@@ -263,6 +263,9 @@ func (b *box) tryCommand(cmd *exec.Cmd) result {
 	if cmd.Stdout == nil {
 		cmd.Stdout = out
 	}
+	if cmd.Stdin == nil { // not the host's /dev/null, whose owner a runtime might change
+		cmd.Stdin = out
+	}
 	if cmd.Stderr == nil {
 		cmd.Stderr = stderr
 	}
