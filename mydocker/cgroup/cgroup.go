@@ -39,11 +39,11 @@ type Group struct {
 // manager is somebody who makes groups himself and keeps his own books about them: who is
 // not told of a limit sets it back some day. That is systemd.
 type manager interface {
-	start(limits []setting) error                  // make the group
-	set(limits []setting) error                    // note limits that are in force
-	setDevices(allow bool, list []exception) error // note what SetDevices allows
-	born()                                         // the first process is in the group
-	stop() error                                   // end what is in the group, and forget it
+	start(limits []setting) error               // make the group
+	set(limits []setting) error                 // note limits that are in force
+	setDevices(allow bool, list []string) error // note the answer for all, and exceptions such as "c 1:3 rwm"
+	born()                                      // the first process is in the group
+	stop() error                                // end what is in the group, and forget it
 }
 
 // Open returns the group at an absolute path such as /mydocker/0123abcd.

@@ -27,7 +27,11 @@ func (g Group) SetDevices(rules []specs.LinuxDeviceCgroup) (err error) {
 	allow, list, holeErr := exceptions(rules)
 	switch {
 	case g.manager != nil && holeErr == nil:
-		err = g.manager.setDevices(allow, list)
+		var lines []string
+		for _, e := range list {
+			lines = append(lines, e.String())
+		}
+		err = g.manager.setDevices(allow, lines)
 	case g.manager != nil: // what it cannot express, it must not touch
 		err = g.manager.setDevices(true, nil)
 	}

@@ -20,6 +20,7 @@ type hierarchy struct {
 	name  string // "memory", "cpu,cpuacct", "name=systemd"; version 2: ""
 	mount string // its mount point
 	root  string // the group that is visible there: "/" unless the mount shows a subtree
+	below string // what both have at their ends beyond the tree's own, see Resolve
 }
 
 // Host finds the hierarchies in /proc/self/mountinfo, proc_pid_mountinfo(5). One

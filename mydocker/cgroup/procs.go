@@ -32,7 +32,8 @@ func (g Group) Enter(attr *syscall.SysProcAttr) (leave func() error, err error) 
 	}
 	for _, tree := range g.host.trees {
 		// A container in its host's cgroup namespace has but a subtree mounted.
-		home[tree.name] = filepath.Join(tree.mount, strings.TrimPrefix(home[tree.name], tree.root))
+		mount, root := strings.TrimSuffix(tree.mount, tree.below), strings.TrimSuffix(tree.root, tree.below)
+		home[tree.name] = filepath.Join(mount, strings.TrimPrefix(home[tree.name], root))
 	}
 	dir := g.Paths()[""]
 	if attr.CgroupFD, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
@@ -140,7 +141,7 @@ func (g Group) Frozen() (bool, error) {
 		if err != nil && !gone(err) {
 			return false, fmt.Errorf("read %s: %w", file, err)
 		}
-		if i := slices.Index(fields, "frozen"); slices.Contains(fields, "FROZEN") || i >= 0 && fields[i+1] == "1" {
+		if i := slices.Index(fields, "frozen"); slices.Contains(fields, "FROZEN") || slices.Contains(fields, "FREEZING") || i >= 0 && fields[i+1] == "1" {
 			return true, nil
 		}
 	}

@@ -25,12 +25,11 @@ func (h *Hierarchies) reopen(paths map[string]string) (Group, error) {
 	}
 	below := &Hierarchies{Version: h.Version, trees: slices.Clone(h.trees)}
 	for i, tree := range below.trees {
-		dir := paths[tree.name]
-		if dir == "" || filepath.Base(dir) != filepath.Base(path) {
+		dir, ok := strings.CutPrefix(paths[tree.name], tree.mount)
+		if !ok {
 			return Group{}, fmt.Errorf("the group %s had none in the hierarchy at %s", path, tree.mount)
 		}
-		below.trees[i].mount = filepath.Dir(dir)
-		below.trees[i].root = filepath.Join(tree.root, strings.TrimPrefix(below.trees[i].mount, tree.mount))
+		below.trees[i] = tree.at(dir)
 	}
-	return below.Open("/" + filepath.Base(path))
+	return Group{host: below, path: "/"}, nil
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func TestReopen(t *testing.T) {
-	h := &Hierarchies{Version: 1, trees: []hierarchy{{"memory", "/m", "/"}, {"", "/u", "/"}}}
+	h := &Hierarchies{Version: 1, trees: []hierarchy{{name: "memory", mount: "/m", root: "/"}, {mount: "/u", root: "/"}}}
 	own := map[string]string{"memory": "/of/a", "": "/"}
 	for _, path := range []string{"/x/y", "x/y", "x"} {
 		g, err := h.resolve(path, "id", own)

@@ -38,10 +38,15 @@ func (h *Hierarchies) resolve(path, id string, own map[string]string) (Group, er
 	}
 	below := &Hierarchies{Version: h.Version, trees: slices.Clone(h.trees)}
 	for i, tree := range below.trees {
-		below.trees[i].mount = filepath.Join(tree.mount, strings.TrimPrefix(own[tree.name], tree.root))
-		below.trees[i].root = own[tree.name]
+		below.trees[i] = tree.at(strings.TrimPrefix(own[tree.name], tree.root))
 	}
 	return below.Open(clean)
+}
+
+// at is the tree as seen from one of its groups.
+func (t hierarchy) at(group string) hierarchy {
+	t.mount, t.root, t.below = filepath.Join(t.mount, group), filepath.Join(t.root, group), group
+	return t
 }
 
 // Of returns the group below g in which the process pid is, or g itself: on version 2

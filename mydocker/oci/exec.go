@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,8 +25,8 @@ import (
 type execution struct {
 	*host
 	consoleSocket, cwd, user, file, pidFile string
-	label, apparmor, cgroup                 string
-	env, caps                               []string
+	label, apparmor                         string
+	env, caps, cgroups                      []string
 	gids                                    []int64
 	tty, detach, ignorePaused               bool
 	noNewPrivileges                         *bool // nil: as the first process
@@ -50,7 +52,7 @@ func (h *host) execCommand() *cli.Command {
 			&cli.BoolFlag{Name: "no-new-privs", Usage: "it can gain no privileges by executing a file"},
 			&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "a further capability"},
 			&cli.IntFlag{Name: "preserve-fds", Usage: "how many descriptors after the standard ones and $LISTEN_FDS it gets", Destination: &x.preserve},
-			&cli.StringFlag{Name: "cgroup", Usage: "an existing group below the container's cgroup", Destination: &x.cgroup},
+			&cli.StringSliceFlag{Name: "cgroup", Usage: "an existing group below the container's cgroup, [CONTROLLER,...:]PATH"},
 			&cli.BoolFlag{Name: "ignore-paused", Usage: "also in a paused container, where it waits", Destination: &x.ignorePaused},
 		},
 		Action: func(c *cli.Context) error {
@@ -58,7 +60,7 @@ func (h *host) execCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			x.env, x.caps, x.gids = c.StringSlice("env"), c.StringSlice("cap"), c.Int64Slice("additional-gids")
+			x.env, x.caps, x.cgroups, x.gids = c.StringSlice("env"), c.StringSlice("cap"), c.StringSlice("cgroup"), c.Int64Slice("additional-gids")
 			if c.IsSet("no-new-privs") {
 				value := c.Bool("no-new-privs")
 				x.noNewPrivileges = &value
@@ -126,7 +128,7 @@ func (x *execution) run(id string, args []string) (int, error) {
 	if !x.detach {
 		f.catch()
 	}
-	p, err := runtime.Exec(spec, first, process, group, runtime.Options{Stdio: stdio, PreserveFDs: files})
+	p, err := runtime.Exec(spec, first, process, group, runtime.Options{Stdio: stdio, PreserveFDs: files, State: c.State})
 	if err != nil {
 		return 0, fmt.Errorf("unable to start container process: %w", err)
 	}
@@ -148,21 +150,29 @@ func (x *execution) run(id string, args []string) (int, error) {
 	return f.wait(p), nil
 }
 
-// group is the cgroup of the process: that of --cgroup below the container's, or where
-// the container's first process is now.
+// group is the cgroup of the process: the container's, or what --cgroup names below it.
 func (x *execution) group(c *container) (cgroup.Group, error) {
-	if x.cgroup == "" {
-		group, err := c.group()
-		return group.Of(c.Pid), err
+	if len(x.cgroups) == 0 {
+		return c.group()
 	}
-	if strings.Contains(x.cgroup, ":") {
-		return cgroup.Group{}, fmt.Errorf("--cgroup %s: a group of single controllers is not supported", x.cgroup)
-	}
-	paths := map[string]string{}
-	for name, dir := range c.Cgroup.Paths {
-		paths[name] = filepath.Join(dir, filepath.Clean("/"+x.cgroup))
-		if _, err := os.Stat(paths[name]); err != nil {
-			return cgroup.Group{}, fmt.Errorf("--cgroup %s: %w", x.cgroup, err)
+	paths := maps.Clone(c.Cgroup.Paths)
+	for _, text := range x.cgroups {
+		controllers, below, named := strings.Cut(text, ":")
+		if !named {
+			controllers, below = "", text
+		}
+		found := false
+		for name, dir := range c.Cgroup.Paths {
+			if named && !slices.Contains(strings.Split(controllers, ","), name) {
+				continue
+			}
+			found, paths[name] = true, filepath.Join(dir, filepath.Clean("/"+below))
+			if _, err := os.Stat(paths[name]); err != nil {
+				return cgroup.Group{}, fmt.Errorf("--cgroup %s: %w", text, err)
+			}
+		}
+		if !found {
+			return cgroup.Group{}, fmt.Errorf("--cgroup %s: unknown controller %s", text, controllers)
 		}
 	}
 	return cgroup.Reopen(paths)

@@ -23,7 +23,7 @@ type groupName struct {
 // group opens the container's cgroup.
 func (c *container) group() (cgroup.Group, error) {
 	if c.Cgroup.Scope != "" {
-		return cgroup.Group{}, errors.New("--systemd-cgroup is not supported")
+		return cgroup.OpenSystemd(c.Cgroup.Scope, c.ID, c.Annotations)
 	}
 	return cgroup.Reopen(c.Cgroup.Paths)
 }

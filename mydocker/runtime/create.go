@@ -240,7 +240,7 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 // serve does what init asks for on its way, until it is ready.
 func (p *Process) serve(spec *specs.Spec, o Options) error {
 	for {
-		at, terminal, err := p.sync.expect(stageReady, stageMounted)
+		at, terminal, err := p.sync.expect(stageReady, stageMounted, stageSeccomp)
 		switch {
 		case err != nil:
 			return err
@@ -249,6 +249,10 @@ func (p *Process) serve(spec *specs.Spec, o Options) error {
 			return nil
 		case at == stageMounted:
 			err = runtimeHooks(spec.Hooks, o.State, p.Pid)
+		case at == stageSeccomp:
+			state := o.State
+			state.Status, state.Pid = specs.StateCreating, p.Pid
+			err = passListener(p.Pid, spec.Linux.Seccomp, state)
 		}
 		if err != nil {
 			return err

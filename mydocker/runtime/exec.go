@@ -52,19 +52,39 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		p.Terminal, files = terminal, []*os.File{slave, slave, slave}
 	}
 	files = append(files, o.PreserveFDs...)
-	calls, err := execCalls(process, filter, flags)
+	var agent *execAgent
+	if security.Notifies(filter) {
+		if agent, err = newExecAgent(); err != nil {
+			return nil, err
+		}
+		defer agent.theirs.file.Close()
+		files = append(files, agent.theirs.file)
+	}
+	calls, err := execCalls(process, filterOf(filter, flags, len(files)-1))
 	if err == nil {
 		child := namespace.Child{Files: files, Calls: calls, Enter: group.Enter}
 		score := spec.Process.OOMScoreAdj
-		if score != nil && *score != 0 {
-			child.Hold = func(pid int) error { return adjustOOM(pid, score) }
+		hold := func(pid int) error {
+			if agent != nil {
+				state := o.State
+				state.Status, state.Pid = specs.StateRunning, first.Pid
+				go agent.serve(pid, spec.Linux.Seccomp, state)
+			}
+			return adjustOOM(pid, score)
+		}
+		if score != nil && *score != 0 || agent != nil {
+			child.Hold = hold
 		}
 		p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
+		if errors.Is(err, unix.EBUSY) { // its first process has made groups below, and gone into one
+			child.Enter = group.Of(first.Pid).Enter
+			p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
+		}
 		if errors.Is(err, unix.EAGAIN) {
 			// The group is at its pids.max: born outside and moved in, a process
 			// may exceed it, as Docker's may. It is not the usual way because the
 			// move costs milliseconds: the kernel waits for an RCU grace period.
-			child.Enter, child.Hold = nil, func(pid int) error { return errors.Join(group.Add(pid), adjustOOM(pid, score)) }
+			child.Enter, child.Hold = nil, func(pid int) error { return errors.Join(group.Add(pid), hold(pid)) }
 			p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
 		}
 	}
@@ -74,6 +94,9 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 	}
 	p.pidfd, err = unix.PidfdOpen(p.Pid, 0) // before it is reaped, so it is this process
 	go p.reap()
+	if agent != nil {
+		err = errors.Join(err, <-agent.passed)
+	}
 	return p, err
 }
 
@@ -93,8 +116,8 @@ func openTerminal(first *Process, process *specs.Process) (terminal, slave *os.F
 }
 
 // execCalls is what the child does once it has joined.
-func execCalls(process *specs.Process, filter []byte, flags []specs.LinuxSeccompFlag) ([]namespace.Call, error) {
-	first, last, err := security.Credentials(process, filter, flags)
+func execCalls(process *specs.Process, filter security.Filter) ([]namespace.Call, error) {
+	first, last, err := security.Credentials(process, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +132,9 @@ func execCalls(process *specs.Process, filter []byte, flags []specs.LinuxSeccomp
 	calls := []namespace.Call{
 		namespace.NewCall("setsid", unix.SYS_SETSID),
 		namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore),
+	}
+	if security.Notifies(filter.Program) {
+		calls = append(calls, namespace.NewCall("fcntl FD_CLOEXEC", unix.SYS_FCNTL, filter.Agent, unix.F_SETFD, unix.FD_CLOEXEC))
 	}
 	if process.Terminal {
 		calls = append(calls, namespace.NewCall("ioctl TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0))

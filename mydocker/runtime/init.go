@@ -260,7 +260,7 @@ func setSysctls(sysctls map[string]string) error {
 // finish gives the process its credentials and executes the command.
 func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.File) error {
 	process := p.Process
-	first, last, err := security.Credentials(process, p.Filter, p.FilterFlags)
+	first, last, err := security.Credentials(process, filterOf(p.Filter, p.FilterFlags, syncFD))
 	if err != nil {
 		return err
 	}
@@ -269,11 +269,20 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 			return err
 		}
 	}
+	// Looked at before the filter, which may refuse getcwd, unless only the user gets there.
+	inside := unix.Chdir(process.Cwd) == nil
+	if inside {
+		if err := checkCwd(process.Cwd); err != nil {
+			return err
+		}
+	}
 	if err := namespace.Do(first); err != nil {
 		return err
 	}
-	if err := checkCwd(process.Cwd); err != nil {
-		return err
+	if !inside {
+		if err := checkCwd(process.Cwd); err != nil {
+			return err
+		}
 	}
 	program, err := lookPath(process)
 	if err != nil {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -109,7 +110,15 @@ func compile(profile *specs.LinuxSeccomp) ([]byte, []specs.LinuxSeccompFlag, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile seccomp profile: %w", err)
 	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(filter))), len(filter)*unix.SizeofSockFilter), profile.Flags, nil
+	program := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(filter))), len(filter)*unix.SizeofSockFilter)
+	switch {
+	case profile.ListenerPath != "":
+	case security.Notifies(program):
+		return nil, nil, errors.New("listenerPath is not set")
+	case profile.ListenerMetadata != "":
+		return nil, nil, errors.New("seccomp listenerMetadata is set, but listenerPath is not")
+	}
+	return program, profile.Flags, nil
 }
 
 // writePayload puts what init is told into a file in memory, which has no size limit.

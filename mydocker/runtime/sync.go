@@ -86,11 +86,11 @@ func (c channel) send(m message, file *os.File) error {
 	if err != nil {
 		return err
 	}
-	var rights []byte
-	if file != nil {
-		rights = unix.UnixRights(int(file.Fd()))
+	if file == nil { // by write, which no seccomp agent may hold up
+		_, err := unix.Write(int(c.file.Fd()), data)
+		return err
 	}
-	return unix.Sendmsg(int(c.file.Fd()), data, rights, nil, unix.MSG_NOSIGNAL)
+	return unix.Sendmsg(int(c.file.Fd()), data, unix.UnixRights(int(file.Fd())), nil, unix.MSG_NOSIGNAL)
 }
 
 // receive waits for a message. The other side's end is io.EOF-like: errGone. An
