@@ -61,7 +61,7 @@ func TestResources(t *testing.T) {
 	var m = int64(1 << 20)
 	for _, r := range []row{
 		{name: "no resources", edit: linux(func(l *specs.Linux) { l.Resources = nil }), plain: true},
-		{name: "cgroupsPath absolute", edit: func(b *box) { b.spec.Linux.CgroupsPath = "/" + b.id + "-a/b" }},
+		{name: "cgroupsPath absolute", edit: func(b *box) { b.spec.Linux.CgroupsPath = "/" + b.id + "-a/b" }, differs: map[string]string{"host /": "runc has no controllers of version 2 below a path"}},
 		{name: "cgroupsPath relative", edit: func(b *box) { b.spec.Linux.CgroupsPath = b.id + "-a" }},
 		{name: "cgroupsPath up", edit: func(b *box) { b.spec.Linux.CgroupsPath = "../../" + b.id + "-up" }},
 		{name: "memory limit", edit: memory(specs.LinuxMemory{Limit: pointer(64 * m)})},
@@ -72,14 +72,14 @@ func TestResources(t *testing.T) {
 		{name: "memory unlimited", edit: memory(specs.LinuxMemory{Limit: pointer(int64(-1))}), plain: true},
 		{name: "memory reservation", edit: memory(specs.LinuxMemory{Reservation: pointer(32 * m)})},
 		{name: "memory kernel", edit: memory(specs.LinuxMemory{Limit: pointer(64 * m), Kernel: pointer(32 * m)})},
-		{name: "memory kernel TCP", edit: memory(specs.LinuxMemory{KernelTCP: pointer(32 * m)}), plain: true},
+		{name: "memory kernel TCP", edit: memory(specs.LinuxMemory{KernelTCP: pointer(32 * m)}), plain: true, differs: map[string]string{"host memory/memory.kmem.tcp": "runc 1.1 does not set it"}},
 		{name: "memory swappiness", edit: memory(specs.LinuxMemory{Swappiness: pointer(uint64(10))})},
 		{name: "memory swappiness too much", edit: memory(specs.LinuxMemory{Swappiness: pointer(uint64(200))})},
 		{name: "memory OOM killer", edit: memory(specs.LinuxMemory{Limit: pointer(64 * m), DisableOOMKiller: pointer(true)})},
 		{name: "memory hierarchy", edit: memory(specs.LinuxMemory{Limit: pointer(64 * m), UseHierarchy: pointer(true)})},
 		{name: "memory check before update", edit: memory(specs.LinuxMemory{Limit: pointer(64 * m), CheckBeforeUpdate: pointer(true)})},
 		{name: "cpu shares", edit: cpu(specs.LinuxCPU{Shares: pointer(uint64(512))})},
-		{name: "cpu shares too few", edit: cpu(specs.LinuxCPU{Shares: pointer(uint64(1))})},
+		{name: "cpu shares too few", edit: cpu(specs.LinuxCPU{Shares: pointer(uint64(1))}), differs: map[string]string{"": "the kernel makes it 2, which runc calls an error"}},
 		{name: "cpu quota", edit: cpu(specs.LinuxCPU{Quota: pointer(int64(50000)), Period: pointer(uint64(100000))})},
 		{name: "cpu quota alone", edit: cpu(specs.LinuxCPU{Quota: pointer(int64(20000))})},
 		{name: "cpu quota none", edit: cpu(specs.LinuxCPU{Quota: pointer(int64(-1))}), plain: true},
@@ -98,7 +98,7 @@ func TestResources(t *testing.T) {
 		{name: "block leaf weight", edit: blockIO(specs.LinuxBlockIO{LeafWeight: pointer(uint16(200))})},
 		{name: "block throttle", edit: blockIO(specs.LinuxBlockIO{ThrottleReadBpsDevice: throttle(1 << 20), ThrottleWriteBpsDevice: throttle(2 << 20), ThrottleReadIOPSDevice: throttle(100), ThrottleWriteIOPSDevice: throttle(200)})},
 		{name: "block throttle no such disk", edit: blockIO(specs.LinuxBlockIO{ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{{Rate: 5}}})},
-		{name: "hugepages", edit: resources(func(r *specs.LinuxResources) {
+		{name: "hugepages", differs: map[string]string{"": "on a hybrid host runc has no hierarchy for it"}, edit: resources(func(r *specs.LinuxResources) {
 			r.HugepageLimits = []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}
 		})},
 		{name: "network class", edit: resources(func(r *specs.LinuxResources) { r.Network = &specs.LinuxNetwork{ClassID: pointer(uint32(0x100001))} })},
@@ -115,7 +115,7 @@ func TestResources(t *testing.T) {
 		{name: "devices denied after", edit: all(rule(true, "c", 10, -1, "rwm"), rule(false, "c", 10, 229, "w"))},
 		{name: "devices all but", edit: all(resources(func(r *specs.LinuxResources) { r.Devices[0].Allow = true }), rule(false, "c", 10, 229, "rwm"))},
 		{name: "devices type a with numbers", edit: rule(true, "a", 1, 3, "rwm")},
-		{name: "devices bad access", edit: rule(true, "c", 1, 3, "xyz"), plain: true},
+		{name: "devices bad access", edit: rule(true, "c", 1, 3, "xyz"), plain: true, differs: map[string]string{"": "runc takes the rule as if it were none"}},
 		{name: "devices bad type", edit: rule(true, "z", 1, 3, "r")},
 	} {
 		t.Run(r.name, r.compare)

@@ -139,11 +139,11 @@ func TestProcess(t *testing.T) {
 		{name: "args a directory", edit: command("/etc")},
 		{name: "args not executable", edit: command("/etc/passwd")},
 		{name: "args script", edit: all(func(b *box) { os.WriteFile(b.dir+"/rootfs/script", []byte("#!/bin/sh\necho $0 $1\n"), 0o755) }, command("/script", "x"))},
-		{name: "args bad interpreter", edit: all(func(b *box) { os.WriteFile(b.dir+"/rootfs/script", []byte("#!/none\n"), 0o755) }, command("/script"))},
+		{name: "args bad interpreter", edit: all(func(b *box) { os.WriteFile(b.dir+"/rootfs/script", []byte("#!/none\n"), 0o755) }, command("/script")), differs: map[string]string{"exit": "127 as a shell says, where runc says 1"}},
 		{name: "user", edit: process(func(p *specs.Process) { p.User = specs.User{UID: 1000, GID: 1001} })},
 		{name: "user without capabilities", edit: process(func(p *specs.Process) { p.User, p.Capabilities = specs.User{UID: 1000, GID: 1001}, nil })},
 		{name: "user groups", edit: process(func(p *specs.Process) { p.User.AdditionalGids = []uint32{5, 29, 70000} }), want: map[string]string{"status Groups": "5 29 70000"}},
-		{name: "user group twice", edit: process(func(p *specs.Process) { p.User.AdditionalGids = []uint32{5, 5} })},
+		{name: "user group twice", edit: process(func(p *specs.Process) { p.User.AdditionalGids = []uint32{5, 5} }), differs: map[string]string{"status Groups": "the kernel keeps both, which is the same"}},
 		{name: "umask", edit: process(func(p *specs.Process) { p.User.Umask = pointer(uint32(0o77)) }), want: map[string]string{"status Umask": "0077"}},
 		{name: "umask 0", edit: process(func(p *specs.Process) { p.User.Umask = pointer(uint32(0)) }), want: map[string]string{"status Umask": "0000"}},
 		{name: "no capabilities", edit: capabilities(specs.LinuxCapabilities{})},
@@ -167,7 +167,7 @@ func TestProcess(t *testing.T) {
 		{name: "oomScoreAdj 0", edit: process(func(p *specs.Process) { p.OOMScoreAdj = pointer(0) }), plain: true},
 		{name: "oomScoreAdj too much", edit: process(func(p *specs.Process) { p.OOMScoreAdj = pointer(2000) })},
 		{name: "apparmor", edit: process(func(p *specs.Process) { p.ApparmorProfile = "mydocker-none" }), want: map[string]string{"create": "refused"}},
-		{name: "apparmor unconfined", edit: process(func(p *specs.Process) { p.ApparmorProfile = "unconfined" }), plain: true},
+		{name: "apparmor unconfined", edit: process(func(p *specs.Process) { p.ApparmorProfile = "unconfined" }), plain: true, differs: map[string]string{"": "runc 1.1 wants AppArmor for it"}},
 		{name: "selinux", edit: process(func(p *specs.Process) { p.SelinuxLabel = "system_u:system_r:container_t:s0" })},
 		{name: "no process", edit: edit(func(s *specs.Spec) { s.Process = nil; s.Process = &specs.Process{} })},
 		{name: "ioPriority", oracle: none, edit: process(func(p *specs.Process) {
@@ -235,16 +235,16 @@ func TestMounts(t *testing.T) {
 		{name: "in order", edit: all(tmpfs(), mounted(specs.Mount{Destination: "/mnt/tmpfs/in", Type: "tmpfs", Source: "in"}))},
 		{name: "over each other", edit: all(tmpfs("size=1m"), tmpfs("size=2m"))},
 		{name: "tmpfs at /tmp", files: []string{"/tmp"}, edit: mounted(specs.Mount{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs"})},
-		{name: "tmpcopyup", files: []string{"/etc", "/etc/passwd"}, edit: mounted(specs.Mount{Destination: "/etc", Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup"}})},
+		{name: "tmpcopyup", files: []string{"/etc", "/etc/passwd"}, edit: mounted(specs.Mount{Destination: "/etc", Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup"}}), differs: map[string]string{"mount /etc": "ours shows the mode in its options"}},
 		{name: "proc with options", edit: edit(func(s *specs.Spec) { s.Mounts[0].Options = []string{"nosuid", "noexec", "nodev", "hidepid=2"} })},
 		{name: "proc read-only", edit: edit(func(s *specs.Spec) { s.Mounts[0].Options = []string{"ro"} })},
 		{name: "mount over /proc", edit: mounted(specs.Mount{Destination: "/proc/self", Type: "tmpfs", Source: "tmpfs"}), want: map[string]string{"create": "refused"}},
-		{name: "mount over /proc/sys", edit: mounted(specs.Mount{Destination: "/proc/sys/kernel", Type: "tmpfs", Source: "tmpfs"})},
+		{name: "mount over /proc/sys", edit: mounted(specs.Mount{Destination: "/proc/sys/kernel", Type: "tmpfs", Source: "tmpfs"}), differs: map[string]string{"": "runc looks at the name only"}},
 		{name: "bind over /proc/meminfo", edit: all(bind("bind"), func(b *box) {
 			m := &b.spec.Mounts[len(b.spec.Mounts)-1]
 			m.Source, m.Destination = m.Source+"/file", "/proc/meminfo"
 		}), files: []string{"/proc/meminfo"}},
-		{name: "no /dev", edit: edit(func(s *specs.Spec) { s.Mounts = append(s.Mounts[:1:1], s.Mounts[5:]...) })},
+		{name: "no /dev", differs: map[string]string{"mount /proc/": "runc masks by the file null of the image"}, edit: edit(func(s *specs.Spec) { s.Mounts = append(s.Mounts[:1:1], s.Mounts[5:]...) })},
 		{name: "dev of the host", edit: edit(func(s *specs.Spec) {
 			s.Mounts = append(s.Mounts[:1:1], s.Mounts[5:]...)
 			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/dev", Type: "bind", Source: "/dev", Options: []string{"rbind"}})
@@ -268,11 +268,15 @@ func TestMounts(t *testing.T) {
 			UIDMappings: []specs.LinuxIDMapping{{ContainerID: 0, HostID: 3000, Size: 1000}}, GIDMappings: []specs.LinuxIDMapping{{ContainerID: 0, HostID: 4000, Size: 1000}}}),
 			want: map[string]string{"file /mnt/bound": "[below drwxr-xr-x 3000:4000 file -rw-r--r-- 3000:4000]"}},
 	}
+	newer := map[string]map[string]string{"defaults": {"": "runc 1.1 hands it to the file system, which refuses it"}}
+	for _, option := range []string{"rro", "rnosuid", "rnodev", "rnoexec", "rnoatime", "rrelatime", "rstrictatime", "rnodiratime", "rnosymfollow"} {
+		newer[option] = map[string]string{"mount /mnt/tmpfs": "runc 1.1 sets recursive attributes of binds only", "write ": "the same"}
+	}
 	for _, option := range []string{"ro", "rw", "nosuid", "nodev", "noexec", "noatime", "relatime", "strictatime", "nodiratime", "sync", "dirsync", "mand", "nosymfollow", "suid", "dev", "exec", "async", "atime", "diratime", "norelatime", "defaults", "lazytime", "silent", "loud",
 		"private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable", "rro", "rrw", "rnosuid", "rnodev", "rnoexec", "rnoatime", "rrelatime", "rstrictatime", "rnodiratime", "rnosymfollow"} {
 		rows = append(rows,
 			row{name: "bind " + option, edit: bind("rbind", option), files: []string{"+/mnt/bound/file"}},
-			row{name: "tmpfs " + option, edit: tmpfs(option), files: []string{"+/mnt/tmpfs/file"}})
+			row{name: "tmpfs " + option, edit: tmpfs(option), files: []string{"+/mnt/tmpfs/file"}, differs: newer[option]})
 	}
 	for _, option := range []string{"mode=1700", "size=1m", "uid=1000", "nr_inodes=50", "size=10%", "gid=7"} {
 		rows = append(rows, row{name: "tmpfs " + option, edit: tmpfs(option), files: []string{"/mnt", "+/mnt/tmpfs/x"}})
@@ -316,8 +320,9 @@ func TestLinux(t *testing.T) {
 		{name: "memory policy", oracle: none, edit: linux(func(l *specs.Linux) { l.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: specs.MpolBind, Nodes: "0"} }), want: map[string]string{"memory policy": "2 1"}},
 		{name: "net device not there", oracle: none, edit: linux(func(l *specs.Linux) { l.NetDevices = map[string]specs.LinuxNetDevice{"nothing0": {}} }), want: map[string]string{"create": "refused"}},
 	}
-	for _, mode := range []string{"shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"} {
-		rows = append(rows, row{name: "propagation " + mode, edit: all(sharedMount, linux(func(l *specs.Linux) { l.RootfsPropagation = mode }))})
+	// runc 1.1 sets what the propagation of the caller's root is to be, which is then not that of the container's.
+	for mode, want := range map[string]string{"shared": "shared", "slave": "master", "private": "", "unbindable": "unbindable", "rshared": "shared", "rslave": "master", "rprivate": "", "runbindable": "unbindable"} {
+		rows = append(rows, row{name: "propagation " + mode, oracle: none, edit: all(sharedMount, linux(func(l *specs.Linux) { l.RootfsPropagation = mode })), want: map[string]string{"propagation": want}})
 	}
 	for _, r := range rows {
 		t.Run(r.name, r.compare)
@@ -376,7 +381,7 @@ func TestDevices(t *testing.T) {
 		{name: "type unknown", edit: device(specs.LinuxDevice{Path: "/dev/x", Type: "x", Major: 1, Minor: 3})},
 		{name: "outside /dev", edit: device(specs.LinuxDevice{Path: "/etc/null", Type: "c", Major: 1, Minor: 3}), files: []string{"/etc/null"}},
 		{name: "a default one again", edit: device(specs.LinuxDevice{Path: "/dev/null", Type: "c", Major: 1, Minor: 3, FileMode: &mode})},
-		{name: "over a file", edit: all(func(b *box) { os.WriteFile(b.dir+"/rootfs/etc/dev", nil, 0o600) }, device(specs.LinuxDevice{Path: "/etc/dev", Type: "c", Major: 1, Minor: 3})), files: []string{"/etc"}},
+		{name: "over a file", edit: all(func(b *box) { os.WriteFile(b.dir+"/rootfs/etc/dev", nil, 0o600) }, device(specs.LinuxDevice{Path: "/etc/dev", Type: "c", Major: 1, Minor: 3})), files: []string{"/etc"}, differs: map[string]string{"": "the specification wants an error; runc keeps the file"}},
 		{name: "relative", edit: device(specs.LinuxDevice{Path: "dev/x", Type: "c", Major: 1, Minor: 3})},
 	} {
 		t.Run(r.name, r.compare)
@@ -421,7 +426,7 @@ func TestSeccomp(t *testing.T) {
 		{name: "unknown operator", edit: seccomp(allow(with(rule(specs.ActErrno, "unshare"), 0, specs.LinuxSeccompArg{Op: "SCMP_CMP_NEW"}))), want: map[string]string{"create": "refused"}},
 		{name: "architectures", edit: seccomp(specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: []specs.Arch{specs.ArchX86_64, specs.ArchX86, specs.ArchX32}, Syscalls: []specs.LinuxSyscall{rule(specs.ActErrno, "unshare")}})},
 		{name: "architecture unknown", edit: seccomp(specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: []specs.Arch{"SCMP_ARCH_NEW"}, Syscalls: []specs.LinuxSyscall{rule(specs.ActErrno, "unshare")}}), want: map[string]string{"create": "refused"}},
-		{name: "flags", edit: seccomp(specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow}, Syscalls: []specs.LinuxSyscall{rule(specs.ActErrno, "unshare")}})},
+		{name: "flags", oracle: none, want: map[string]string{"try unshare": "error: operation not permitted"}, edit: seccomp(specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow}, Syscalls: []specs.LinuxSyscall{rule(specs.ActErrno, "unshare")}})},
 		{name: "flag unknown", edit: seccomp(specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{"SECCOMP_FILTER_FLAG_NEW"}, Syscalls: []specs.LinuxSyscall{rule(specs.ActErrno, "unshare")}}), want: map[string]string{"create": "refused"}},
 		{name: "without no_new_privs", edit: all(seccomp(allow(rule(specs.ActErrno, "unshare"))), process(func(p *specs.Process) { p.NoNewPrivileges = false }))},
 		{name: "calls that the runtime makes", oracle: &crun, only: []string{"exit", "stdout", "create"}, edit: all(seccomp(allow(rule(specs.ActErrno, "getcwd", "chdir", "capset", "setuid", "setgroups", "prctl", "seccomp", "openat2", "fcntl", "close_range"))), process(func(p *specs.Process) {

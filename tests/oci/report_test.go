@@ -154,6 +154,9 @@ func reportMounts(set func(string, any, error)) {
 			kind, _, _ := strings.Cut(p, ":")
 			propagation = append(propagation, kind)
 		}
+		if f[4] == "/" {
+			set("propagation", strings.Join(propagation, ","), nil)
+		}
 		points[f[4]]++
 		key := "mount " + f[4]
 		if n := points[f[4]]; n > 1 {
