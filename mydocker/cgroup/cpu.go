@@ -14,8 +14,13 @@ import (
 
 // cpuSettings limits CPU time: by a weight among groups that compete, and by a
 // quota of microseconds in each period. A burst is what of a quota may be saved up.
-func cpuSettings(c specs.LinuxCPU) []setting {
+func cpuSettings(c specs.LinuxCPU, version int) ([]setting, error) {
 	shares, quota, period := value(c.Shares), value(c.Quota), value(c.Period)
+	if version == 1 && shares == 1 { // the kernel would take another number
+		return nil, errors.New("the minimum allowed cpu-shares is 2")
+	} else if version == 1 && shares > maxShares {
+		return nil, fmt.Errorf("the maximum allowed cpu-shares is %d", maxShares)
+	}
 	limit := "" // version 2's "quota period"
 	if quota != 0 || period != 0 {
 		limit = fmt.Sprintf("%s %d", cmp.Or(number(max(quota, 0)), "max"), cmp.Or(period, 100_000)) // the kernel's default
@@ -28,8 +33,10 @@ func cpuSettings(c specs.LinuxCPU) []setting {
 		{v1: entry{"cpu.cfs_burst_us", pointed(c.Burst)}, v2: entry{"cpu.max.burst", pointed(c.Burst)}},
 		onVersion1("cpu.rt_period_us", number(value(c.RealtimePeriod))),
 		onVersion1("cpu.rt_runtime_us", number(value(c.RealtimeRuntime))),
-	}
+	}, nil
 }
+
+const maxShares = 262144
 
 // weightOfShares maps version 1's shares (2 to 262144, default 1024) linearly to version
 // 2's weight (1 to 10000, default 100), as runc up to 1.3, crun and Kubernetes' KEP-2254:
@@ -38,7 +45,7 @@ func weightOfShares(shares uint64) uint64 {
 	if shares == 0 {
 		return 0
 	}
-	shares = min(max(shares, 2), 262144)
+	shares = min(max(shares, 2), maxShares)
 	return 1 + (shares-2)*9999/262142
 }
 

@@ -1,276 +1,199 @@
 package cgroup
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// Details is all that the kernel counts for a group, in the form of `runc events`. Times
-// are in nanoseconds, sizes in bytes; no limit of version 2 is the largest number.
-type Details struct {
-	CPU               CPUDetails                `json:"cpu"`
-	CPUSet            CPUSetDetails             `json:"cpuset"`
-	Memory            MemoryDetails             `json:"memory"`
-	Pids              PidsDetails               `json:"pids"`
-	Blkio             BlkioDetails              `json:"blkio"`
-	Hugetlb           map[string]HugetlbDetails `json:"hugetlb"`
-	IntelRdt          struct{}                  `json:"intel_rdt"`
-	NetworkInterfaces []struct{}                `json:"network_interfaces"` // never any, as in runc for a network that others have made
-}
+// Details is all that the kernel counts for a group, as the JSON of `runc events`: times
+// in nanoseconds, sizes in bytes. What this host does not count is left out.
+type Details map[string]any
 
-type CPUDetails struct {
-	Usage struct {
-		Total        uint64   `json:"total,omitempty"`
-		Percpu       []uint64 `json:"percpu,omitempty"`
-		PercpuKernel []uint64 `json:"percpu_kernel,omitempty"`
-		PercpuUser   []uint64 `json:"percpu_user,omitempty"`
-		Kernel       uint64   `json:"kernel"`
-		User         uint64   `json:"user"`
-	} `json:"usage,omitempty"`
-	Throttling struct {
-		Periods          uint64 `json:"periods,omitempty"`
-		ThrottledPeriods uint64 `json:"throttledPeriods,omitempty"`
-		ThrottledTime    uint64 `json:"throttledTime,omitempty"`
-	} `json:"throttling,omitempty"`
-	PSI *Pressure `json:"psi,omitempty"`
-}
-
-// CPUSetDetails are version 1's; version 2 has the two lists.
-type CPUSetDetails struct {
-	CPUs                  []uint16 `json:"cpus,omitempty"`
-	CPUExclusive          uint64   `json:"cpu_exclusive"`
-	Mems                  []uint16 `json:"mems,omitempty"`
-	MemHardwall           uint64   `json:"mem_hardwall"`
-	MemExclusive          uint64   `json:"mem_exclusive"`
-	MemoryMigrate         uint64   `json:"memory_migrate"`
-	MemorySpreadPage      uint64   `json:"memory_spread_page"`
-	MemorySpreadSlab      uint64   `json:"memory_spread_slab"`
-	MemoryPressure        uint64   `json:"memory_pressure"`
-	SchedLoadBalance      uint64   `json:"sched_load_balance"`
-	SchedRelaxDomainLevel int64    `json:"sched_relax_domain_level"`
-}
-
-type MemoryDetails struct {
-	Cache     uint64            `json:"cache,omitempty"`
-	Usage     MemoryEntry       `json:"usage,omitempty"`
-	Swap      MemoryEntry       `json:"swap,omitempty"` // with memory
-	Kernel    MemoryEntry       `json:"kernel,omitempty"`
-	KernelTCP MemoryEntry       `json:"kernelTCP,omitempty"`
-	Raw       map[string]uint64 `json:"raw,omitempty"` // memory.stat
-	PSI       *Pressure         `json:"psi,omitempty"`
-}
-
-type MemoryEntry struct {
-	Limit   uint64 `json:"limit"`
-	Usage   uint64 `json:"usage,omitempty"`
-	Max     uint64 `json:"max,omitempty"`
-	Failcnt uint64 `json:"failcnt"`
-}
-
-type PidsDetails struct {
-	Current uint64 `json:"current,omitempty"`
-	Limit   uint64 `json:"limit,omitempty"`
-}
-
-type HugetlbDetails struct {
-	Usage   uint64 `json:"usage,omitempty"`
-	Max     uint64 `json:"max,omitempty"`
-	Failcnt uint64 `json:"failcnt"`
-}
-
-// Pressure is how much time was lost for want of something (Documentation/accounting/psi.rst),
-// by some of the processes, and by all.
-type Pressure struct {
-	Some PressureData `json:"some,omitempty"`
-	Full PressureData `json:"full,omitempty"`
-}
-
-type PressureData struct {
-	Avg10  float64 `json:"avg10"` // percent of the last ten seconds
-	Avg60  float64 `json:"avg60"`
-	Avg300 float64 `json:"avg300"`
-	Total  uint64  `json:"total"` // microseconds
-}
-
-// Details reads all counters. What this host does not count is zero.
+// Details reads all counters.
 func (g Group) Details() (*Details, error) {
-	d := &Details{Hugetlb: map[string]HugetlbDetails{}}
-	err := errors.Join(g.cpuDetails(&d.CPU), g.cpusetDetails(&d.CPUSet), g.memoryDetails(&d.Memory), g.blkioDetails(&d.Blkio),
-		g.read(&d.Pids.Current, "pids.current", "pids.current"), g.read(&d.Pids.Limit, "pids.max", "pids.max"))
-	g.hugetlbDetails(d.Hugetlb)
+	d, used := Details{"hugetlb": Details{}, "intel_rdt": Details{}, "network_interfaces": nil}, Stats{}
+	err := g.cpuStats(&used)
+	d.put("cpu.usage.total", used.CPUUsage)
+	d.put("cpu.usage.kernel", used.CPUKernel)
+	d.put("cpu.usage.user", used.CPUUser)
+	d.put("cpu.throttling.periods", used.Throttled["nr_periods"])
+	d.put("cpu.throttling.throttledPeriods", used.Throttled["nr_throttled"])
+	d.put("cpu.throttling.throttledTime", used.Throttled["throttled_time"]+used.Throttled["throttled_usec"]*1000)
+	raw, err2 := g.table("memory.stat")
+	d.put("memory.raw", raw)
+	d.put("pids.current", g.numbers("pids.current"))
+	d.put("pids.limit", g.numbers("pids.max")) // 0: none
 	if g.host.Version == 2 {
-		d.CPU.PSI, d.Memory.PSI, d.Blkio.PSI = g.pressure("cpu.pressure"), g.pressure("memory.pressure"), g.pressure("io.pressure")
+		d.put("memory.cache", raw["file"])
+		g.detailsV2(d)
+	} else {
+		d.put("memory.cache", raw["cache"])
+		g.detailsV1(d)
 	}
-	if err != nil {
+	if err := errors.Join(err, err2); err != nil {
 		return nil, fmt.Errorf("read statistics of cgroup %s: %w", g.path, err)
 	}
-	return d, nil
+	return &d, nil
 }
 
-func (g Group) cpuDetails(d *CPUDetails) error {
-	s := &Stats{}
-	if err := g.cpuStats(s); err != nil {
-		return err
+// put sets a value at a path such as cpu.usage.total, unless it is nil.
+func (d Details) put(path string, value any) {
+	if value == nil {
+		return
 	}
-	d.Usage.Total, d.Usage.Kernel, d.Usage.User = s.CPUUsage, s.CPUKernel, s.CPUUser
-	d.Throttling.Periods, d.Throttling.ThrottledPeriods = s.Throttled["nr_periods"], s.Throttled["nr_throttled"]
-	d.Throttling.ThrottledTime = s.Throttled["throttled_time"] + s.Throttled["throttled_usec"]*1000
-	d.Usage.Percpu = g.column("cpuacct.usage_percpu")
-	d.Usage.PercpuKernel, d.Usage.PercpuUser = g.column("cpuacct.usage_percpu_sys"), g.column("cpuacct.usage_percpu_user")
-	return nil
+	first, rest, ok := strings.Cut(path, ".")
+	if !ok {
+		d[first] = value
+		return
+	}
+	if d[first] == nil {
+		d[first] = Details{}
+	}
+	d[first].(Details).put(rest, value)
 }
 
-// column reads a file of numbers.
-func (g Group) column(name string) (list []uint64) {
+// words reads a file; not ok without it.
+func (g Group) words(name string) (fields []string, ok bool) {
 	file, err := g.file(name)
-	if err != nil {
-		return nil
+	if err == nil {
+		fields, err = readFields(filepath.Split(file))
 	}
-	fields, _ := readFields(filepath.Split(file))
+	return fields, err == nil
+}
+
+// numbers reads a file of one number, which may be negative, or, as a list, of several;
+// nil without the file.
+func (g Group) numbers(name string) any {
+	fields, ok := g.words(name)
+	var list []json.Number
 	for _, field := range fields {
-		if n, err := strconv.ParseUint(field, 10, 64); err == nil {
-			list = append(list, n)
+		if _, err := strconv.ParseFloat(field, 64); err == nil {
+			list = append(list, json.Number(field))
 		}
+	}
+	switch {
+	case !ok || len(fields) == 0:
+		return nil
+	case len(list) == 0: // "max"
+		return 0
+	case len(list) == 1 && !strings.Contains(name, "percpu"):
+		return list[0]
 	}
 	return list
 }
 
-func (g Group) cpusetDetails(d *CPUSetDetails) (err error) {
-	cpus, mems := "cpuset.cpus", "cpuset.mems"
-	if g.host.Version == 2 {
-		cpus, mems = "cpuset.cpus.effective", "cpuset.mems.effective"
-	}
-	for name, list := range map[string]*[]uint16{cpus: &d.CPUs, mems: &d.Mems} {
-		if file, err := g.file(name); err == nil {
-			data, _ := os.ReadFile(file)
-			numbers, err := parseList(string(data))
-			if err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-			for _, n := range numbers {
-				*list = append(*list, uint16(n))
-			}
-		}
-	}
-	if g.host.Version == 2 {
+// listed reads a file of a list such as "0-2,7"; nil without it.
+func (g Group) listed(name string) any {
+	fields, ok := g.words(name)
+	list, err := parseList(strings.Join(fields, ""))
+	if !ok || err != nil {
 		return nil
 	}
-	for name, to := range map[string]*uint64{"cpu_exclusive": &d.CPUExclusive, "mem_hardwall": &d.MemHardwall, "mem_exclusive": &d.MemExclusive,
-		"memory_migrate": &d.MemoryMigrate, "memory_spread_page": &d.MemorySpreadPage, "memory_spread_slab": &d.MemorySpreadSlab,
-		"memory_pressure": &d.MemoryPressure, "sched_load_balance": &d.SchedLoadBalance} {
-		err = errors.Join(err, g.read(to, "cpuset."+name, ""))
-	}
-	if file, err := g.file("cpuset.sched_relax_domain_level"); err == nil {
-		text, _ := os.ReadFile(file)
-		d.SchedRelaxDomainLevel, _ = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	}
-	return err
+	return list
 }
 
-// parseList reads a list such as "0-2,7".
-func parseList(text string) (list []int, err error) {
-	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
-		if part == "" {
-			continue
-		}
-		first, last, ok := strings.Cut(strings.TrimSpace(part), "-")
-		if !ok {
-			last = first
-		}
-		from, err := strconv.ParseUint(first, 10, 16)
-		to, err2 := strconv.ParseUint(last, 10, 16)
-		if err := errors.Join(err, err2); err != nil || from > to {
-			return nil, fmt.Errorf("%q is not a list of numbers", text)
-		}
-		for n := from; n <= to; n++ {
-			list = append(list, int(n))
+func (g Group) detailsV1(d Details) {
+	for key, name := range map[string]string{"percpu": "usage_percpu", "percpu_kernel": "usage_percpu_sys", "percpu_user": "usage_percpu_user"} {
+		d.put("cpu.usage."+key, g.numbers("cpuacct."+name))
+	}
+	for key, name := range map[string]string{"usage": "memory.", "swap": "memory.memsw.", "kernel": "memory.kmem.", "kernelTCP": "memory.kmem.tcp."} {
+		for key2, name2 := range map[string]string{"limit": "limit_in_bytes", "usage": "usage_in_bytes", "max": "max_usage_in_bytes", "failcnt": "failcnt"} {
+			d.put("memory."+key+"."+key2, g.numbers(name+name2))
 		}
 	}
-	slices.Sort(list)
-	return slices.Compact(list), nil
+	d.put("cpuset.cpus", g.listed("cpuset.cpus"))
+	d.put("cpuset.mems", g.listed("cpuset.mems"))
+	for _, name := range [...]string{"cpu_exclusive", "mem_hardwall", "mem_exclusive", "memory_migrate", "memory_spread_page",
+		"memory_spread_slab", "memory_pressure", "sched_load_balance", "sched_relax_domain_level"} {
+		d.put("cpuset."+name, g.numbers("cpuset."+name))
+	}
+	g.hugetlbDetails(d, ".usage_in_bytes", map[string]string{"usage": ".usage_in_bytes", "max": ".max_usage_in_bytes", "failcnt": ".failcnt"})
+	for key, name := range map[string]string{"ioServiceBytes": "io_service_bytes", "ioServiced": "io_serviced", "ioQueue": "io_queued",
+		"ioServiceTime": "io_service_time", "ioWaitTime": "io_wait_time", "ioMerged": "io_merged"} {
+		// The BFQ scheduler counts for the devices that have it; throttling counts for all.
+		for _, prefix := range [...]string{"blkio.throttle.", "blkio.bfq."} {
+			var list []blkioEntry
+			fields, _ := g.words(prefix + name + "_recursive")
+			for ; len(fields) > 2; fields = fields[3:] { // "8:0 Read 4096", at last "Total 4096"
+				list = append(list, newBlkioEntry(fields[0], fields[1], fields[2]))
+			}
+			if list != nil {
+				d.put("blkio."+key+"Recursive", list)
+			}
+		}
+	}
 }
 
-func (g Group) memoryDetails(d *MemoryDetails) (err error) {
-	if d.Raw, err = g.table("memory.stat"); err != nil {
-		return err
+func (g Group) detailsV2(d Details) {
+	d.put("cpuset.cpus", g.listed("cpuset.cpus.effective"))
+	d.put("cpuset.mems", g.listed("cpuset.mems.effective"))
+	var usage, swap, limit, swapLimit uint64 // 0: no limit
+	for name, to := range map[string]*uint64{"memory.current": &usage, "memory.swap.current": &swap, "memory.max": &limit, "memory.swap.max": &swapLimit} {
+		g.read(to, "", name)
 	}
-	if g.host.Version == 1 {
-		d.Cache = d.Raw["cache"]
-		for name, to := range map[string]*MemoryEntry{"memory": &d.Usage, "memory.memsw": &d.Swap, "memory.kmem": &d.Kernel, "memory.kmem.tcp": &d.KernelTCP} {
-			err = errors.Join(err, g.read(&to.Limit, name+".limit_in_bytes", ""), g.read(&to.Usage, name+".usage_in_bytes", ""),
-				g.read(&to.Max, name+".max_usage_in_bytes", ""), g.read(&to.Failcnt, name+".failcnt", ""))
-		}
-		return err
-	}
-	d.Cache = d.Raw["file"]
-	err = errors.Join(g.read(&d.Usage.Usage, "", "memory.current"), g.read(&d.Usage.Max, "", "memory.peak"), g.read(&d.Swap.Usage, "", "memory.swap.current"),
-		g.limit(&d.Usage.Limit, "memory.max"), g.limit(&d.Swap.Limit, "memory.swap.max"))
+	const none = ^uint64(0) // as runc shows it
+	d.put("memory.usage", Details{"usage": usage, "limit": cmp.Or(limit, none)})
+	d.put("memory.usage.max", g.numbers("memory.peak"))
 	// With memory, as version 1 has it.
-	d.Swap.Usage += d.Usage.Usage
-	if d.Swap.Limit != math.MaxUint64 {
-		d.Swap.Limit += min(d.Usage.Limit, math.MaxUint64-d.Swap.Limit)
+	d.put("memory.swap", Details{"usage": usage + swap, "limit": none})
+	if limit != 0 && g.numbers("memory.swap.max") != any(0) {
+		d.put("memory.swap.limit", limit+swapLimit)
 	}
-	return err
+	for key, name := range map[string]string{"cpu": "cpu.pressure", "memory": "memory.pressure", "blkio": "io.pressure"} {
+		fields, _ := g.words(name)
+		// "some avg10=0.00 avg60=0.00 avg300=0.00 total=0", and the same for full (accounting/psi.rst)
+		for ; len(fields) >= 9; fields = fields[9:] {
+			for i := 1; i < 9; i += 2 {
+				d.put(key+".psi."+fields[0]+"."+fields[i], json.Number(fields[i+1]))
+			}
+		}
+	}
+	g.hugetlbDetails(d, ".current", map[string]string{"usage": ".current", "failcnt": ".events"})
+	fields, _ := g.words("io.stat")
+	// "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0"
+	lists, device := map[bool][]blkioEntry{}, ""
+	for i, field := range fields {
+		switch op := map[byte]string{'r': "Read", 'w': "Write"}[field[0]]; {
+		case strings.Contains(field, ":"):
+			device = field
+		case op != "" && i+1 < len(fields):
+			operations := strings.HasSuffix(field, "ios")
+			lists[operations] = append(lists[operations], newBlkioEntry(device, op, fields[i+1]))
+		}
+	}
+	d.put("blkio.ioServiceBytesRecursive", lists[false])
+	d.put("blkio.ioServicedRecursive", lists[true])
 }
 
-// limit reads a limit of version 2, where there may be none.
-func (g Group) limit(to *uint64, name string) error {
-	fields, err := readFields(g.Paths()[""], name)
-	if len(fields) == 1 && fields[0] == "max" {
-		*to = math.MaxUint64
-		return nil
-	}
-	if gone(err) {
-		return nil
-	}
-	return errors.Join(err, g.read(to, "", name))
-}
-
-func (g Group) hugetlbDetails(sizes map[string]HugetlbDetails) {
-	usage, failcnt := ".usage_in_bytes", ".failcnt"
-	any, err := g.file("hugetlb.*" + usage)
-	if g.host.Version == 2 {
-		usage, failcnt = ".current", ".events max"
-		any, err = g.file("hugetlb.*" + usage)
-	}
-	found, _ := filepath.Glob(any)
+// hugetlbDetails finds the sizes by a file, and reads files of each by the keys of runc.
+func (g Group) hugetlbDetails(d Details, usage string, files map[string]string) {
+	pattern, _ := g.file("hugetlb.*B" + usage) // without the controller it is empty
+	found, _ := filepath.Glob(pattern)
 	for _, file := range found {
-		name := strings.TrimSuffix(filepath.Base(file), usage) // "hugetlb.2MB"
-		size := strings.TrimPrefix(name, "hugetlb.")
-		if err != nil || strings.HasSuffix(size, ".rsvd") {
-			continue
+		size := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "hugetlb."), usage)
+		for key, name := range files {
+			d.put("hugetlb."+size+"."+key, g.numbers("hugetlb."+size+name))
 		}
-		var d HugetlbDetails
-		g.read(&d.Usage, name+usage, name+usage)
-		g.read(&d.Max, name+".max_usage_in_bytes", "")
-		g.read(&d.Failcnt, name+failcnt, name+failcnt)
-		sizes[size] = d
 	}
 }
 
-// pressure reads "some avg10=0.00 avg60=0.00 avg300=0.00 total=0" and the same for full;
-// nil without PSI.
-func (g Group) pressure(name string) *Pressure {
-	fields, err := readFields(g.Paths()[""], name)
-	if err != nil {
-		return nil
-	}
-	p := &Pressure{}
-	for ; len(fields) >= 9; fields = fields[9:] {
-		to := map[string]*PressureData{"some": &p.Some, "full": &p.Full}[fields[0]]
-		if to == nil {
-			break
-		}
-		for i, average := range []*float64{&to.Avg10, &to.Avg60, &to.Avg300} {
-			*average, _ = strconv.ParseFloat(fields[2+2*i], 64)
-		}
-		to.Total, _ = strconv.ParseUint(fields[8], 10, 64)
-	}
-	return p
+// blkioEntry counts for a device, and one kind of operation: Read, Write, on version 1
+// also Sync, Async, Discard and their Total.
+type blkioEntry struct {
+	Major uint64 `json:"major"`
+	Minor uint64 `json:"minor"`
+	Op    string `json:"op,omitempty"`
+	Value uint64 `json:"value"`
+}
+
+func newBlkioEntry(device, op, value string) blkioEntry {
+	e := blkioEntry{Op: op}
+	fmt.Sscanf(device, "%d:%d", &e.Major, &e.Minor)
+	e.Value, _ = strconv.ParseUint(value, 10, 64)
+	return e
 }

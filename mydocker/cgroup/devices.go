@@ -24,24 +24,15 @@ func (g Group) SetDevices(rules []specs.LinuxDeviceCgroup) (err error) {
 			return fmt.Errorf("limit devices: access %q is not some of rwm", r.Access)
 		}
 	}
-	allow, list, holeErr := exceptions(rules)
-	switch {
-	case g.manager != nil && holeErr == nil:
-		var lines []string
-		for _, e := range list {
-			lines = append(lines, e.String())
+	allow, list, hole := exceptions(rules)
+	if g.manager != nil {
+		if err := g.noteDevices(allow || hole != nil, list); err != nil {
+			return fmt.Errorf("limit devices: %w", err)
 		}
-		err = g.manager.setDevices(allow, lines)
-	case g.manager != nil: // what it cannot express, it must not touch
-		err = g.manager.setDevices(true, nil)
 	}
-	switch {
-	case err != nil:
-	case g.host.Version == 2:
+	if g.host.Version == 2 {
 		err = attachDeviceProgram(g.Paths()[""], rules)
-	case holeErr != nil:
-		err = holeErr
-	default:
+	} else if err = hole; err == nil {
 		err = g.writeExceptions(allow, list)
 	}
 	if err != nil {
@@ -50,19 +41,28 @@ func (g Group) SetDevices(rules []specs.LinuxDeviceCgroup) (err error) {
 	return nil
 }
 
+// noteDevices tells the manager, all if it cannot express the rules: it is to leave them.
+func (g Group) noteDevices(allow bool, list []exception) error {
+	var lines []string
+	for _, e := range list {
+		lines = append(lines, e.String())
+	}
+	if err := g.manager.setDevices(allow, lines); err != nil {
+		return err
+	}
+	_, err := g.makeDirs() // systemd removes version 1's of a controller that it need not set
+	return err
+}
+
 // DefaultDevices are the rules for the devices every container has (config-linux.md,
 // "Default Devices"), after its own: null zero full random urandom, tty ptmx pts; and any
 // node may be made, as only opening it is dangerous.
 func DefaultDevices() (rules []specs.LinuxDeviceCgroup) {
-	for _, d := range [...]struct {
-		kind         string
-		major, minor int64
-		access       string
-	}{
-		{"c", -1, -1, "m"}, {"b", -1, -1, "m"}, {"c", 1, 3, "rwm"}, {"c", 1, 5, "rwm"}, {"c", 1, 7, "rwm"}, {"c", 1, 8, "rwm"},
-		{"c", 1, 9, "rwm"}, {"c", 5, 0, "rwm"}, {"c", 5, 2, "rwm"}, {"c", 136, -1, "rwm"},
+	for _, d := range [...]exception{
+		{'c', -1, -1, 1}, {'b', -1, -1, 1}, {'c', 1, 3, 7}, {'c', 1, 5, 7}, {'c', 1, 7, 7}, {'c', 1, 8, 7}, {'c', 1, 9, 7},
+		{'c', 5, 0, 7}, {'c', 5, 2, 7}, {'c', 136, -1, 7},
 	} {
-		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: d.kind, Major: &d.major, Minor: &d.minor, Access: d.access})
+		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: string(d.kind), Major: &d.major, Minor: &d.minor, Access: d.access()})
 	}
 	return rules
 }
@@ -75,24 +75,21 @@ type exception struct {
 	rights       int32
 }
 
-// right has the bits of eBPF: BPF_DEVCG_ACC_MKNOD, _READ, _WRITE.
-const right = "mrw"
-
+// rightsOf has the bits of eBPF: BPF_DEVCG_ACC_MKNOD, _READ, _WRITE.
 func rightsOf(access string) (bits int32) {
 	for _, letter := range access {
-		bits |= 1 << strings.IndexRune(right, letter)
+		bits |= 1 << strings.IndexRune("mrw", letter)
 	}
 	return bits
 }
 
-func (e exception) access() string {
-	var letters []byte
-	for _, letter := range []byte("rwm") {
+func (e exception) access() (letters string) {
+	for _, letter := range "rwm" {
 		if e.rights&rightsOf(string(letter)) != 0 {
-			letters = append(letters, letter)
+			letters += string(letter)
 		}
 	}
-	return string(letters)
+	return letters
 }
 
 func (e exception) String() string {
@@ -108,13 +105,12 @@ func starOr(number int64) string {
 
 // covers tells whether all devices of f are among those of e.
 func (e exception) covers(f exception) bool {
-	return e.kind == f.kind && (e.major < 0 || e.major == f.major) && (e.minor < 0 || e.minor == f.minor)
+	return e.kind == f.kind && slices.Contains([]int64{-1, f.major}, e.major) && slices.Contains([]int64{-1, f.minor}, e.minor)
 }
 
 // overlaps tells whether a device of f is among those of e.
 func (e exception) overlaps(f exception) bool {
-	same := func(a, b int64) bool { return a < 0 || b < 0 || a == b }
-	return e.kind == f.kind && same(e.major, f.major) && same(e.minor, f.minor)
+	return e.kind == f.kind && (e.major == f.major || min(e.major, f.major) < 0) && (e.minor == f.minor || min(e.minor, f.minor) < 0)
 }
 
 // exceptions reduces rules to the answer for all devices and exceptions from it, in the
@@ -155,20 +151,17 @@ func numberOr(number *int64) int64 {
 
 // writeExceptions is version 1, where the kernel keeps them, as "c 1:3 rwm".
 func (g Group) writeExceptions(allow bool, list []exception) error {
-	all, other := "devices.deny", "devices.allow"
-	if allow {
-		all, other = other, all
-	}
-	file, err := g.file(all)
-	if err == nil {
-		err = write(file, "a") // every right to every device; no exceptions
-	}
-	if err != nil {
-		return err
-	}
-	file, _ = g.file(other)
+	file := map[bool]string{true: "devices.allow", false: "devices.deny"}
+	texts := []string{"a"} // every right to every device; it takes back all exceptions
 	for _, e := range list {
-		if err := write(file, e.String()); err != nil {
+		texts = append(texts, e.String())
+	}
+	for i, text := range texts {
+		path, err := g.file(file[allow == (i == 0)])
+		if err == nil {
+			err = write(path, text)
+		}
+		if err != nil {
 			return err
 		}
 	}

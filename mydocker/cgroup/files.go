@@ -38,7 +38,7 @@ type entry struct{ file, value string }
 // Update is Set for a live group: what is refused changes nothing, and undo gives all
 // files back what they held. (Limits of single devices are added to a file, and stay.)
 func (g Group) Update(res *specs.LinuxResources) (undo func(), err error) {
-	list, err := settings(value(res), g.host.Version)
+	list, err := settings(g.withPeriod(value(res)), g.host.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +52,15 @@ func (g Group) Update(res *specs.LinuxResources) (undo func(), err error) {
 		}
 	}
 	undo = func() {
-		for range 2 { // version 1's limits of memory: see Set
-			for file, old := range before {
-				write(file, old)
-			}
+		var old []setting
+		for file, text := range before {
+			e := entry{filepath.Base(file), strings.TrimSpace(text)}
+			old = append(old, setting{v1: e, v2: e})
 		}
+		if g.manager != nil {
+			g.manager.set(old)
+		}
+		g.writeAll(old)
 	}
 	if err = g.Set(res); err != nil {
 		undo()
@@ -74,7 +78,11 @@ func (g Group) Set(res *specs.LinuxResources) error {
 		err = g.writeAll(list)
 	}
 	if err == nil && g.manager != nil {
-		err = g.manager.set(list)
+		// In this order a refusal leaves its books as they are; but systemd writes the
+		// files too, and rounds a quota.
+		if err = g.manager.set(list); err == nil {
+			err = g.writeAll(list)
+		}
 	}
 	return err
 }
@@ -103,10 +111,11 @@ func (g Group) LimitPids(res *specs.LinuxResources) error {
 
 func settings(res specs.LinuxResources, version int) ([]setting, error) {
 	list, err := memorySettings(value(res.Memory), version)
-	huge, err2 := hugetlbSettings(res.HugepageLimits)
-	unified, err3 := unifiedSettings(res.Unified, version)
-	return slices.Concat(list, cpuSettings(value(res.CPU)), cpusetSettings(value(res.CPU)), ioSettings(value(res.BlockIO)),
-		pidsSettings(value(res.Pids)), huge, rdmaSettings(res.Rdma), networkSettings(value(res.Network)), unified), errors.Join(err, err2, err3)
+	cpu, err2 := cpuSettings(value(res.CPU), version)
+	huge, err3 := hugetlbSettings(res.HugepageLimits)
+	unified, err4 := unifiedSettings(res.Unified, version)
+	return slices.Concat(list, cpu, cpusetSettings(value(res.CPU)), ioSettings(value(res.BlockIO)),
+		pidsSettings(value(res.Pids)), huge, rdmaSettings(res.Rdma), networkSettings(value(res.Network)), unified), errors.Join(err, err2, err3, err4)
 }
 
 // target is the file for a setting, and what to write; nothing if nothing is asked for.

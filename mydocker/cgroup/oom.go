@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,16 +14,16 @@ import (
 // until ctx ends or the group is deleted (on version 2: has no process); then the channel
 // is closed. What nobody receives is not told twice.
 func (g Group) NotifyOOM(ctx context.Context) (<-chan struct{}, error) {
-	var events *os.File
-	var err error
+	watch := g.registerOOM
 	if g.host.Version == 2 {
-		events, err = g.watchEvents()
-	} else {
-		events, err = g.registerOOM()
+		watch = g.watchEvents
 	}
+	fd, err := watch()
 	if err != nil {
+		unix.Close(fd)
 		return nil, fmt.Errorf("watch cgroup %s for OOM: %w", g.path, err)
 	}
+	events := os.NewFile(uintptr(fd), "events")
 	before, _ := g.OOMKills()
 	stop := context.AfterFunc(ctx, func() { events.Close() })
 	notify := make(chan struct{}, 1)
@@ -51,45 +50,28 @@ func (g Group) NotifyOOM(ctx context.Context) (<-chan struct{}, error) {
 
 // registerOOM is version 1: an eventfd(2) which the kernel raises when the group is out
 // of memory, and when it is removed.
-func (g Group) registerOOM() (*os.File, error) {
+func (g Group) registerOOM() (fd int, err error) {
 	control, err := g.file("memory.oom_control")
-	if err != nil {
-		return nil, err
-	}
-	source, err := os.Open(control)
-	if err != nil {
-		return nil, err
+	source, err2 := os.Open(control)
+	if err := errors.Join(err, err2); err != nil {
+		return -1, err
 	}
 	defer source.Close() // the kernel keeps what it needs
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, err
+	fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err == nil {
+		err = write(filepath.Join(filepath.Dir(control), "cgroup.event_control"), fmt.Sprint(fd, " ", source.Fd()))
 	}
-	events := os.NewFile(uintptr(fd), "eventfd")
-	err = write(filepath.Join(filepath.Dir(control), "cgroup.event_control"), strconv.Itoa(fd)+" "+strconv.Itoa(int(source.Fd())))
-	if err != nil {
-		events.Close()
-		return nil, err
-	}
-	return events, nil
+	return fd, err
 }
 
 // watchEvents is version 2, which changes files when something has happened.
-func (g Group) watchEvents() (*os.File, error) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		return nil, err
-	}
-	events := os.NewFile(uintptr(fd), "inotify")
+func (g Group) watchEvents() (fd int, err error) {
+	fd, err = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	for _, name := range [...]string{"memory.events", "cgroup.events"} {
 		_, err2 := unix.InotifyAddWatch(fd, filepath.Join(g.Paths()[""], name), unix.IN_MODIFY)
 		err = errors.Join(err, err2)
 	}
-	if err != nil {
-		events.Close()
-		return nil, err
-	}
-	return events, nil
+	return fd, err
 }
 
 // over tells whether nothing more will happen in the group.

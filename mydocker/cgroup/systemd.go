@@ -1,19 +1,21 @@
 package cgroup
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"github.com/coreos/go-systemd/v22/dbus"
+	godbus "github.com/godbus/dbus/v5"
 
+	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/trace"
 )
 
@@ -27,71 +29,61 @@ type scope struct {
 	end     func()     // ends the process that holds the place of the first; nil: none does
 }
 
-// property is an element of the D-Bus type a(sv).
-type property struct {
-	Name  string
-	Value dbus.Variant
-}
+type property = dbus.Property
 
-func prop(name string, value any) property { return property{name, dbus.MakeVariant(value)} }
+func prop(name string, value any) property {
+	return property{Name: name, Value: godbus.MakeVariant(value)}
+}
 
 // OpenSystemd returns the group of a scope named by a cgroupsPath "slice:prefix:name", in
 // runc's form for systemd: prefix-name.scope in that slice. "" is "system.slice:runc:ID".
 // Annotations org.systemd.property.NAME become properties of the unit, their values in
 // GVariant's text format. The group's methods then speak to the systemd of the host.
 func OpenSystemd(path, id string, annotations map[string]string) (Group, error) {
-	if path == "" {
-		path = "::" + id
+	parts := []string{"", "runc", id}
+	if path != "" {
+		parts = strings.Split(path, ":")
 	}
-	parts := strings.Split(path, ":")
 	if len(parts) != 3 || parts[2] == "" {
 		return Group{}, fmt.Errorf("expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got %q instead", path)
 	}
-	if path == "::"+id {
-		parts[1] = "runc"
-	}
-	slice, prefix, name := parts[0], parts[1], parts[2]+".scope"
-	if slice == "" {
-		slice = "system.slice"
-	}
-	if prefix != "" {
-		name = prefix + "-" + name
-	}
+	slice, name := cmp.Or(parts[0], "system.slice"), strings.TrimPrefix(parts[1]+"-"+parts[2]+".scope", "-")
 	dir, err := expandSlice(slice)
-	if err != nil {
-		return Group{}, err
+	if err == nil && (strings.Contains(name, "/") || strings.HasSuffix(name, ".slice.scope")) {
+		err = fmt.Errorf("cgroupsPath %q: %s is not the name of a scope", path, name)
 	}
-	if strings.Contains(name, "/") || strings.HasSuffix(name, ".slice.scope") {
-		return Group{}, fmt.Errorf("cgroupsPath %q: %s is not the name of a scope", path, name)
+	own, err2 := annotated(annotations)
+	if err := errors.Join(err, err2); err != nil {
+		return Group{}, err
 	}
 	g, err := Open(filepath.Join(dir, name))
 	if err != nil {
 		return Group{}, err
 	}
-	own, err := annotated(annotations)
-	g.manager = &scope{name: name, version: g.host.Version, fixed: append([]property{
-		prop("Description", "mydocker container "+parts[2]),
-		prop("Slice", slice),
-		prop("Delegate", true),
+	accounting := "IOAccounting"
+	if g.host.Version != 2 {
+		accounting = "BlockIOAccounting"
+	}
+	g.manager = &scope{name: name, version: g.host.Version, fixed: append(own,
+		prop("Description", "mydocker container "+parts[2]), prop("Slice", slice), prop("Delegate", true),
 		prop("DefaultDependencies", false), // else it would be stopped before the services that use it
-		prop("CPUAccounting", true), prop("MemoryAccounting", true), prop("TasksAccounting", true), prop("IOAccounting", true),
-	}, own...)}
-	return g, err
+		prop("CPUAccounting", true), prop("MemoryAccounting", true), prop("TasksAccounting", true), prop(accounting, true),
+	)}
+	return g, nil
 }
 
 // expandSlice is where systemd has a slice: a-b.slice lies in a.slice (systemd.slice(5)).
 func expandSlice(slice string) (path string, err error) {
 	name, ok := strings.CutSuffix(slice, ".slice")
-	if !ok || name == "" || strings.Contains(name, "/") || name != "-" && strings.Contains("-"+name+"-", "--") {
-		return "", fmt.Errorf("invalid slice name: %s", slice)
-	}
-	if name == "-" {
+	if slice == "-.slice" {
 		return "/", nil
 	}
-	path = "/"
-	for i := range name + "-" {
-		if i == len(name) || name[i] == '-' {
-			path = filepath.Join(path, name[:i]+".slice")
+	if !ok || strings.Contains(name, "/") || strings.Contains("-"+name+"-", "--") {
+		return "", fmt.Errorf("invalid slice name: %s", slice)
+	}
+	for i, letter := range name + "-" {
+		if letter == '-' {
+			path += "/" + name[:i] + ".slice"
 		}
 	}
 	return path, nil
@@ -100,40 +92,47 @@ func expandSlice(slice string) (path string, err error) {
 // start makes the unit. A scope must have a process from its start on, and the container
 // has none yet: until the first is born, one holds its place that never runs.
 func (s *scope) start(limits []setting) error {
+	list, err := properties(limits, s.version)
+	if err != nil {
+		return err
+	}
 	pid, end, err := hold()
 	if err != nil {
-		return fmt.Errorf("create systemd unit %s: %w", s.name, err)
+		return fmt.Errorf("start a process to hold a place: %w", err)
 	}
 	s.end = end
-	list, err := properties(limits, s.version)
-	if err == nil {
-		list = slices.Concat([]property{prop("PIDs", []uint32{uint32(pid)})}, s.fixed, list)
-		type unit struct {
-			Name       string
-			Properties []property
-		}
-		for range 2 {
-			trace.Step("systemd", "StartTransientUnit %s", s.name)
-			err = s.job("StartTransientUnit", s.name, "replace", list, []unit{})
-			// Perhaps one that failed, which systemd keeps to be looked at.
-			if !is(err, "UnitExists") || s.call("ResetFailedUnit", s.name) != nil {
-				break
-			}
-		}
+	list = slices.Concat([]property{prop("PIDs", []uint32{uint32(pid)})}, s.fixed, list)
+	begin := func(c *dbus.Conn, done chan<- string) (int, error) {
+		return c.StartTransientUnitContext(context.Background(), s.name, "replace", list, done)
+	}
+	err = s.job("StartTransientUnit", begin)
+	// Perhaps one that failed, which systemd keeps to be looked at.
+	if is(err, "UnitExists") && s.reset() == nil {
+		err = s.job("StartTransientUnit", begin)
 	}
 	if err != nil {
 		s.born()
-		return fmt.Errorf("create systemd unit %s: %w", s.name, err)
 	}
-	return nil
+	return err
 }
 
 func (s *scope) set(limits []setting) error {
 	list, err := properties(limits, s.version)
-	if err == nil && len(list) > 0 {
-		err = s.call("SetUnitProperties", s.name, true, list)
+	if err != nil || len(list) == 0 {
+		return err
 	}
-	return err
+	return s.tell(list)
+}
+
+// tell sets properties, not on disk.
+func (s *scope) tell(list []property) error {
+	return s.call("SetUnitProperties", func(c *dbus.Conn) error {
+		return c.SetUnitPropertiesContext(context.Background(), s.name, true, list...)
+	})
+}
+
+func (s *scope) reset() error {
+	return s.call("ResetFailedUnit", func(c *dbus.Conn) error { return c.ResetFailedUnitContext(context.Background(), s.name) })
 }
 
 func (s *scope) born() {
@@ -145,12 +144,13 @@ func (s *scope) born() {
 
 func (s *scope) stop() error {
 	s.born()
-	trace.Step("systemd", "StopUnit %s", s.name)
-	err := s.job("StopUnit", s.name, "replace")
+	err := s.job("StopUnit", func(c *dbus.Conn, done chan<- string) (int, error) {
+		return c.StopUnitContext(context.Background(), s.name, "replace", done)
+	})
 	if is(err, "NoSuchUnit") {
 		return nil
 	}
-	s.call("ResetFailedUnit", s.name) // it may not have failed
+	s.reset() // it may not have failed
 	return err
 }
 
@@ -159,109 +159,63 @@ func (s *scope) stop() error {
 func hold() (pid int, end func(), err error) {
 	started, ended, done := make(chan error), make(chan struct{}), make(chan struct{})
 	cmd := exec.Command("/proc/self/exe")
-	// The thread that traces a process is its parent: with that it would end.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}
-	go func() {
+	go namespace.OnThread(func() error { // it would end with the thread that traces it
 		defer close(done)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			<-ended
+		started <- cmd.Start()
+		<-ended
+		if cmd.Process != nil {
 			cmd.Process.Kill()
 			cmd.Wait()
 		}
-	}()
+		return nil
+	})
 	if err := <-started; err != nil {
-		return 0, nil, fmt.Errorf("start a process to hold its place: %w", err)
+		close(ended)
+		return 0, nil, err
 	}
 	return cmd.Process.Pid, func() { close(ended); <-done }, nil
 }
 
-const manager1 = "org.freedesktop.systemd1.Manager."
-
 // is tells whether systemd answered with one of its errors.
 func is(err error, name string) bool {
-	var answer dbus.Error
+	var answer godbus.Error
 	return errors.As(err, &answer) && answer.Name == "org.freedesktop.systemd1."+name
 }
 
-// call calls a method of systemd that has no result.
-func (s *scope) call(method string, args ...any) error {
-	conn, err := connect()
+// call reaches systemd at its own socket, where root needs no message bus, or, in a
+// container that is given but that of the host, by the bus.
+func (s *scope) call(method string, f func(*dbus.Conn) error) error {
+	trace.Step("systemd", "%s %s", method, s.name)
+	conn, err := dbus.NewSystemdConnectionContext(context.Background())
 	if err != nil {
-		return err
+		conn, err = dbus.NewSystemConnectionContext(context.Background())
 	}
-	defer conn.Close()
-	if err := object(conn).Call(manager1+method, 0, args...).Err; err != nil {
+	if err == nil {
+		defer conn.Close()
+		err = f(conn)
+	}
+	if err != nil {
 		return fmt.Errorf("systemd: %s %s: %w", method, s.name, err)
 	}
 	return nil
 }
 
-// job calls a method that answers with a job, and waits for the signal of the job's end.
-func (s *scope) job(method string, args ...any) error {
-	conn, err := connect()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	signals := make(chan *dbus.Signal, 64)
-	conn.Signal(signals)
-	var job dbus.ObjectPath
-	if err := object(conn).Call(manager1+method, 0, args...).Store(&job); err != nil {
-		return fmt.Errorf("systemd: %s %s: %w", method, s.name, err)
-	}
-	limit := time.After(30 * time.Second)
-	for {
+// job calls a method that answers with a job, and waits for the job's end.
+func (s *scope) job(method string, begin func(*dbus.Conn, chan<- string) (int, error)) error {
+	return s.call(method, func(c *dbus.Conn) error {
+		done := make(chan string, 1)
+		if _, err := begin(c, done); err != nil {
+			return err
+		}
 		select {
-		case signal, ok := <-signals:
-			if !ok {
-				return fmt.Errorf("systemd: %s %s: the connection ended", method, s.name)
-			}
-			// JobRemoved(id, job, unit, result)
-			if signal.Name != manager1+"JobRemoved" || len(signal.Body) != 4 || signal.Body[1] != job {
-				continue
-			}
-			if result := signal.Body[3]; result != "done" {
-				return fmt.Errorf("systemd: %s %s: the job's result is %q", method, s.name, result)
+		case result := <-done:
+			if result != "done" {
+				return fmt.Errorf("the job's result is %q", result)
 			}
 			return nil
-		case <-limit:
-			return fmt.Errorf("systemd: %s %s: timeout of 30 s", method, s.name)
+		case <-time.After(30 * time.Second):
+			return errors.New("the job did not end in 30 s")
 		}
-	}
-}
-
-func object(conn *dbus.Conn) dbus.BusObject {
-	return conn.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
-}
-
-// connect reaches systemd at its own socket, where root needs no message bus and gets all
-// signals, or, in a container that is given but that of the host, by the bus.
-func connect() (*dbus.Conn, error) {
-	const private = "/run/systemd/private"
-	if _, err := os.Stat(private); err == nil {
-		conn, err := dbus.Dial("unix:path=" + private)
-		if err == nil {
-			if err = conn.Auth(nil); err == nil {
-				return conn, nil
-			}
-			conn.Close()
-		}
-	}
-	conn, err := dbus.ConnectSystemBus()
-	if err != nil {
-		return nil, fmt.Errorf("connect to systemd: %w", err)
-	}
-	err = conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.systemd1.Manager"), dbus.WithMatchMember("JobRemoved"))
-	if err == nil {
-		err = object(conn).Call(manager1+"Subscribe", 0).Err
-	}
-	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("connect to systemd: %w", err)
-	}
-	return conn, nil
+	})
 }

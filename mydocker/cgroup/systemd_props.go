@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/godbus/dbus/v5"
+	godbus "github.com/godbus/dbus/v5"
 )
 
 // properties are the limits as systemd names them (systemd.resource-control(5)), for
@@ -42,9 +42,8 @@ func properties(limits []setting, version int) (list []property, err error) {
 		case "cpuset.cpus", "cpuset.mems":
 			name := map[string]string{"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"}[e.file]
 			var mask []byte
-			if mask, err = maskOf(e.value); version == 2 {
-				list = append(list, prop(name, mask))
-			}
+			mask, err = maskOf(e.value)
+			list = append(list, prop(name, mask))
 		default:
 			if name := propertyOf(e.file); name != "" {
 				var n uint64
@@ -67,31 +66,11 @@ func properties(limits []setting, version int) (list []property, err error) {
 	return list, nil
 }
 
-// propertyOf is the property of a number which is in a file.
+// propertyOf is the property of a number which is in a file; "": none.
 func propertyOf(file string) string {
-	switch file {
-	case "memory.max":
-		return "MemoryMax"
-	case "memory.low":
-		return "MemoryLow"
-	case "memory.min":
-		return "MemoryMin"
-	case "memory.high":
-		return "MemoryHigh"
-	case "memory.swap.max":
-		return "MemorySwapMax"
-	case "memory.limit_in_bytes":
-		return "MemoryLimit"
-	case "cpu.weight":
-		return "CPUWeight"
-	case "cpu.shares":
-		return "CPUShares"
-	case "blkio.weight":
-		return "BlockIOWeight"
-	case "pids.max":
-		return "TasksMax"
-	}
-	return ""
+	return map[string]string{"memory.max": "MemoryMax", "memory.low": "MemoryLow", "memory.min": "MemoryMin", "memory.high": "MemoryHigh",
+		"memory.swap.max": "MemorySwapMax", "memory.limit_in_bytes": "MemoryLimit", "cpu.weight": "CPUWeight", "cpu.shares": "CPUShares",
+		"blkio.weight": "BlockIOWeight", "pids.max": "TasksMax"}[file]
 }
 
 // orInfinity reads a number; "max" and -1 are systemd's infinity.
@@ -112,6 +91,28 @@ func maskOf(text string) (mask []byte, err error) {
 		mask[n/8] |= 1 << (n % 8)
 	}
 	return mask, err
+}
+
+// parseList reads a list such as "0-2,7".
+func parseList(text string) (list []int, err error) {
+	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		if part == "" {
+			continue
+		}
+		first, last, ok := strings.Cut(strings.TrimSpace(part), "-")
+		if !ok {
+			last = first
+		}
+		from, err := strconv.ParseUint(first, 10, 16)
+		to, err2 := strconv.ParseUint(last, 10, 16)
+		if err := errors.Join(err, err2); err != nil || from > to {
+			return nil, fmt.Errorf("%q is not a list of numbers", text)
+		}
+		for n := from; n <= to; n++ {
+			list = append(list, int(n))
+		}
+	}
+	return list, nil
 }
 
 // setDevices has systemd keep the same list, else it opens or closes devices when it
@@ -145,18 +146,18 @@ func (s *scope) setDevices(allow bool, list []string) error {
 		rules = append(rules, rule{path, f[2]})
 	}
 	// An empty list first takes back what there was.
-	return s.call("SetUnitProperties", s.name, true, []property{prop("DevicePolicy", policy), prop("DeviceAllow", []rule{}), prop("DeviceAllow", rules)})
+	return s.tell([]property{prop("DevicePolicy", policy), prop("DeviceAllow", []rule{}), prop("DeviceAllow", rules)})
 }
 
 // driverOf is the name /proc/devices (proc_devices(5)) has for a major number; "": none.
 func driverOf(class, major string) (string, error) {
 	data, err := os.ReadFile("/proc/devices")
-	in := false
-	for line := range strings.Lines(string(data)) {
-		f := strings.Fields(line)
-		if len(f) == 2 && f[1] == "devices:" {
-			in = strings.EqualFold(strings.TrimSuffix(f[0], "acter"), class)
-		} else if in && len(f) == 2 && f[0] == major {
+	list, block, _ := strings.Cut(string(data), "Block devices:")
+	if class == "block" {
+		list = block
+	}
+	for line := range strings.Lines(list) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == major {
 			return f[1], nil
 		}
 	}
@@ -168,35 +169,25 @@ const annotation = "org.systemd.property."
 // annotated reads properties from a specification's annotations, as runc does: a name that
 // ends in Sec may be given in seconds, for systemd's own, in microseconds, ends in USec.
 func annotated(annotations map[string]string) (list []property, err error) {
-	letters := regexp.MustCompile("^[a-zA-Z]{3,}$")
 	for key, text := range annotations {
 		name, ok := strings.CutPrefix(key, annotation)
 		if !ok {
 			continue
 		}
-		if !letters.MatchString(name) {
+		if !regexp.MustCompile("^[a-zA-Z]{3,}$").MatchString(name) {
 			return nil, fmt.Errorf("annotation %s: name incorrect: not three letters or more", key)
 		}
-		value, err := dbus.ParseVariant(text, dbus.Signature{})
+		value, err := godbus.ParseVariant(text, godbus.Signature{})
+		if stem, ok := strings.CutSuffix(name, "Sec"); ok && err == nil && !strings.HasSuffix(name, "USec") {
+			var seconds float64
+			seconds, err = strconv.ParseFloat(fmt.Sprint(value.Value()), 64)
+			name, value = stem+"USec", godbus.MakeVariant(uint64(seconds*1e6))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("annotation %s=%s value parse error: %w", key, text, err)
 		}
-		if stem, ok := strings.CutSuffix(name, "Sec"); ok && !strings.HasSuffix(name, "USec") {
-			name = stem + "USec"
-			if value, err = microseconds(value); err != nil {
-				return nil, fmt.Errorf("annotation %s=%s value parse error: %w", key, text, err)
-			}
-		}
-		list = append(list, property{name, value})
+		list = append(list, property{Name: name, Value: value})
 	}
 	slices.SortFunc(list, func(a, b property) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
-}
-
-func microseconds(seconds dbus.Variant) (dbus.Variant, error) {
-	number, err := strconv.ParseFloat(fmt.Sprint(seconds.Value()), 64)
-	if err != nil || number < 0 {
-		return seconds, errors.New("not a number of seconds")
-	}
-	return dbus.MakeVariant(uint64(number * 1e6)), nil
 }

@@ -53,7 +53,7 @@ func TestProperties(t *testing.T) {
 	}
 	const infinity = "18446744073709551615"
 	for version, want := range []string{
-		1: "MemoryLimit=100 CPUShares=1024 TasksMax=" + infinity + " CPUQuotaPeriodUSec=100000 CPUQuotaPerSecUSec=340000",
+		1: "MemoryLimit=100 CPUShares=1024 AllowedCPUs=[13 2] TasksMax=" + infinity + " CPUQuotaPeriodUSec=100000 CPUQuotaPerSecUSec=340000",
 		2: "MemoryMax=100 MemorySwapMax=50 MemoryLow=50 CPUWeight=39 AllowedCPUs=[13 2] TasksMax=" + infinity +
 			" CPUQuotaPeriodUSec=100000 CPUQuotaPerSecUSec=340000",
 	} {
@@ -176,6 +176,20 @@ func TestScope(t *testing.T) {
 	has("CPUQuotaPerSecUSec=200ms\n")
 	if s, err := g.Stats(); err != nil || s.MemoryLimit != 80<<20 || s.PidsLimit != 20 {
 		t.Errorf("after the update: %+v, %v", s, err)
+	}
+	// systemd keeps whole percents, the file is exact; and what is undone is undone in both.
+	undo, err := g.Update(&specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr[int64](33_333)}, Memory: &specs.LinuxMemory{Limit: ptr[int64](70 << 20)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	has("CPUQuotaPerSecUSec=340ms\n")
+	if quota, period := g.bandwidth(); quota != 33_333 || period != 100_000 {
+		t.Errorf("quota %d in %d", quota, period)
+	}
+	undo()
+	has("CPUQuotaPerSecUSec=200ms\n")
+	if s, err := g.Stats(); err != nil || s.MemoryLimit != 80<<20 {
+		t.Errorf("undone: %+v, %v", s, err)
 	}
 	// Another process opens the same group, and cannot make it again.
 	same, err := OpenSystemd(path, "x", nil)

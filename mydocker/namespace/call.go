@@ -30,6 +30,7 @@ const (
 	Try                     // a failure is remembered
 	Else                    // made only if the Try before it failed; a failure ends the list
 	Exec                    // execve: does not return; a failure matters if no other succeeds
+	Split                   // clone: its child goes on with the list, the caller tells the pid and ends
 )
 
 // NewCall writes a call down. Arguments are int, int32, uint32, uint64, uintptr,
@@ -126,9 +127,11 @@ func Do(calls []Call) error {
 // child is what the child of a fork has: the calls, and where to tell of a failure.
 type child struct {
 	calls   []Call
-	report  uintptr // descriptor of a pipe; close-on-exec, so its end says execve succeeded
-	failure [2]uint32
+	report  uintptr   // descriptor of a pipe; close-on-exec, so its end says execve succeeded
+	failure [2]uint32 // the number of a call and its errno, or split and a pid
 }
+
+const split = ^uint32(0)
 
 // run makes the calls in the child. It never returns.
 //
@@ -142,10 +145,15 @@ func (c *child) run() {
 		if k.If == Else && !missed {
 			continue
 		}
-		_, _, errno := syscall.RawSyscall6(k.Number, k.Args[0], k.Args[1], k.Args[2], k.Args[3], k.Args[4], k.Args[5])
+		r, _, errno := syscall.RawSyscall6(k.Number, k.Args[0], k.Args[1], k.Args[2], k.Args[3], k.Args[4], k.Args[5])
 		if k.If == Try {
 			missed = errno != 0
 			continue
+		}
+		if k.If == Split && errno == 0 && r != 0 {
+			c.failure[0], c.failure[1] = split, uint32(r)
+			syscall.RawSyscall6(unix.SYS_WRITE, c.report, uintptr(unsafe.Pointer(&c.failure)), 8, 0, 0, 0)
+			syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
 		}
 		if errno == 0 || k.If == Ignore {
 			continue

@@ -1,9 +1,11 @@
 package namespace
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -61,17 +63,39 @@ func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report 
 	if hold != nil {
 		err = hold(pid)
 	}
-	var failure [2]uint32
-	n, _ := reader.Read((*[8]byte)(unsafe.Pointer(&failure))[:]) // EOF: closed by execve, or by death
-	if err == nil && n == 8 {
-		err = &CallError{c.calls[failure[0]], syscall.Errno(failure[1])}
-	}
-	if err != nil {
-		unix.Wait4(pid, nil, 0, nil)
-		return 0, err
+	born, failed := c.listen(reader)
+	if err == nil {
+		err = failed
 	}
 	runtime.KeepAlive(c)
-	return pid, nil
+	if !slices.ContainsFunc(c.calls, func(k Call) bool { return k.If == Split }) {
+		born = pid
+	} else if unix.Wait4(pid, nil, 0, nil); born == 0 && err == nil {
+		err = errors.New("fork: the child ended before it had one of its own")
+	}
+	if err != nil {
+		if born != 0 {
+			unix.Wait4(born, nil, 0, nil)
+		}
+		return 0, err
+	}
+	return born, nil
+}
+
+// listen reads what the child has to tell, until execve or its end closes the pipe: the
+// pid of its own child, if it split, and the call that failed.
+func (c *child) listen(reader *os.File) (born int, err error) {
+	var said [2]uint32
+	for {
+		if n, _ := reader.Read((*[8]byte)(unsafe.Pointer(&said))[:]); n != 8 {
+			return born, err
+		}
+		if said[0] == split {
+			born = int(said[1])
+		} else {
+			err = &CallError{c.calls[said[0]], syscall.Errno(said[1])}
+		}
+	}
 }
 
 // Fork makes a child that makes the calls, the last of which is an execve, and

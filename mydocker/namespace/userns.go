@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -55,4 +56,42 @@ func idMap(mappings []specs.LinuxIDMapping) string {
 		fmt.Fprintln(&text, m.ContainerID, m.HostID, m.Size)
 	}
 	return text.String()
+}
+
+// IDs are the id maps of a process's user namespace, as the caller sees them: of users,
+// and of groups.
+type IDs [2][]specs.LinuxIDMapping
+
+// ReadIDs reads the maps of a process.
+func ReadIDs(pid int) (ids IDs, err error) {
+	for i, name := range [...]string{"uid_map", "gid_map"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+		switch {
+		case errors.Is(err, os.ErrNotExist): // a kernel without user namespaces
+			text = []byte("0 0 4294967295")
+		case err != nil:
+			return ids, err
+		}
+		for line := range strings.Lines(string(text)) {
+			var m specs.LinuxIDMapping
+			if _, err := fmt.Sscan(line, &m.ContainerID, &m.HostID, &m.Size); err != nil {
+				return ids, fmt.Errorf("read %s of process %d: %w", name, pid, err)
+			}
+			ids[i] = append(ids[i], m)
+		}
+	}
+	return ids, nil
+}
+
+// Outside gives the ids that are uid and gid inside.
+func (ids IDs) Outside(uid, gid uint32) (outsideUID, outsideGID int, err error) {
+	var outside [2]int
+	for i, id := range [...]uint32{uid, gid} {
+		n := slices.IndexFunc(ids[i], func(m specs.LinuxIDMapping) bool { return id >= m.ContainerID && id-m.ContainerID < m.Size })
+		if n < 0 {
+			return 0, 0, fmt.Errorf("the user namespace has no mapping of the %s %d", [...]string{"uid", "gid"}[i], id)
+		}
+		outside[i] = int(ids[i][n].HostID + id - ids[i][n].ContainerID)
+	}
+	return outside[0], outside[1], nil
 }

@@ -1,12 +1,14 @@
 package oci
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 
+	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/runtime"
 
@@ -28,35 +30,35 @@ func (h *host) delete(id string, force bool) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(dir)
+	lock, err := acquire(dir)
 	if err == nil {
-		defer unlock()
+		defer lock.Release()
 		err = h.deleteLocked(dir, id, force)
 	}
-	if force && errors.Is(err, errNotExist) {
-		return nil
+	if force && errors.Is(err, errNotExist) { // killed before it had more than a name, or nothing at all
+		return disk.RemoveAll(dir)
 	}
 	return err
 }
 
 func (h *host) deleteLocked(dir, id string, force bool) error {
 	c, err := read(dir, stateFile)
-	if errors.Is(err, errNotExist) && force {
-		if c, err = read(dir, creatingFile); err != nil { // killed before it had more than a name
-			return disk.RemoveAll(dir)
+	if force && errors.Is(err, errNotExist) {
+		if c, err = read(dir, creatingFile); err != nil {
+			return errNotExist // or empty, before the first write
 		}
 	}
 	if err != nil {
 		return err
 	}
-	status, p, err := c.status()
+	v, err := c.look()
 	if err != nil {
 		return err
 	}
-	if p != nil {
-		defer p.Close()
-		if !force && status != specs.StateCreated {
-			return fmt.Errorf("cannot delete container %s that is not stopped: %s", id, status)
+	defer v.close()
+	if p := v.process; p != nil {
+		if !force && v.status != specs.StateCreated {
+			return fmt.Errorf("cannot delete container %s that is not stopped: %s", id, v.status)
 		}
 		if err := p.Signal(unix.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("kill container: %w", err)
@@ -107,14 +109,6 @@ func (h *host) kill(id string, number unix.Signal, all bool) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.process()
-	ended := errors.Is(err, os.ErrProcessDone)
-	if err != nil && !ended {
-		return err
-	}
-	if !ended {
-		defer p.Close()
-	}
 	spec, err := c.spec()
 	if err != nil {
 		return err
@@ -122,10 +116,12 @@ func (h *host) kill(id string, number unix.Signal, all bool) error {
 	if all || number == unix.SIGKILL && sharesPids(spec) && !c.Cgroup.Shared {
 		return c.killAll(number)
 	}
-	if ended {
-		return errNotRuns
+	p, err := c.process()
+	if err == nil {
+		err = p.Signal(number)
+		p.Close()
 	}
-	if err = p.Signal(number); errors.Is(err, os.ErrProcessDone) {
+	if errors.Is(err, os.ErrProcessDone) {
 		return errNotRuns
 	}
 	return err
@@ -141,22 +137,6 @@ func (c *container) killAll(number unix.Signal) error {
 		return group.Kill()
 	}
 	pids, err := group.Pids()
-	if err != nil || len(pids) == 0 {
-		return err
-	}
-	frozen, err := group.Frozen()
-	if err == nil && !frozen { // so that none forks, and no number is used again
-		if err = group.Freeze(); err != nil {
-			return err
-		}
-		defer group.Thaw()
-		if pids, err = group.Pids(); err != nil {
-			return err
-		}
-	}
-	if err != nil {
-		return err
-	}
 	for _, pid := range pids {
 		if err2 := unix.Kill(pid, number); err2 != nil && err2 != unix.ESRCH {
 			err = errors.Join(err, fmt.Errorf("signal process %d: %w", pid, err2))
@@ -177,4 +157,98 @@ func parseSignal(text string) (unix.Signal, error) {
 		return number, nil
 	}
 	return 0, fmt.Errorf("unknown signal %q", text)
+}
+
+// groupName is how a container's cgroup is found again.
+type groupName struct {
+	Paths map[string]string `json:"paths"`
+	// Scope is the cgroupsPath of one that systemd makes; "": the files are all there is.
+	Scope string `json:"scope,omitempty"`
+	// Shared: it had processes before the container, so it is not the container's to kill.
+	Shared bool `json:"shared,omitempty"`
+}
+
+// group opens the container's cgroup.
+func (c *container) group() (cgroup.Group, error) {
+	if c.Cgroup.Scope != "" {
+		return cgroup.OpenSystemd(c.Cgroup.Scope, c.ID, c.Annotations)
+	}
+	return cgroup.Reopen(c.Cgroup.Paths)
+}
+
+// resolve chooses the cgroup by linux.cgroupsPath.
+func (n *creation) resolve() (err error) {
+	if path := n.spec.Linux.CgroupsPath; !n.systemd {
+		n.cgroup, err = cgroup.Resolve(path, n.ID)
+	} else {
+		n.Cgroup.Scope = cmp.Or(path, "system.slice:runc:"+n.ID) // runc's
+		n.cgroup, err = n.group()
+	}
+	return err
+}
+
+// prepareGroup makes the cgroup with its limits. It is recorded before.
+func (n *creation) prepareGroup() error {
+	if err := n.resolve(); err != nil {
+		return err
+	}
+	err := n.cgroup.CheckFree()
+	if n.Cgroup.Shared = errors.Is(err, cgroup.ErrNotEmpty); n.Cgroup.Shared {
+		n.warn(err)
+	} else if err != nil {
+		return err
+	}
+	n.Cgroup.Paths = n.cgroup.Paths()
+	if err := n.save(); err != nil {
+		return err
+	}
+	var rules []specs.LinuxDeviceCgroup
+	if res := n.spec.Linux.Resources; res != nil {
+		rules = append(rules, res.Devices...)
+	}
+	if err := n.cgroup.Create(n.spec.Linux.Resources); err != nil {
+		return fmt.Errorf("unable to apply cgroup configuration: %w", err)
+	}
+	return n.cgroup.SetDevices(append(rules, cgroup.DefaultDevices()...))
+}
+
+// release gives back what a container has on the host once its process has ended.
+// The order: while the directory is there, delete can be repeated.
+func (c *container) release(spec *specs.Spec) error {
+	if c.Cgroup.Paths == nil {
+		return disk.RemoveAll(c.dir)
+	}
+	group, err := c.group()
+	if err != nil {
+		return err
+	}
+	// With a pid namespace of its own no process outlives the first. A cgroup that was
+	// shared from the start has others' processes.
+	if !c.Cgroup.Shared && (c.Pid == 0 || sharesPids(spec)) {
+		if err := group.Kill(); err != nil {
+			return err
+		}
+	}
+	if err := group.Delete(); err != nil && !(c.Cgroup.Shared && errors.Is(err, cgroup.ErrBusy)) {
+		return err
+	}
+	if spec != nil {
+		if err := runtime.Release(spec, c.dir); err != nil {
+			return err
+		}
+	}
+	return disk.RemoveAll(c.dir)
+}
+
+// sharesPids tells whether the container's processes may outlive the first.
+func sharesPids(spec *specs.Spec) bool {
+	if spec == nil || spec.Linux == nil {
+		return true
+	}
+	for _, ns := range spec.Linux.Namespaces {
+		if ns.Type == specs.PIDNamespace {
+			return ns.Path != ""
+		}
+	}
+	return true
 }

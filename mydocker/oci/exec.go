@@ -21,53 +21,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// execution is a further process of a container, and the flags of exec.
+// execution is a further process of a container.
 type execution struct {
 	*host
-	consoleSocket, cwd, user, file, pidFile string
-	label, apparmor                         string
-	env, caps, cgroups                      []string
-	gids                                    []int64
-	tty, detach, ignorePaused               bool
-	noNewPrivileges                         *bool // nil: as the first process
-	preserve                                int
+	caller
+	c *cli.Context // the other flags
 }
 
 func (h *host) execCommand() *cli.Command {
 	x := &execution{host: h}
 	return &cli.Command{Name: "exec", Usage: "execute another process in a container",
 		ArgsUsage: "<container-id> <command> [arguments]  or  -p process.json <container-id>",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "console-socket", Usage: "socket to which the terminal's master is sent", Destination: &x.consoleSocket},
-			&cli.StringFlag{Name: "cwd", Usage: "working directory in the container", Destination: &x.cwd},
+		Flags: append(x.caller.flags(), x.detachFlag(),
+			&cli.StringFlag{Name: "cwd", Usage: "working directory in the container"},
 			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "a variable of the environment, NAME=VALUE"},
-			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give it a terminal", Destination: &x.tty},
-			&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "UID[:GID]", Destination: &x.user},
-			&cli.Int64SliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "a further group"},
-			&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "file that describes the process, as in config.json", Destination: &x.file},
-			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "do not wait for its end", Destination: &x.detach},
-			&cli.StringFlag{Name: "pid-file", Usage: "file to write the process's number to", Destination: &x.pidFile},
-			&cli.StringFlag{Name: "process-label", Usage: "SELinux label", Destination: &x.label},
-			&cli.StringFlag{Name: "apparmor", Usage: "AppArmor profile", Destination: &x.apparmor},
+			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give it a terminal"},
+			&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "UID[:GID]"},
+			&cli.StringSliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "a further group"},
+			&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "file that describes the process, as in config.json"},
+			&cli.StringFlag{Name: "process-label", Usage: "SELinux label"},
+			&cli.StringFlag{Name: "apparmor", Usage: "AppArmor profile"},
 			&cli.BoolFlag{Name: "no-new-privs", Usage: "it can gain no privileges by executing a file"},
 			&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "a further capability"},
-			&cli.IntFlag{Name: "preserve-fds", Usage: "how many descriptors after the standard ones and $LISTEN_FDS it gets", Destination: &x.preserve},
 			&cli.StringSliceFlag{Name: "cgroup", Usage: "an existing group below the container's cgroup, [CONTROLLER,...:]PATH"},
-			&cli.BoolFlag{Name: "ignore-paused", Usage: "also in a paused container, where it waits", Destination: &x.ignorePaused},
-		},
+			&cli.BoolFlag{Name: "ignore-paused", Usage: "also in a paused container, where it waits"}),
 		Action: func(c *cli.Context) error {
 			err := arguments(c, 1, -1)
 			if err != nil {
 				return err
 			}
-			x.env, x.caps, x.cgroups, x.gids = c.StringSlice("env"), c.StringSlice("cap"), c.StringSlice("cgroup"), c.Int64Slice("additional-gids")
-			if c.IsSet("no-new-privs") {
-				value := c.Bool("no-new-privs")
-				x.noNewPrivileges = &value
-			}
-			code := 0
+			code, x := 0, &execution{h, x.caller, c}
 			if err = seal(); err == nil {
-				code, err = x.run(c.Args().First(), c.Args().Tail())
+				code, err = x.run(c.Args().First())
 			}
 			if err != nil {
 				return &exitError{255, fmt.Errorf("exec failed: %w", err)}
@@ -91,75 +76,73 @@ func seal() error {
 	return fmt.Errorf("execute the own program again: %w", syscall.Exec(fmt.Sprintf("/proc/self/fd/%d", program.Fd()), os.Args, os.Environ()))
 }
 
-func (x *execution) run(id string, args []string) (int, error) {
+func (x *execution) run(id string) (int, error) {
 	c, err := x.load(id)
 	if err != nil {
 		return 0, err
 	}
-	status, first, err := c.status()
+	v, err := c.look()
 	if err != nil {
 		return 0, err
 	}
+	defer v.close()
 	switch {
-	case status == specs.StateStopped:
+	case v.status == specs.StateStopped:
 		return 0, errors.New("cannot exec in a stopped container")
-	case status == paused && !x.ignorePaused:
+	case v.status == paused && !x.c.Bool("ignore-paused"):
 		return 0, errors.New("cannot exec in a paused container (use --ignore-paused to override)")
 	}
-	defer first.Close()
 	spec, err := c.spec()
 	if err != nil {
 		return 0, err
 	}
-	process, err := x.process(spec, args)
+	process, err := x.process(*spec.Process)
 	if err != nil {
 		return 0, err
 	}
-	group, err := x.group(c)
+	group, err := x.group(c, v.group)
 	if err != nil {
 		return 0, err
 	}
-	files, err := preserved(process, x.preserve)
+	options, err := x.options(process)
 	if err != nil {
 		return 0, err
 	}
-	stdio := [3]*os.File{os.Stdin, os.Stdout, os.Stderr}
+	options.State = c.State
 	f := &foreground{}
 	if !x.detach {
 		f.catch()
 	}
-	p, err := runtime.Exec(spec, first, process, group, runtime.Options{Stdio: stdio, PreserveFDs: files, State: c.State})
+	p, err := runtime.Exec(spec, v.process, process, group, options)
 	if err != nil {
 		return 0, fmt.Errorf("unable to start container process: %w", err)
 	}
 	defer p.Close()
-	if err := x.hand(p); err != nil {
+	if err = x.hand(p); err == nil && !x.detach {
+		err = f.connect(p.Terminal)
+	}
+	switch {
+	case err != nil:
 		p.Signal(unix.SIGKILL)
 		p.Wait()
 		return 0, err
-	}
-	if x.detach {
+	case x.detach:
 		return 0, nil
-	}
-	if p.Terminal != nil {
-		if err := f.connect(p.Terminal); err != nil {
-			return 0, err
-		}
-		defer f.disconnect()
 	}
 	return f.wait(p), nil
 }
 
 // group is the cgroup of the process: the container's, or what --cgroup names below it.
-func (x *execution) group(c *container) (cgroup.Group, error) {
-	if len(x.cgroups) == 0 {
-		return c.group()
+func (x *execution) group(c *container, own cgroup.Group) (cgroup.Group, error) {
+	asked := x.c.StringSlice("cgroup")
+	if len(asked) == 0 {
+		return own, nil
 	}
 	paths := maps.Clone(c.Cgroup.Paths)
-	for _, text := range x.cgroups {
+	for _, text := range asked {
 		controllers, below, named := strings.Cut(text, ":")
 		if !named {
-			controllers, below = "", text
+			below = text
 		}
 		found := false
 		for name, dir := range c.Cgroup.Paths {
@@ -178,91 +161,70 @@ func (x *execution) group(c *container) (cgroup.Group, error) {
 	return cgroup.Reopen(paths)
 }
 
-// hand gives the caller what it asked for.
-func (x *execution) hand(p *runtime.Process) error {
-	if x.consoleSocket != "" {
-		if err := sendTerminal(x.consoleSocket, p.Terminal); err != nil {
-			return err
-		}
-	}
-	return writePid(x.pidFile, p.Pid)
-}
-
-// process is the process to execute: a file's, or the container's own with changes.
-func (x *execution) process(spec *specs.Spec, args []string) (*specs.Process, error) {
-	process := *spec.Process
-	if x.file != "" {
-		data, err := os.ReadFile(x.file)
-		if err != nil {
-			return nil, err
-		}
+// process is the process to execute: a file's, or the container's first with changes.
+func (x *execution) process(process specs.Process) (*specs.Process, error) {
+	file := x.c.String("process")
+	data, err := []byte(nil), error(nil)
+	if file == "" {
+		err = x.change(&process)
+	} else if data, err = os.ReadFile(file); err == nil {
 		process = specs.Process{}
-		if err := json.Unmarshal(data, &process); err != nil {
-			return nil, fmt.Errorf("read %s: %w", x.file, err)
-		}
-	} else if err := x.change(&process, args); err != nil {
-		return nil, err
+		err = json.Unmarshal(data, &process)
 	}
 	switch {
+	case err != nil:
+		return nil, err
 	case process.Cwd == "":
 		return nil, errors.New("cwd property must not be empty")
 	case !filepath.IsAbs(process.Cwd):
 		return nil, errors.New("cwd must be an absolute path")
 	case len(process.Args) == 0:
 		return nil, errors.New("process args cannot be empty")
-	case process.Terminal && x.detach && x.consoleSocket == "":
-		return nil, fmt.Errorf("cannot allocate tty if %s will detach without setting console socket", name)
-	case (!process.Terminal || !x.detach) && x.consoleSocket != "":
-		return nil, fmt.Errorf("cannot use console socket if %s will not detach or allocate tty", name)
 	}
-	return &process, isSocket(x.consoleSocket)
+	return &process, x.check(&process)
 }
 
 // change applies the flags.
-func (x *execution) change(process *specs.Process, args []string) (err error) {
-	process.Args, process.Terminal = args, x.tty
-	process.Env = append(process.Env, x.env...)
-	process.Cwd = cmp.Or(x.cwd, process.Cwd)
-	process.ApparmorProfile = cmp.Or(x.apparmor, process.ApparmorProfile)
-	process.SelinuxLabel = cmp.Or(x.label, process.SelinuxLabel)
-	if x.noNewPrivileges != nil {
-		process.NoNewPrivileges = *x.noNewPrivileges
+func (x *execution) change(p *specs.Process) error {
+	p.Args, p.Terminal = x.c.Args().Tail(), x.c.Bool("tty")
+	p.Env = append(p.Env, x.c.StringSlice("env")...)
+	p.Cwd = cmp.Or(x.c.String("cwd"), p.Cwd)
+	p.ApparmorProfile = cmp.Or(x.c.String("apparmor"), p.ApparmorProfile)
+	p.SelinuxLabel = cmp.Or(x.c.String("process-label"), p.SelinuxLabel)
+	if x.c.IsSet("no-new-privs") {
+		p.NoNewPrivileges = x.c.Bool("no-new-privs")
 	}
-	if len(x.caps) > 0 {
-		var caps specs.LinuxCapabilities
-		if process.Capabilities != nil {
-			caps = *process.Capabilities
+	if more := x.c.StringSlice("cap"); len(more) > 0 {
+		if p.Capabilities == nil {
+			p.Capabilities = &specs.LinuxCapabilities{}
 		}
-		caps.Bounding, caps.Effective, caps.Permitted = append(caps.Bounding, x.caps...), append(caps.Effective, x.caps...), append(caps.Permitted, x.caps...)
-		process.Capabilities = &caps
+		for _, set := range []*[]string{&p.Capabilities.Bounding, &p.Capabilities.Effective, &p.Capabilities.Permitted} {
+			*set = append(*set, more...)
+		}
 	}
-	if x.user != "" {
-		if process.User.UID, process.User.GID, err = parseUser(x.user, process.User.GID); err != nil {
+	groups := make([]uint32, len(x.c.StringSlice("additional-gids")))
+	for i, text := range x.c.StringSlice("additional-gids") {
+		if err := parseID(&groups[i], "additional-gids", text); err != nil {
 			return err
 		}
 	}
-	for _, gid := range x.gids {
-		if gid < 0 || gid > 1<<32-2 {
-			return fmt.Errorf("additional-gids must be a positive number, not %d", gid)
-		}
-		process.User.AdditionalGids = append(process.User.AdditionalGids, uint32(gid))
+	p.User.AdditionalGids = append(p.User.AdditionalGids, groups...)
+	uid, gid, both := strings.Cut(x.c.String("user"), ":")
+	err := error(nil)
+	if uid != "" || both {
+		err = parseID(&p.User.UID, "uid", uid)
 	}
-	return nil
+	if both {
+		err = errors.Join(err, parseID(&p.User.GID, "gid", gid))
+	}
+	return err
 }
 
-// parseUser reads UID[:GID].
-func parseUser(text string, otherwise uint32) (uid, gid uint32, err error) {
-	first, second, both := strings.Cut(text, ":")
-	n, err := strconv.ParseUint(first, 10, 32)
+func parseID(to *uint32, what, text string) error {
+	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		return 0, 0, fmt.Errorf("parsing %s as int for uid failed: %w", first, err)
+		return fmt.Errorf("parsing %s as int for %s failed: %w", text, what, err)
 	}
-	uid, gid = uint32(n), otherwise
-	if both {
-		if n, err = strconv.ParseUint(second, 10, 32); err != nil {
-			return 0, 0, fmt.Errorf("parsing %s as int for gid failed: %w", second, err)
-		}
-		gid = uint32(n)
-	}
-	return uid, gid, nil
+	*to = uint32(n)
+	return nil
 }

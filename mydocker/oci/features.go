@@ -1,9 +1,15 @@
 package oci
 
 import (
+	"embed"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 
 	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/security"
@@ -12,6 +18,47 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 	"github.com/urfave/cli/v2"
 )
+
+// The configurations to begin with are runc's, with a cgroup namespace. The second
+// leaves out what a user who is root only in a namespace of one ID may not do: limits,
+// a network, a gid he has not, a sysfs of another's network namespace.
+//
+//go:embed config.json rootless.json
+var templates embed.FS
+
+func specCommand() *cli.Command {
+	var bundle string
+	var rootless bool
+	return &cli.Command{Name: "spec", Usage: "write a configuration to begin with, config.json", Flags: []cli.Flag{
+		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory of the bundle, by default the current", Destination: &bundle},
+		&cli.BoolFlag{Name: "rootless", Usage: "for a user namespace in which the caller is root", Destination: &rootless}},
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 0, 0); err != nil {
+				return err
+			}
+			return writeSpec(filepath.Join(bundle, configFile), rootless)
+		}}
+}
+
+func writeSpec(path string, rootless bool) error {
+	template := configFile
+	if rootless {
+		template = "rootless.json"
+	}
+	data, err := templates.ReadFile(template)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("File %s exists. Remove it first", configFile)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = strings.NewReplacer("UID", strconv.Itoa(os.Geteuid()), "GID", strconv.Itoa(os.Getegid())).WriteString(file, string(data))
+	return errors.Join(err, file.Close())
+}
 
 func featuresCommand() *cli.Command {
 	return &cli.Command{Name: "features", Usage: "print what this runtime can do, as JSON", Action: func(c *cli.Context) error {

@@ -33,11 +33,11 @@ type shown struct {
 }
 
 func (c *container) show() (shown, error) {
-	status, p, err := c.status()
-	s := shown{Version: c.Version, ID: c.ID, Status: status, Bundle: c.Bundle, Rootfs: c.Rootfs, Created: c.Created, Annotations: c.Annotations}
-	if p != nil {
-		s.Pid = p.Pid
-		p.Close()
+	v, err := c.look()
+	defer v.close()
+	s := shown{Version: c.Version, ID: c.ID, Status: v.status, Bundle: c.Bundle, Rootfs: c.Rootfs, Created: c.Created, Annotations: c.Annotations}
+	if v.process != nil {
+		s.Pid = c.Pid
 	}
 	return s, err
 }
@@ -175,9 +175,6 @@ func (h *host) ps(id, format string, args []string) error {
 	}
 	if format == "json" {
 		return json.NewEncoder(os.Stdout).Encode(pids)
-	}
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
 	}
 	if len(args) == 0 {
 		args = []string{"-ef"}

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"minidocker/mydocker/trace"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 )
@@ -41,7 +43,7 @@ func Main(args []string) int {
 	app := &cli.App{
 		Name: name, Usage: "runs containers of OCI bundles, with the command line of runc",
 		UsageText:       name + " [global options] command [command options] [arguments...]",
-		HideHelpCommand: true, HideVersion: true, Flags: h.flags(), Commands: h.commands(), Action: noCommand,
+		HideHelpCommand: true, DisableSliceFlagSeparator: true, HideVersion: true, Flags: h.flags(), Commands: h.commands(), Action: noCommand,
 		Before: h.before, ExitErrHandler: func(*cli.Context, error) {}, // the default would exit at once
 	}
 	return h.report(app.Run(append([]string{name}, arrange(app, args)...)))
@@ -49,7 +51,7 @@ func Main(args []string) int {
 
 func (h *host) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "debug", Usage: "log each kernel step", Destination: &h.debug},
+		&cli.BoolFlag{Name: "debug", Usage: "tell each kernel step on standard error"},
 		&cli.StringFlag{Name: "log", Usage: "file for the log, beside standard error", Destination: &h.path},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "format of the log: text or json", Destination: &h.format},
 		&cli.StringFlag{Name: "root", Value: defaultRoot, Usage: "directory of the containers' state, on a tmpfs", Destination: &h.root},
@@ -77,6 +79,9 @@ func refused(name string) *cli.Command {
 func (h *host) before(c *cli.Context) error {
 	if err := h.open(); err != nil {
 		return err
+	}
+	if c.Bool("debug") {
+		trace.To(os.Stderr, "oci")
 	}
 	switch h.rootless {
 	case "auto", "false":
@@ -150,21 +155,16 @@ func takesNext(flags []cli.Flag, arg string) int {
 
 // arguments checks how many there are; most < 0 is any number.
 func arguments(c *cli.Context, least, most int) error {
-	n, demand := c.NArg(), ""
-	switch {
-	case n < least && most != least:
-		demand = fmt.Sprintf("a minimum of %d", least)
-	case n < least, most >= 0 && n > most:
-		demand = fmt.Sprintf("exactly %d", most)
-		if most != least {
-			demand = fmt.Sprintf("a maximum of %d", most)
-		}
-	default:
+	n, demand := c.NArg(), "exactly"
+	if least <= n && (n <= most || most < 0) {
 		return nil
+	}
+	if least != most {
+		demand = "a minimum of"
 	}
 	fmt.Print("Incorrect Usage.\n\n")
 	cli.ShowSubcommandHelp(c)
-	return fmt.Errorf("%s: %q requires %s argument(s)", name, c.Command.Name, demand)
+	return fmt.Errorf("%s: %q requires %s %d argument(s)", name, c.Command.Name, demand, least)
 }
 
 // on makes an action of what is done to one container, the only argument.

@@ -10,22 +10,24 @@ import (
 	"strings"
 	"time"
 
+	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/disk"
 	"minidocker/mydocker/runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // A container is a directory, ROOT/ID. Who makes it owns the ID; its files are
 //
 //	creating.json  the record until all is made; then it is renamed to
 //	state.json     without which no command but create and delete --force knows the container
-//	config.json    the bundle's, as it was
+//	config.json    the bundle's, as it was; and the lock
 //	exec.fifo      init waits at it, until start removes it
 //
-// Whoever changes the container holds flock(2) on the directory; kill does not,
-// for a hook that hangs must not keep a container alive.
+// Whoever changes the container holds the lock; but kill does not, for a hook that
+// hangs must not keep a container alive.
 const (
+	configFile   = "config.json"
 	creatingFile = "creating.json"
 	stateFile    = "state.json"
 )
@@ -57,65 +59,44 @@ const paused specs.ContainerState = "paused"
 
 // place gives the directory of the container with this ID.
 func (h *host) place(id string) (string, error) {
-	if id == "" {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.,"
+	switch {
+	case id == "":
 		return "", errors.New("container id cannot be empty")
-	}
-	for _, r := range id {
-		if !strings.ContainsRune("_+-.,", r) && !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9') {
-			return "", errors.New("invalid container ID format")
-		}
-	}
-	if id == "." || id == ".." {
+	case id == ".", id == "..", strings.Trim(id, letters) != "":
 		return "", errors.New("invalid container ID format")
 	}
 	return filepath.Join(h.root, id), nil
 }
 
-// make makes the directory of a new container and holds its lock.
-func (h *host) make(id string) (dir string, unlock func(), err error) {
+// make makes the directory of a new container, with the configuration of its bundle,
+// and takes its lock.
+func (h *host) make(id string, config []byte) (dir string, lock *disk.Lock, err error) {
 	if dir, err = h.place(id); err != nil {
 		return "", nil, err
 	}
-	err = os.Mkdir(dir, 0o711) // init reaches its fifo as the container's user
-	if errors.Is(err, os.ErrNotExist) {
-		if err = os.MkdirAll(h.root, 0o711); err == nil {
-			err = os.Mkdir(dir, 0o711)
-		}
+	if err = os.MkdirAll(h.root, 0o711); err != nil { // init reaches its fifo as the container's user
+		return "", nil, err
 	}
-	if errors.Is(err, os.ErrExist) {
+	if err = os.Mkdir(dir, 0o711); errors.Is(err, os.ErrExist) {
 		return "", nil, errExists
 	}
 	if err == nil {
-		unlock, err = lock(dir)
+		err = os.WriteFile(filepath.Join(dir, configFile), config, 0o600)
 	}
-	return dir, unlock, err
+	if err == nil {
+		lock, err = acquire(dir)
+	}
+	return dir, lock, err
 }
 
-// lock waits for the lock of a container's directory. errNotExist: there is none,
-// or not any more.
-func lock(dir string) (unlock func(), err error) {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err == unix.ENOENT {
-		return nil, errNotExist
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", dir, err)
-	}
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Flock(fd, unix.LOCK_EX)
-	}
-	var st unix.Stat_t
-	if err == nil {
-		err = unix.Fstat(fd, &st)
-	}
-	if err == nil && st.Nlink == 0 {
+// acquire waits for a container's lock. errNotExist: there is none, or not any more.
+func acquire(dir string) (*disk.Lock, error) {
+	lock, err := disk.Acquire(filepath.Join(dir, configFile), disk.Exclusive|disk.Existing)
+	if errors.Is(err, os.ErrNotExist) {
 		err = errNotExist
 	}
-	if err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	return func() { unix.Close(fd) }, nil
+	return lock, err
 }
 
 // load reads the record of a container that has been created.
@@ -128,30 +109,25 @@ func (h *host) load(id string) (*container, error) {
 }
 
 // loadLocked is load, by one who is going to change the container.
-func (h *host) loadLocked(id string) (c *container, unlock func(), err error) {
+func (h *host) loadLocked(id string) (c *container, lock *disk.Lock, err error) {
 	dir, err := h.place(id)
+	if err == nil {
+		lock, err = acquire(dir)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if unlock, err = lock(dir); err != nil {
-		return nil, nil, err
-	}
 	if c, err = read(dir, stateFile); err != nil {
-		unlock()
+		lock.Release()
 	}
-	return c, unlock, err
+	return c, lock, err
 }
 
 func read(dir, file string) (*container, error) {
 	c := &container{dir: dir}
-	data, err := os.ReadFile(filepath.Join(dir, file))
+	err := disk.ReadJSON(filepath.Join(dir, file), &c.record)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, errNotExist
-	}
-	if err == nil {
-		if err = json.Unmarshal(data, &c.record); err != nil {
-			err = fmt.Errorf("read %s/%s: damaged record: %w", dir, file, err)
-		}
+		err = errNotExist
 	}
 	return c, err
 }
@@ -217,29 +193,41 @@ func parseStartTime(stat string) (uint64, error) {
 	return strconv.ParseUint(fields[19], 10, 64)
 }
 
-// status tells what the container is doing, and its process unless that has ended.
-func (c *container) status() (specs.ContainerState, *runtime.Process, error) {
-	p, err := c.process()
+// view is a container as it is now.
+type view struct {
+	status  specs.ContainerState
+	group   cgroup.Group
+	process *runtime.Process // nil: it has ended
+}
+
+func (c *container) look() (v view, err error) {
+	if v.group, err = c.group(); err != nil {
+		return v, err
+	}
+	v.process, err = c.process()
 	if errors.Is(err, os.ErrProcessDone) {
-		return specs.StateStopped, nil, nil
+		v.status = specs.StateStopped
+		return v, nil
 	}
-	if err != nil {
-		return "", nil, err
+	frozen := false
+	if err == nil {
+		frozen, err = v.group.Frozen()
 	}
-	group, err := c.group()
-	if err != nil {
-		return "", nil, err
-	}
-	frozen, err := group.Frozen()
 	switch {
-	case err != nil:
-		return "", nil, err
 	case frozen:
-		return paused, p, nil
+		v.status = paused
 	case c.waits():
-		return specs.StateCreated, p, nil
+		v.status = specs.StateCreated
+	default:
+		v.status = specs.StateRunning
 	}
-	return specs.StateRunning, p, nil
+	return v, err
+}
+
+func (v view) close() {
+	if v.process != nil {
+		v.process.Close()
+	}
 }
 
 // waits tells whether init waits to be started. The fifo is not enough: a start that

@@ -2,14 +2,18 @@ package oci
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"time"
+	"unsafe"
 
+	"minidocker/mydocker/runtime"
+
+	"github.com/moby/term"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
-
-	"minidocker/mydocker/runtime"
 )
 
 func (h *host) startCommand() *cli.Command {
@@ -18,30 +22,30 @@ func (h *host) startCommand() *cli.Command {
 }
 
 func (h *host) start(id string) error {
-	c, unlock, err := h.loadLocked(id)
+	c, lock, err := h.loadLocked(id)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	status, p, err := c.status()
+	defer lock.Release()
+	v, err := c.look()
 	if err != nil {
 		return err
 	}
-	switch status {
+	defer v.close()
+	switch v.status {
 	case specs.StateCreated:
 	case specs.StateStopped:
 		return fmt.Errorf("cannot start a container that has stopped")
 	case specs.StateRunning:
 		return fmt.Errorf("cannot start an already running container")
 	default:
-		return fmt.Errorf("cannot start a container in the %s state", status)
+		return fmt.Errorf("cannot start a container in the %s state", v.status)
 	}
-	defer p.Close()
 	spec, err := c.spec()
 	if err != nil {
 		return err
 	}
-	return c.begin(p, spec)
+	return c.begin(v.process, spec)
 }
 
 // begin lets the process go and runs the hooks for that. A hook that fails ends it.
@@ -64,11 +68,11 @@ func (h *host) runCommand() *cli.Command {
 	n := &creation{host: h}
 	return &cli.Command{Name: "run", Usage: "create and start a container", ArgsUsage: "<container-id>",
 		Flags: append(n.flags(),
-			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "do not wait for the container's end", Destination: &n.detach},
-			&cli.BoolFlag{Name: "keep", Usage: "do not delete the container at its end", Destination: &n.keep},
-			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt the container's orphans", Destination: &n.noSubreaper}),
-		Action: h.on(func(_ *cli.Context, id string) error {
-			code, err := n.run(id)
+			n.detachFlag(),
+			&cli.BoolFlag{Name: "keep", Usage: "do not delete the container at its end"},
+			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt the container's orphans"}),
+		Action: h.on(func(c *cli.Context, id string) error {
+			code, err := n.run(c, id)
 			if err != nil {
 				return fmt.Errorf("%s run failed: %w", name, err)
 			}
@@ -84,52 +88,44 @@ func exitStatus(code int) error {
 	return &exitError{code: code}
 }
 
-func (n *creation) run(id string) (code int, err error) {
+func (n *creation) run(c *cli.Context, id string) (code int, err error) {
 	f := &foreground{}
 	if !n.detach {
-		// Before there is a container: a signal must not end us and leave it.
-		f.catch()
-		if !n.noSubreaper {
-			if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-				return 0, fmt.Errorf("become subreaper: %w", err)
-			}
+		f.catch() // before there is a container: a signal must not end us and leave it
+	}
+	if !n.detach && !c.Bool("no-subreaper") {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			return 0, fmt.Errorf("become subreaper: %w", err)
 		}
 	}
-	if err := n.create(id); err != nil {
+	if err := n.create(c, id); err != nil {
 		return 0, err
 	}
-	if !n.detach && n.process.Terminal != nil {
-		if err := f.connect(n.process.Terminal); err != nil {
-			n.unlock()
-			return 0, n.fail(err)
-		}
-		defer f.disconnect()
+	if !n.detach {
+		err = f.connect(n.process.Terminal)
 	}
-	err = n.begin(n.process, n.spec)
-	n.unlock()
-	if err != nil {
-		return 0, n.fail(err)
+	if err == nil {
+		err = n.begin(n.process, n.spec)
 	}
-	if n.detach {
+	n.lock.Release()
+	switch {
+	case err != nil:
+		f.disconnect(n.process.Terminal)
+		n.warn(n.destroy())
+		return 0, err
+	case n.detach:
 		return 0, nil
 	}
-	code = f.wait(n.process)
-	if n.keep {
-		return code, nil
+	if code = f.wait(n.process); !c.Bool("keep") {
+		err = n.destroy()
 	}
-	return code, n.destroy()
-}
-
-// fail destroys a container that could not be started.
-func (n *creation) fail(err error) error {
-	n.warn(n.destroy())
-	return err
+	return code, err
 }
 
 // foreground is a command that lasts as long as the container's process.
 type foreground struct {
 	signals chan os.Signal
-	restore func()
+	raw     *term.State   // to be restored; nil: the own terminal is as it was
 	output  chan struct{} // closed at the end of the terminal's output; nil without one
 }
 
@@ -139,16 +135,14 @@ func (f *foreground) catch() {
 	signal.Notify(f.signals)
 }
 
-// wait passes the signals on until the process's end, and gives its exit status.
+// wait passes the signals on until the process's end, disconnects, and gives its exit status.
 func (f *foreground) wait(p *runtime.Process) int {
 	exited := make(chan int, 1)
 	go func() { exited <- p.Wait() }()
 	for {
 		select {
 		case code := <-exited:
-			if f.output != nil {
-				<-f.output
-			}
+			f.disconnect(p.Terminal)
 			return code
 		case s := <-f.signals:
 			switch s {
@@ -156,7 +150,7 @@ func (f *foreground) wait(p *runtime.Process) int {
 				reapOthers(p.Pid)
 			case unix.SIGURG: // Go's scheduler sends it its own threads
 			case unix.SIGWINCH:
-				f.resize(p.Terminal)
+				resize(p.Terminal)
 			default:
 				p.Signal(s.(unix.Signal))
 			}
@@ -176,4 +170,50 @@ func reapOthers(own int) {
 		}
 		unix.Wait4(pid, nil, unix.WNOHANG, nil)
 	}
+}
+
+// connect makes the own terminal the container's, in raw mode and of one size.
+func (f *foreground) connect(terminal *os.File) error {
+	if terminal == nil {
+		return nil
+	}
+	if term.IsTerminal(0) {
+		state, err := term.SetRawTerminal(0)
+		if err != nil {
+			return fmt.Errorf("set terminal to raw mode: %w", err)
+		}
+		f.raw = state
+	}
+	resize(terminal)
+	f.output = make(chan struct{})
+	go io.Copy(terminal, os.Stdin)
+	go func() {
+		io.Copy(os.Stdout, terminal) // to EIO: no process has the other side open
+		close(f.output)
+	}()
+	return nil
+}
+
+// disconnect waits for the last output, though not for that of processes which outlive the first.
+func (f *foreground) disconnect(terminal *os.File) {
+	if f.output != nil {
+		terminal.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		<-f.output
+	}
+	if f.raw != nil {
+		term.RestoreTerminal(0, f.raw)
+	}
+}
+
+// resize gives the container's terminal the size of the own.
+func resize(terminal *os.File) {
+	if size, err := term.GetWinsize(0); err == nil && terminal != nil {
+		term.SetWinsize(terminal.Fd(), size)
+	}
+}
+
+// childOf reads the process number waitid(2) has filled in, 0 for none. On 64-bit
+// machines the union that holds it begins at byte 16 of siginfo_t.
+func childOf(info *unix.Siginfo) int {
+	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), 16)))
 }

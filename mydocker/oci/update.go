@@ -1,11 +1,15 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
+
+	"minidocker/mydocker/cgroup"
 
 	"github.com/docker/go-units"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -23,77 +27,46 @@ func (h *host) resumeCommand() *cli.Command {
 }
 
 func (h *host) freeze(id string, stop bool) error {
-	c, unlock, err := h.loadLocked(id)
+	c, lock, err := h.loadLocked(id)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	status, p, err := c.status()
+	defer lock.Release()
+	v, err := c.look()
 	if err != nil {
 		return err
 	}
-	if p != nil {
-		p.Close()
-	}
-	group, err := c.group()
-	if err != nil {
-		return err
-	}
+	defer v.close()
 	switch {
-	case stop && (status == specs.StateRunning || status == specs.StateCreated):
-		return group.Freeze()
+	case stop && (v.status == specs.StateRunning || v.status == specs.StateCreated):
+		return v.group.Freeze()
 	case stop:
 		return errNotRuns
-	case status == paused:
-		return group.Thaw()
+	case v.status == paused:
+		return v.group.Thaw()
 	}
 	return errors.New("container not paused")
 }
 
-// limit is a flag of update that sets one limit.
-type limit struct {
-	name, usage string
-	set         func(r *specs.LinuxResources, text string) error
-}
+// limit is a flag of update that sets one field of the resources.
+type limit struct{ flag, section, field, usage string }
 
 func limits() []limit {
 	return []limit{
-		{"blkio-weight", "share of block devices, 10 to 1000", number(func(r *specs.LinuxResources) **uint16 { return &r.BlockIO.Weight })},
-		{"cpu-period", "microseconds of which cpu-quota may be used", number(func(r *specs.LinuxResources) **uint64 { return &r.CPU.Period })},
-		{"cpu-quota", "microseconds of CPU time in each period", number(func(r *specs.LinuxResources) **int64 { return &r.CPU.Quota })},
-		{"cpu-burst", "microseconds of CPU time saved up for later periods", number(func(r *specs.LinuxResources) **uint64 { return &r.CPU.Burst })},
-		{"cpu-share", "share of CPU time", number(func(r *specs.LinuxResources) **uint64 { return &r.CPU.Shares })},
-		{"cpu-rt-period", "microseconds of which cpu-rt-runtime may be used", number(func(r *specs.LinuxResources) **uint64 { return &r.CPU.RealtimePeriod })},
-		{"cpu-rt-runtime", "microseconds of realtime CPU time in each period", number(func(r *specs.LinuxResources) **int64 { return &r.CPU.RealtimeRuntime })},
-		{"cpu-idle", "1: only when nobody else wants the CPU", number(func(r *specs.LinuxResources) **int64 { return &r.CPU.Idle })},
-		{"cpuset-cpus", "CPUs to use, such as 0-2,7", func(r *specs.LinuxResources, text string) error { r.CPU.Cpus = text; return nil }},
-		{"cpuset-mems", "memory nodes to use", func(r *specs.LinuxResources, text string) error { r.CPU.Mems = text; return nil }},
-		{"memory", "memory in bytes", size(func(r *specs.LinuxResources) **int64 { return &r.Memory.Limit })},
-		{"memory-reservation", "memory in bytes that is kept under pressure", size(func(r *specs.LinuxResources) **int64 { return &r.Memory.Reservation })},
-		{"memory-swap", "memory and swap together in bytes; -1: no limit", size(func(r *specs.LinuxResources) **int64 { return &r.Memory.Swap })},
-		{"pids-limit", "processes and threads; -1: no limit", number(func(r *specs.LinuxResources) **int64 { return &r.Pids.Limit })},
-	}
-}
-
-func number[N int64 | uint64 | uint16](field func(*specs.LinuxResources) **N) func(*specs.LinuxResources, string) error {
-	return func(r *specs.LinuxResources, text string) error {
-		n := new(N)
-		*field(r) = n
-		return json.Unmarshal([]byte(text), n) // with the range of its type
-	}
-}
-
-func size(field func(*specs.LinuxResources) **int64) func(*specs.LinuxResources, string) error {
-	return func(r *specs.LinuxResources, text string) error {
-		n := int64(-1)
-		if text != "-1" {
-			var err error
-			if n, err = units.RAMInBytes(text); err != nil {
-				return err
-			}
-		}
-		*field(r) = &n
-		return nil
+		{"blkio-weight", "blockIO", "weight", "share of block devices, 10 to 1000"},
+		{"cpu-period", "cpu", "period", "microseconds of which cpu-quota may be used"},
+		{"cpu-quota", "cpu", "quota", "microseconds of CPU time in each period"},
+		{"cpu-burst", "cpu", "burst", "microseconds of CPU time saved up for later periods"},
+		{"cpu-share", "cpu", "shares", "share of CPU time"},
+		{"cpu-rt-period", "cpu", "realtimePeriod", "microseconds of which cpu-rt-runtime may be used"},
+		{"cpu-rt-runtime", "cpu", "realtimeRuntime", "microseconds of realtime CPU time in each period"},
+		{"cpu-idle", "cpu", "idle", "1: only when nobody else wants the CPU"},
+		{"cpuset-cpus", "cpu", "cpus", "CPUs to use, such as 0-2,7"},
+		{"cpuset-mems", "cpu", "mems", "memory nodes to use"},
+		{"memory", "memory", "limit", "memory in bytes"},
+		{"memory-reservation", "memory", "reservation", "memory in bytes that is kept under pressure"},
+		{"memory-swap", "memory", "swap", "memory and swap together in bytes; -1: no limit"},
+		{"pids-limit", "pids", "limit", "processes and threads; -1: no limit"},
 	}
 }
 
@@ -102,7 +75,7 @@ func (h *host) updateCommand() *cli.Command {
 	flags := []cli.Flag{&cli.StringFlag{Name: "resources", Aliases: []string{"r"}, Destination: &file,
 		Usage: "file of the resources as in config.json, or - for standard input; other flags are ignored then"}}
 	for _, l := range limits() {
-		flags = append(flags, &cli.StringFlag{Name: l.name, Usage: l.usage})
+		flags = append(flags, &cli.StringFlag{Name: l.flag, Usage: l.usage})
 	}
 	return &cli.Command{Name: "update", Usage: "change the limits of a container", ArgsUsage: "<container-id>", Flags: flags,
 		Action: h.on(func(c *cli.Context, id string) error {
@@ -115,16 +88,27 @@ func (h *host) updateCommand() *cli.Command {
 }
 
 // fromFlags is what the flags ask for; value gives a flag's, "" if it is not there.
-func fromFlags(value func(name string) string) (*specs.LinuxResources, error) {
-	r := &specs.LinuxResources{CPU: &specs.LinuxCPU{}, Memory: &specs.LinuxMemory{}, BlockIO: &specs.LinuxBlockIO{}, Pids: &specs.LinuxPids{}}
+// JSON knows the fields' types and ranges.
+func fromFlags(value func(flag string) string) (r *specs.LinuxResources, err error) {
+	tree := map[string]map[string]any{"cpu": {}, "memory": {}, "blockIO": {}, "pids": {}}
 	for _, l := range limits() {
-		if text := value(l.name); text != "" {
-			if err := l.set(r, text); err != nil {
-				return nil, fmt.Errorf("invalid value for %s: %w", l.name, err)
+		switch text := value(l.flag); {
+		case text == "":
+		case l.section == "memory" && text != "-1":
+			if tree[l.section][l.field], err = units.RAMInBytes(text); err != nil {
+				return nil, fmt.Errorf("invalid value for %s: %w", l.flag, err)
 			}
+		case l.field == "cpus" || l.field == "mems":
+			tree[l.section][l.field] = text
+		default:
+			tree[l.section][l.field] = json.Number(text)
 		}
 	}
-	return r, nil
+	data, err := json.Marshal(tree)
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	return r, err
 }
 
 func fromFile(file string) (*specs.LinuxResources, error) {
@@ -148,27 +132,88 @@ func fromFile(file string) (*specs.LinuxResources, error) {
 }
 
 func (h *host) update(id string, resources func() (*specs.LinuxResources, error)) error {
-	c, unlock, err := h.loadLocked(id)
+	c, lock, err := h.loadLocked(id)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Release()
 	r, err := resources()
 	if err != nil {
 		return err
 	}
-	_, p, err := c.status()
+	v, err := c.look()
 	if err != nil {
 		return err
 	}
-	if p == nil {
+	defer v.close()
+	if v.process == nil {
 		return errNotRuns
 	}
-	p.Close()
-	group, err := c.group()
+	_, err = v.group.Update(r)
+	return err
+}
+
+// event is a line of events, with runc's names.
+type event struct {
+	Type string          `json:"type"` // stats or oom
+	ID   string          `json:"id"`
+	Data *cgroup.Details `json:"data,omitempty"`
+}
+
+func (h *host) eventsCommand() *cli.Command {
+	var once bool
+	var interval time.Duration
+	return &cli.Command{Name: "events", Usage: "print what a container uses, every few seconds, and when it runs out of memory", ArgsUsage: "<container-id>",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "interval", Value: 5 * time.Second, Usage: "time between two lines", Destination: &interval},
+			&cli.BoolFlag{Name: "stats", Usage: "print one line of what it uses, and end", Destination: &once}},
+		Action: h.on(func(_ *cli.Context, id string) error {
+			if interval <= 0 {
+				return errors.New("duration interval must be greater than 0")
+			}
+			return h.events(id, once, interval)
+		})}
+}
+
+// events ends with the container.
+func (h *host) events(id string, once bool, interval time.Duration) error {
+	c, err := h.load(id)
 	if err != nil {
 		return err
 	}
-	_, err = group.Update(r)
+	v, err := c.look()
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	if v.process == nil {
+		return fmt.Errorf("container with id %s is not running", id)
+	}
+	out := json.NewEncoder(os.Stdout)
+	stats := func() error {
+		data, err := v.group.Details()
+		if err != nil {
+			return err
+		}
+		return out.Encode(event{"stats", id, data})
+	}
+	if once {
+		return stats()
+	}
+	oom, err := v.group.NotifyOOM(context.Background())
+	if err != nil {
+		return err
+	}
+	for tick := time.Tick(interval); err == nil; {
+		select {
+		case <-tick:
+			err = stats()
+		case _, more := <-oom:
+			if !more {
+				return nil
+			}
+			err = out.Encode(event{"oom", id, nil})
+		}
+	}
 	return err
 }

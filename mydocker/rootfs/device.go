@@ -41,6 +41,21 @@ func makeDevice(root *os.File, device specs.LinuxDevice) error {
 		return err
 	}
 	defer dir.Close()
+	uid, gid := owner(device)
+	return makeNode(dir, filepath.Base(device.Path), device, int(uid), int(gid))
+}
+
+func owner(device specs.LinuxDevice) (uid, gid uint32) {
+	if device.UID != nil {
+		uid = *device.UID
+	}
+	if device.GID != nil {
+		gid = *device.GID
+	}
+	return uid, gid
+}
+
+func makeNode(dir *os.File, name string, device specs.LinuxDevice, uid, gid int) error {
 	kind, err := deviceKind(device.Type)
 	if err != nil {
 		return err
@@ -49,7 +64,6 @@ func makeDevice(root *os.File, device specs.LinuxDevice) error {
 	if device.FileMode != nil {
 		permissions = device.FileMode.Perm()
 	}
-	name := filepath.Base(device.Path)
 	number := int(unix.Mkdev(uint32(device.Major), uint32(device.Minor)))
 	trace.Step("mknod", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
 	err = unix.Mknodat(int(dir.Fd()), name, kind|uint32(permissions), number)
@@ -62,13 +76,6 @@ func makeDevice(root *os.File, device specs.LinuxDevice) error {
 	// mknod obeys the umask; the specification's mode does not.
 	if err := unix.Fchmodat(int(dir.Fd()), name, uint32(permissions), 0); err != nil {
 		return err
-	}
-	uid, gid := 0, 0
-	if device.UID != nil {
-		uid = int(*device.UID)
-	}
-	if device.GID != nil {
-		gid = int(*device.GID)
 	}
 	return unix.Fchownat(int(dir.Fd()), name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
 }
@@ -118,8 +125,9 @@ func MakeLinks(root *os.File) error {
 
 // OpenTerminal makes a pseudo-terminal in the container's own /dev/pts, owned by
 // uid, and returns both ends. The host's terminals are not visible in the
-// container, and this one goes with it.
-func OpenTerminal(root *os.File, uid int) (master, slave *os.File, err error) {
+// container, and this one goes with it. Its group is what the mount option gid says, or
+// the caller's, or gid if the container's user namespace does not know that.
+func OpenTerminal(root *os.File, uid, gid int) (master, slave *os.File, err error) {
 	// The device numbers of a devpts instance are its own: opening by the
 	// container's /dev/pts/ptmx, checked to be devpts, and never by /dev/ptmx,
 	// which the image may have replaced.
@@ -147,7 +155,10 @@ func OpenTerminal(root *os.File, uid int) (master, slave *os.File, err error) {
 		return nil, nil, fmt.Errorf("open pseudo-terminal: %w", err)
 	}
 	slave = os.NewFile(uintptr(peer), "/dev/console")
-	if err := unix.Fchown(peer, uid, -1); err != nil {
+	if err = unix.Fchown(peer, uid, -1); errors.Is(err, unix.EOVERFLOW) {
+		err = unix.Fchown(peer, uid, gid)
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("chown pseudo-terminal: %w", err)
 	}
 	return master, slave, nil

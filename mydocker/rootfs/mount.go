@@ -27,22 +27,31 @@ func IsBind(m specs.Mount) bool { return m.Type == "bind" || parseOptions(m.Opti
 // OpenSources opens the sources of the bind mounts among mounts; the others get nil.
 // given are detached mounts that are open already, by the destinations they are for.
 func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
+	sources, err := GivenSources(mounts, given)
+	for i, m := range mounts {
+		if o := parseOptions(m.Options); err == nil && sources[i] == nil && IsBind(m) && !o.remount {
+			if sources[i], err = openSource(m, o); err != nil {
+				err = fmt.Errorf("bind mount %s on %s: %w", m.Source, m.Destination, err)
+			}
+		}
+	}
+	return sources, err
+}
+
+// GivenSources is OpenSources that leaves to MountAll what is not given: the mounts
+// then have numbers in their order, by which since Linux 6.8 they are listed.
+func GivenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
 	sources := make([]*Source, len(mounts))
 	for i, m := range mounts {
-		o := parseOptions(m.Options)
-		if !IsBind(m) || o.remount {
+		mount := given[m.Destination]
+		if mount == nil || !IsBind(m) || parseOptions(m.Options).remount {
 			continue
 		}
-		source, err := &Source{mount: given[m.Destination]}, error(nil)
-		if source.mount == nil {
-			source, err = openSource(m, o)
-		} else {
-			source.directory, err = isDirectory(source.mount)
-		}
+		directory, err := isDirectory(mount)
 		if err != nil {
 			return nil, fmt.Errorf("bind mount %s on %s: %w", m.Source, m.Destination, err)
 		}
-		sources[i] = source
+		sources[i] = &Source{mount, directory}
 	}
 	return sources, nil
 }
@@ -97,6 +106,13 @@ func describe(m specs.Mount) string {
 
 func mountOne(root *os.File, m specs.Mount, source *Source, copyUp func(from, to *os.File) error) error {
 	o := parseOptions(m.Options)
+	var later options
+	if source == nil && IsBind(m) && !o.remount {
+		var err error
+		if source, err = openSource(m, o); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.remount:
 		return remount(root, m, o)
@@ -105,8 +121,8 @@ func mountOne(root *os.File, m specs.Mount, source *Source, copyUp func(from, to
 		return mountCgroup(root, m, o)
 	case m.Type == "tmpfs":
 		o.data = append(o.data, coveredMode(root, m.Destination, o.data)...)
-		if isDev(m) {
-			o.set &^= unix.MOUNT_ATTR_RDONLY // see SealDev
+		if o.copyUp || isDev(m) { // is to be filled yet; see SealDev
+			later.set, o.set = o.set&unix.MOUNT_ATTR_RDONLY, o.set&^unix.MOUNT_ATTR_RDONLY
 		}
 	}
 	directory := source == nil || source.directory
@@ -125,6 +141,9 @@ func mountOne(root *os.File, m specs.Mount, source *Source, copyUp func(from, to
 		err = bindAttributes(mount, o)
 	} else {
 		mount, err = newMount(m.Type, m.Source, o)
+		if m.Type == "sysfs" && errors.Is(err, unix.EPERM) {
+			mount, err = hostSys()
+		}
 		trace.Step("mount", "%s on %s (%s)", m.Type, m.Destination, strings.Join(m.Options, ","))
 	}
 	if err != nil {
@@ -134,6 +153,11 @@ func mountOne(root *os.File, m specs.Mount, source *Source, copyUp func(from, to
 	if o.copyUp && source == nil && m.Type == "tmpfs" && copyUp != nil {
 		if err := copyUp(point, mount); err != nil {
 			return fmt.Errorf("tmpcopyup: %w", err)
+		}
+	}
+	if !isDev(m) {
+		if err := bindAttributes(mount, later); err != nil {
+			return err
 		}
 	}
 	if err := attach(mount, point); err != nil {
@@ -276,6 +300,16 @@ func configure(fs int, o options) error {
 		}
 	}
 	return nil
+}
+
+// hostSys is the host's /sys, read-only: a container's root may mount one only if its
+// network namespace, whose devices a sysfs shows, belongs to its user namespace (EPERM).
+func hostSys() (*os.File, error) {
+	source, err := openSource(specs.Mount{Source: "/sys"}, options{recursive: true})
+	if err != nil {
+		return nil, err
+	}
+	return source.mount, bindAttributes(source.mount, options{setAll: unix.MOUNT_ATTR_RDONLY})
 }
 
 // explain adds what the kernel wrote into the file system context's log, which

@@ -78,7 +78,8 @@ func parseOptions(list []string) options {
 		case option == "", option == "defaults", option == "async", option == "loud", option == "nomand", option == "noiversion":
 			// what a mount has anyway
 		case option == "silent": // as every mount by fsconfig(2): messages go to its own log, not the kernel's
-		case option == "idmap", option == "ridmap": // package runtime does it, from the host
+		case option == "idmap", option == "ridmap":
+			// OpenOutside's
 		case setAttribute(option, &o.set, &o.clear):
 		case strings.HasPrefix(option, "r") && setAttribute(option[1:], &o.setAll, &o.clearAll):
 		default:

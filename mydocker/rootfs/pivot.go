@@ -45,36 +45,29 @@ func Isolate(propagation string) error {
 	return nil
 }
 
-// Attach puts the container's root file system at path and opens it. mount is
-// the detached mount to put there; if it is nil the directory itself is bound
-// over itself, because pivot_root(2) wants a mount point.
-func Attach(mount *os.File, path string) (*os.File, error) {
+// Attach attaches the container's root file system at the directory at, since
+// pivot_root(2) wants a mount point, and gives it back. mount is detached; if it is nil,
+// the directory path becomes a mount of its own.
+//
+// At is best "/", over what all paths still start from: no path has to be walked, which
+// the root of a user namespace could not walk everywhere. Only hooks look for it at its path.
+func Attach(mount *os.File, path, at string) (*os.File, error) {
 	if mount == nil {
-		trace.Step("open_tree", "%s (recursive): the root becomes a mount of its own", path)
-		fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
-		if err != nil {
-			return nil, fmt.Errorf("open_tree %s: %w", path, err)
-		}
-		mount = os.NewFile(uintptr(fd), path)
-		// It may be a peer of the host's mount, where all that is mounted below it would appear.
-		if err := setAttributes(mount, unix.AT_RECURSIVE, unix.MountAttr{Propagation: unix.MS_SLAVE}); err != nil {
+		var err error
+		if mount, err = OpenRoot(path); err != nil {
 			return nil, err
 		}
 	}
 	// A mount below a shared parent would appear on the host too, and
 	// pivot_root refuses a shared parent (EINVAL).
-	if err := privateParent(path); err != nil {
+	if err := privateParent(at); err != nil {
 		return nil, err
 	}
-	trace.Step("move_mount", "the root file system on %s", path)
-	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return nil, fmt.Errorf("attach root file system at %s: %w", path, err)
+	trace.Step("move_mount", "the root file system on %s", at)
+	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return nil, fmt.Errorf("attach root file system at %s: %w", at, err)
 	}
-	root, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open root file system: %w", err)
-	}
-	return root, nil
+	return mount, nil
 }
 
 // privateParent makes the mount that holds path private in this namespace.
@@ -89,6 +82,27 @@ func privateParent(path string) error {
 			return fmt.Errorf("make the mount above %s private: %w", path, err)
 		}
 	}
+}
+
+// OpenRoot opens the directory path, with all that is mounted below, as a detached mount.
+func OpenRoot(path string) (*os.File, error) {
+	trace.Step("open_tree", "%s (recursive): the root becomes a mount of its own", path)
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return nil, fmt.Errorf("open_tree %s: %w", path, err)
+	}
+	mount := os.NewFile(uintptr(fd), path)
+	return mount, enslave(mount)
+}
+
+// enslave keeps what is mounted below a detached copy from appearing on the host: it is
+// a peer of the mount it was copied from.
+func enslave(mount *os.File) error {
+	attr := unix.MountAttr{Propagation: unix.MS_SLAVE}
+	if err := unix.MountSetattr(int(mount.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
+		return fmt.Errorf("make the mount of %s a slave: %w", mount.Name(), err)
+	}
+	return nil
 }
 
 // Pivot makes root the root of the mount namespace and lets go of the old one.
@@ -122,11 +136,10 @@ func Pivot(root *os.File) error {
 	return unix.Chdir("/")
 }
 
-// MoveRoot makes root the root without pivot_root(2), which refuses where the host's
-// root is the initial ramfs: it is moved over the host's root, and chroot(2) leads
-// into it. proc and sysfs mounts of the host are taken away first; by them the kernel
-// would judge that the container may mount such file systems without what masks them.
-func MoveRoot(root *os.File, path string) error {
+// HideHost takes the host's proc and sysfs mounts away from a mount namespace that is
+// left as it is below the container's root: the kernel would judge by them that the
+// container may mount such file systems without what masks them.
+func HideHost() error {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err
@@ -136,19 +149,23 @@ func MoveRoot(root *os.File, path string) error {
 	}
 	for line := range strings.Lines(string(mounts)) {
 		fields := strings.Fields(line)
-		kind := slices.Index(fields, "-") + 1
-		if point := fields[4]; (fields[kind] == "proc" || fields[kind] == "sysfs") && !strings.HasPrefix(point+"/", path+"/") {
-			if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
-				return fmt.Errorf("unmount the host's %s: %w", point, err)
-			}
+		if kind := fields[slices.Index(fields, "-")+1]; kind != "proc" && kind != "sysfs" {
+			continue
+		}
+		// Mount points of the container have the same names, but no path from here leads to them.
+		if err := unix.Unmount(fields[4], unix.MNT_DETACH); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("unmount the host's %s: %w", fields[4], err)
 		}
 	}
+	return nil
+}
+
+// ChangeRoot leads into root without pivot_root(2), which refuses where the host's root
+// is the initial ramfs. What was the root before stays in the mount namespace.
+func ChangeRoot(root *os.File) error {
+	trace.Step("chroot", "the root file system")
 	if err := unix.Fchdir(int(root.Fd())); err != nil {
 		return fmt.Errorf("chdir to the new root: %w", err)
-	}
-	trace.Step("move_mount", "the root file system over /, and chroot")
-	if err := unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("move the root file system over /: %w", err)
 	}
 	if err := unix.Chroot("."); err != nil {
 		return fmt.Errorf("chroot: %w", err)

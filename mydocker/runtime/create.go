@@ -96,16 +96,33 @@ func Load(bundle string) (*specs.Spec, error) {
 
 // Create makes the process that spec describes and takes it to its second stop:
 // all is in place, and the command waits in exec.fifo, which is made in the state
-// directory, for Start. The cgroup exists, with its limits.
-func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Process, error) {
-	if err := validate(spec); err != nil {
+// directory, for Start. The cgroup exists, with its limits. When the process has ended,
+// Release takes away what may be left.
+func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (_ *Process, err error) {
+	if err := validate(spec, o); err != nil {
 		return nil, err
 	}
-	p, err := create(spec, state, group, o)
+	user, opened, err := openOutside(spec, &o)
+	defer closeAll(opened)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.prepare(spec, group, o); err != nil {
+	if inHostMounts(spec) {
+		if o.Root, err = mountOnHost(spec, state); err != nil {
+			return nil, err
+		}
+		defer o.Root.Close()
+		defer func() {
+			if err != nil {
+				Release(spec, state)
+			}
+		}()
+	}
+	p, err := create(spec, state, group, o, user)
+	if err != nil {
+		return nil, err
+	}
+	if err = p.prepare(spec, group, o); err != nil {
 		if p.DoneWithin(20) { // by itself: Abandon kills it
 			err = p.explain(err)
 		}
@@ -115,24 +132,8 @@ func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 	return p, nil
 }
 
-func validate(spec *specs.Spec) error {
-	switch {
-	case spec.Process == nil || len(spec.Process.Args) == 0:
-		return errors.New("specification: process.args is empty")
-	case spec.Root == nil || spec.Root.Path == "":
-		return errors.New("specification: root.path is empty")
-	case spec.Linux == nil:
-		return errors.New("specification: there is no linux section")
-	case !filepath.IsAbs(spec.Process.Cwd):
-		return fmt.Errorf("specification: process.cwd %q is not absolute", spec.Process.Cwd)
-	case namespace.Find(spec.Linux.Namespaces, specs.MountNamespace) == nil:
-		return errors.New("specification: a container needs a mount namespace of its own")
-	}
-	return nil
-}
-
 // create clones init.
-func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Process, error) {
+func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user *os.File) (*Process, error) {
 	fifo, fifoFile, err := makeFifo(state)
 	if err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 	}
 	defer l.close()
 	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
-	if err := p.clone(spec, group, l, append(l.files(o.Stdio, fifoFile, o.Root, o.Given), o.PreserveFDs...)); err != nil {
+	if err := p.clone(spec, group, l, append(l.files(o.Stdio, fifoFile, o.Root, o.Given), o.PreserveFDs...), user); err != nil {
 		l.parent.file.Close()
 		os.Remove(fifo)
 		return nil, err
@@ -155,10 +156,10 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 
 // clone starts init. The thread that clones waits for it too: when that thread
 // ended, a PDEATHSIG would fire.
-func (p *Process) clone(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File) error {
+func (p *Process) clone(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File, user *os.File) error {
 	started := make(chan error)
 	go namespace.OnThread(func() error {
-		err := p.cloneHere(spec, group, l, files)
+		err := p.cloneHere(spec, group, l, files, user)
 		started <- err
 		if err == nil {
 			p.reap()
@@ -170,7 +171,10 @@ func (p *Process) clone(spec *specs.Spec, group cgroup.Group, l *launch, files [
 
 // cloneHere starts init from a thread that is given up afterwards: it may have
 // joined namespaces.
-func (p *Process) cloneHere(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File) error {
+func (p *Process) cloneHere(spec *specs.Spec, group cgroup.Group, l *launch, files []*os.File, user *os.File) error {
+	if user != nil || namespace.Find(spec.Linux.Namespaces, specs.TimeNamespace) != nil {
+		return p.cloneInside(spec, group, l, files, user)
+	}
 	flags, err := namespace.CloneFlags(spec.Linux.Namespaces)
 	if err != nil {
 		return err
@@ -224,10 +228,16 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 			return err
 		}
 	}
+	if err := p.actOutside(spec, o); err != nil {
+		return err
+	}
 	if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
 		return fmt.Errorf("tell init to proceed: %w", err)
 	}
 	if err := p.serve(spec, o); err != nil {
+		return err
+	}
+	if err := p.limitOutside(spec); err != nil {
 		return err
 	}
 	// Not sooner: init is a Go program, and with pids.max 4 it would not have started.

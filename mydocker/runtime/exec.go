@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,12 @@ import (
 // calls, for the child of a fork to make. Until its execve it is a copy of this
 // process, whose program OpenSelf must have opened.
 func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
+	if err := validateProcess(process, spec.Linux); err != nil {
+		return nil, err
+	}
+	if inHostMounts(spec) { // whoever joins it finds himself at the host's root
+		return nil, errors.New("exec in a container without a mount namespace of its own is not supported")
+	}
 	filter, flags := first.filter, first.flags
 	if filter == nil { // it was another process that created the container
 		var err error
@@ -52,6 +59,10 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		p.Terminal, files = terminal, []*os.File{slave, slave, slave}
 	}
 	files = append(files, o.PreserveFDs...)
+	enter, err := affine(process.ExecCPUAffinity, group.Enter)
+	if err != nil {
+		return nil, err
+	}
 	var agent *execAgent
 	if security.Notifies(filter) {
 		if agent, err = newExecAgent(); err != nil {
@@ -60,9 +71,13 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		defer agent.theirs.file.Close()
 		files = append(files, agent.theirs.file)
 	}
-	calls, err := execCalls(process, filterOf(filter, flags, len(files)-1))
+	before, err := execBefore(process, len(files)+1) // one more is the container's pidfd
+	if err != nil {
+		return nil, err
+	}
+	calls, err := execCalls(spec, first, process, filterOf(filter, flags, len(files)-1), o)
 	if err == nil {
-		child := namespace.Child{Files: files, Calls: calls, Enter: group.Enter}
+		child := namespace.Child{Files: files, Before: before, Calls: calls, Enter: enter}
 		score := spec.Process.OOMScoreAdj
 		hold := func(pid int) error {
 			if agent != nil {
@@ -107,31 +122,75 @@ func openTerminal(first *Process, process *specs.Process) (terminal, slave *os.F
 		return nil, nil, err
 	}
 	defer root.Close()
-	terminal, slave, err = rootfs.OpenTerminal(root, int(process.User.UID))
+	ids, err := namespace.ReadIDs(first.Pid)
 	if err != nil {
 		return nil, nil, err
 	}
-	unix.SetNonblock(int(terminal.Fd()), true) // for os.File to wait in the poller
-	return os.NewFile(terminal.Fd(), "terminal"), slave, setSize(slave, process.ConsoleSize)
+	uid, gid, err := ids.Outside(process.User.UID, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	terminal, slave, err = rootfs.OpenTerminal(root, uid, gid)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer terminal.Close()
+	// Another descriptor, made non-blocking first, for os.File to wait in the poller.
+	fd, err := unix.FcntlInt(terminal.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("dup terminal: %w", err)
+	}
+	unix.SetNonblock(fd, true)
+	return os.NewFile(uintptr(fd), "terminal"), slave, setSize(slave, process.ConsoleSize)
+}
+
+// affine makes the thread that enters the cgroup, to clone the child, run where the
+// child is to run at first.
+func affine(affinity *specs.CPUAffinity, enter func(*syscall.SysProcAttr) (func() error, error)) (func(*syscall.SysProcAttr) (func() error, error), error) {
+	if affinity == nil || affinity.Initial == "" {
+		return enter, nil
+	}
+	call, err := security.Affinity(affinity.Initial)
+	return func(attr *syscall.SysProcAttr) (func() error, error) {
+		if err := namespace.Do([]namespace.Call{call}); err != nil {
+			return nil, err
+		}
+		return enter(attr)
+	}, err
 }
 
 // execCalls is what the child does once it has joined.
-func execCalls(process *specs.Process, filter security.Filter) ([]namespace.Call, error) {
-	first, last, err := security.Credentials(process, filter)
+func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter security.Filter, o Options) ([]namespace.Call, error) {
+	bare := *process
+	bare.Rlimits = nil // set before
+	before, last, err := security.Credentials(&bare, filter)
 	if err != nil {
 		return nil, err
+	}
+	properties, err := security.Properties(process, spec.Linux)
+	if err != nil {
+		return nil, err
+	}
+	if a := process.ExecCPUAffinity; a != nil && a.Final != "" {
+		call, err := security.Affinity(a.Final)
+		if err != nil {
+			return nil, err
+		}
+		properties = append(properties, call)
 	}
 	argv, err := namespace.Strings(process.Args)
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
-	envv, err := namespace.Strings(process.Env)
+	envv, err := namespace.Strings(environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return openInside(first, "/etc/passwd") }))
 	if err != nil {
 		return nil, fmt.Errorf("environment: %w", err)
 	}
 	calls := []namespace.Call{
 		namespace.NewCall("setsid", unix.SYS_SETSID),
-		namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore),
+	}
+	if !o.NoNewKeyring {
+		calls = append(calls, namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore))
 	}
 	if security.Notifies(filter.Program) {
 		calls = append(calls, namespace.NewCall("fcntl FD_CLOEXEC", unix.SYS_FCNTL, filter.Agent, unix.F_SETFD, unix.FD_CLOEXEC))
@@ -139,7 +198,7 @@ func execCalls(process *specs.Process, filter security.Filter) ([]namespace.Call
 	if process.Terminal {
 		calls = append(calls, namespace.NewCall("ioctl TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0))
 	}
-	calls = append(append(calls, first...), last...)
+	calls = append(append(append(calls, properties...), before...), last...)
 	paths := candidates(process)
 	if len(paths) == 0 {
 		return nil, notInPath(process.Args[0])
@@ -172,13 +231,18 @@ func explainExec(first *Process, process *specs.Process, err error) error {
 	return execError(name, failed.Errno)
 }
 
-func isDirectory(first *Process, path string) bool {
+// openInside opens a file for reading, from outside.
+func openInside(first *Process, path string) (*os.File, error) {
 	root, err := first.Root()
 	if err != nil {
-		return false
+		return nil, err
 	}
 	defer root.Close()
-	file, err := rootfs.OpenIn(root, path)
+	return rootfs.OpenIn(root, path)
+}
+
+func isDirectory(first *Process, path string) bool {
+	file, err := openInside(first, path)
 	if err != nil {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -88,15 +89,17 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// Cut off from the host before the first mount. What binds show is opened
-	// while the host can still be seen.
-	if err := rootfs.Isolate(linux.RootfsPropagation); err != nil {
-		return err
+	// in its turn: the host can still be seen.
+	if !inHostMounts(spec) {
+		if err := rootfs.Isolate(linux.RootfsPropagation); err != nil {
+			return err
+		}
 	}
 	given := map[string]*os.File{}
 	for i, destination := range p.Given {
 		given[destination] = os.NewFile(uintptr(givenFD+i), destination)
 	}
-	sources, err := rootfs.OpenSources(spec.Mounts, given)
+	sources, err := rootfs.GivenSources(spec.Mounts, given)
 	if err != nil {
 		return err
 	}
@@ -104,11 +107,7 @@ func initContainer(sync channel, p *payload) error {
 	if err != nil {
 		return err
 	}
-	var mount *os.File
-	if p.HasRoot {
-		mount = os.NewFile(rootFD, "root")
-	}
-	root, err := rootfs.Attach(mount, spec.Root.Path)
+	root, err := attachRoot(p)
 	if err != nil {
 		return err
 	}
@@ -118,7 +117,12 @@ func initContainer(sync channel, p *payload) error {
 		return err
 	}
 	if !rootfs.BindsDev(spec.Mounts) {
-		if err := rootfs.MakeDevices(root, append(rootfs.DefaultDevices(), linux.Devices...)); err != nil {
+		if nodes := given[deviceNodes]; nodes != nil {
+			err = rootfs.BindDevices(root, devices(linux), nodes)
+		} else {
+			err = rootfs.MakeDevices(root, devices(linux))
+		}
+		if err != nil {
 			return err
 		}
 		if err := rootfs.MakeLinks(root); err != nil {
@@ -127,7 +131,7 @@ func initContainer(sync channel, p *payload) error {
 	}
 	var terminal, slave *os.File
 	if p.Process.Terminal {
-		if terminal, slave, err = rootfs.OpenTerminal(root, int(p.Process.User.UID)); err != nil {
+		if terminal, slave, err = rootfs.OpenTerminal(root, int(p.Process.User.UID), -1); err != nil {
 			return err
 		}
 		if err := rootfs.BindConsole(root, slave); err != nil {
@@ -146,7 +150,8 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// Sysctls while /proc/sys is writable; then what must not be seen or written.
-	if err := setSysctls(linux.Sysctl); err != nil {
+	own, shared := splitSysctls(linux)
+	if err := errors.Join(setSysctls(own), setSysctls(owned(shared))); err != nil {
 		return err
 	}
 	if err := rootfs.MakeReadOnly(root, linux.ReadonlyPaths); err != nil {
@@ -158,16 +163,14 @@ func initContainer(sync channel, p *payload) error {
 
 	// The fifo is on the host: it is reached through the host's /proc, opened
 	// before the host goes out of sight.
+	if err := setLabels(p.Process); err != nil {
+		return err
+	}
 	descriptors, err := os.Open("/proc/self/fd")
 	if err != nil {
 		return err
 	}
-	if p.NoPivot {
-		err = rootfs.MoveRoot(root, spec.Root.Path)
-	} else {
-		err = rootfs.Pivot(root)
-	}
-	if err != nil {
+	if err := enterRoot(p, root); err != nil {
 		return err
 	}
 	if err := rootfs.Seal(root, spec.Root.Readonly, linux.RootfsPropagation); err != nil {
@@ -176,6 +179,35 @@ func initContainer(sync channel, p *payload) error {
 
 	// Stop 2, and the command.
 	return finish(p, sync, terminal, slave, descriptors)
+}
+
+// attachRoot attaches the root file system over the host's, or where hooks look for it.
+func attachRoot(p *payload) (*os.File, error) {
+	var mount *os.File
+	if p.HasRoot {
+		mount = os.NewFile(rootFD, "root")
+	}
+	if inHostMounts(p.Spec) {
+		return mount, nil // it is attached
+	}
+	path, at := p.Spec.Root.Path, "/"
+	if p.Spec.Hooks != nil && !p.NoPivot && unix.Access(path, unix.X_OK) == nil {
+		at = path
+	}
+	return rootfs.Attach(mount, path, at)
+}
+
+func enterRoot(p *payload, root *os.File) error {
+	switch {
+	case inHostMounts(p.Spec):
+		return rootfs.ChangeRoot(root)
+	case p.NoPivot:
+		if err := rootfs.HideHost(); err != nil {
+			return err
+		}
+		return rootfs.ChangeRoot(root)
+	}
+	return rootfs.Pivot(root)
 }
 
 // newSessionKeyring leaves the keyring of whoever started the engine. The name is
@@ -243,7 +275,7 @@ func setSysctls(sysctls map[string]string) error {
 	}
 	defer proc.Close()
 	for name, value := range sysctls {
-		path := filepath.Join("sys", strings.ReplaceAll(name, ".", "/"))
+		path := filepath.Join("sys", strings.NewReplacer(".", "/", "/", ".").Replace(dottedSysctl(name)))
 		trace.Step("write", "/proc/%s = %s", path, value)
 		file, err := rootfs.OpenProc(proc, path)
 		if err == nil {
@@ -260,7 +292,15 @@ func setSysctls(sysctls map[string]string) error {
 // finish gives the process its credentials and executes the command.
 func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.File) error {
 	process := p.Process
+	if isInside(p.Spec.Linux) {
+		process.Rlimits = nil // see limitOutside
+	}
+	process.Env = environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return os.OpenFile("/etc/passwd", os.O_RDONLY|unix.O_NONBLOCK, 0) })
 	first, last, err := security.Credentials(process, filterOf(p.Filter, p.FilterFlags, syncFD))
+	if err != nil {
+		return err
+	}
+	properties, err := security.Properties(process, p.Spec.Linux)
 	if err != nil {
 		return err
 	}
@@ -276,7 +316,7 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 			return err
 		}
 	}
-	if err := namespace.Do(first); err != nil {
+	if err := namespace.Do(append(properties, first...)); err != nil {
 		return err
 	}
 	if !inside {

@@ -81,9 +81,7 @@ func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
 
 // close closes what init has copies of; parent is the caller's.
 func (l *launch) close() {
-	for _, file := range []*os.File{l.child.file, l.message, l.program, l.null} {
-		file.Close() // of a nil file an error, not a panic
-	}
+	closeAll([]*os.File{l.child.file, l.message, l.program, l.null})
 }
 
 // files are init's descriptors in their order.

@@ -15,8 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func playMore(part string, args []string) error { return errPlay }
-
 // notification is struct seccomp_notif, and response struct seccomp_notif_resp (linux/seccomp.h).
 type notification struct {
 	id         uint64

@@ -157,6 +157,9 @@ func (c container) run(t *testing.T) (output string, err error) {
 		t.Fatal(err)
 	}
 	defer func() {
+		if err := Release(spec, filepath.Join(bundle, "state")); err != nil {
+			t.Error(err)
+		}
 		if err := group.Delete(); err != nil {
 			t.Error(err)
 		}

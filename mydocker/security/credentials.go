@@ -26,7 +26,7 @@ func Credentials(process *specs.Process, filter Filter) (first, last []namespace
 	if err != nil {
 		return nil, nil, err
 	}
-	limits, err := setLimits(process.Rlimits)
+	limits, err := Limits(0, process.Rlimits)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -118,16 +118,17 @@ var rlimitNames = [...]string{
 	"RLIMIT_MEMLOCK", "RLIMIT_AS", "RLIMIT_LOCKS", "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_RTPRIO", "RLIMIT_RTTIME",
 }
 
-// setLimits sets resource limits, which to raise needs CAP_SYS_RESOURCE.
-func setLimits(limits []specs.POSIXRlimit) ([]namespace.Call, error) {
+// Limits sets resource limits of a process, 0 for the caller. To raise them needs
+// CAP_SYS_RESOURCE, and not that of a user namespace.
+func Limits(pid int, limits []specs.POSIXRlimit) ([]namespace.Call, error) {
 	var calls []namespace.Call
 	for _, limit := range limits {
 		number := slices.Index(rlimitNames[:], limit.Type)
 		if number < 0 {
-			return nil, fmt.Errorf("rlimit type %q is invalid", limit.Type)
+			return nil, fmt.Errorf("wrong rlimit value: %s", limit.Type)
 		}
 		calls = append(calls, namespace.NewCall(fmt.Sprintf("set %s to soft %d, hard %d (to raise a hard limit needs CAP_SYS_RESOURCE)", limit.Type, int64(limit.Soft), int64(limit.Hard)),
-			unix.SYS_PRLIMIT64, 0, number, namespace.Pointer(&unix.Rlimit{Cur: limit.Soft, Max: limit.Hard}), 0))
+			unix.SYS_PRLIMIT64, pid, number, namespace.Pointer(&unix.Rlimit{Cur: limit.Soft, Max: limit.Hard}), 0))
 	}
 	return calls, nil
 }
