@@ -205,12 +205,3 @@ func BindConsole(root, slave *os.File) error {
 	}
 	return nil
 }
-
-// openNode opens what has a name, and no link that it may be.
-func openNode(dir *os.File, name string) (*os.File, error) {
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), name), nil
-}
