@@ -31,8 +31,19 @@ import (
 // open the same path. A nil *specs.LinuxResources asks for no limits; the rules for
 // devices in one are left to SetDevices.
 type Group struct {
-	host *Hierarchies
-	path string
+	host    *Hierarchies
+	path    string
+	manager manager // nil: the files are all there is
+}
+
+// manager is somebody who makes groups himself and keeps his own books about them: who is
+// not told of a limit sets it back some day. That is systemd.
+type manager interface {
+	start(limits []setting) error               // make the group
+	set(limits []setting) error                 // note limits that are in force
+	setDevices(allow bool, list []string) error // note the answer for all, and exceptions such as "c 1:3 rwm"
+	born()                                      // the first process is in the group
+	stop() error                                // end what is in the group, and forget it
 }
 
 // Open returns the group at an absolute path such as /mydocker/0123abcd.
@@ -49,7 +60,7 @@ func (h *Hierarchies) Open(path string) (Group, error) {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" {
 		return Group{}, fmt.Errorf("cgroup path %q is not a clean absolute path below /", path)
 	}
-	return Group{h, path}, nil
+	return Group{host: h, path: path}, nil
 }
 
 // Paths returns the group's directory in each hierarchy, by controllers as
@@ -65,7 +76,36 @@ func (g Group) Paths() map[string]string {
 // Create makes the group with its parents and sets all limits except pids.max (see
 // LimitPids). A group may exist. After an error Delete removes what was made.
 func (g Group) Create(res *specs.LinuxResources) error {
-	var unprepared error
+	limits := value(res)
+	limits.Pids = nil
+	list, err := settings(limits, g.host.Version)
+	if err != nil {
+		return err
+	}
+	if g.manager != nil {
+		if err := g.manager.start(list); err != nil {
+			return err
+		}
+	}
+	unprepared, err := g.makeDirs()
+	if err == nil {
+		err = g.writeAll(list)
+	}
+	if err == nil {
+		return nil // without limits the state of the parents is no matter
+	}
+	dir := g.Paths()[""]
+	switch kind, _ := os.ReadFile(filepath.Join(dir, "cgroup.type")); string(kind) {
+	case "domain invalid\n":
+		err = fmt.Errorf("cannot enter cgroupv2 %q with domain controllers -- it is in an invalid state: %w", dir, err)
+	case "threaded\n", "domain threaded\n":
+		err = fmt.Errorf("cannot enter cgroupv2 %q with domain controllers -- it is in %s mode: %w", dir, kind[:len(kind)-1], err)
+	}
+	return errors.Join(err, unprepared) // perhaps the cause
+}
+
+// makeDirs makes the group's directories with their parents.
+func (g Group) makeDirs() (unprepared, err error) {
 	for _, tree := range g.host.trees {
 		dir := tree.mount
 		for name := range strings.SplitSeq(g.path[1:], "/") {
@@ -73,16 +113,16 @@ func (g Group) Create(res *specs.LinuxResources) error {
 			dir = filepath.Join(dir, name)
 			trace.Step("mkdir", "%s", dir)
 			if err := unix.Mkdir(dir, 0o755); err != nil && err != unix.EEXIST {
-				return fmt.Errorf("create cgroup: mkdir %s: %w", dir, err)
+				return unprepared, fmt.Errorf("create cgroup: mkdir %s: %w", dir, err)
+			}
+		}
+		if tree.has("cpuset") {
+			if err := fillCpuset(tree.mount, dir); err != nil {
+				return unprepared, fmt.Errorf("create cgroup: %w", err)
 			}
 		}
 	}
-	limits := value(res)
-	limits.Pids = nil
-	if err := g.Set(&limits); err != nil {
-		return errors.Join(err, unprepared) // perhaps the cause; without limits it is no matter
-	}
-	return nil
+	return unprepared, nil
 }
 
 // prepareParent has the groups to be made in dir start with what their parent has.
@@ -112,6 +152,11 @@ func prepareParent(tree hierarchy, dir string) error {
 // Delete removes the group and those below, not its parents; no group is a success. A
 // process leaves its group late in its exit, so it waits a second before ErrBusy.
 func (g Group) Delete() error {
+	if g.manager != nil {
+		if err := g.manager.stop(); err != nil {
+			return fmt.Errorf("delete cgroup %s: %w", g.path, err)
+		}
+	}
 	return poll("delete cgroup "+g.path, time.Second, func() (bool, error) {
 		deleted := true
 		for _, dir := range g.Paths() {

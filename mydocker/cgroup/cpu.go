@@ -4,26 +4,39 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // cpuSettings limits CPU time: by a weight among groups that compete, and by a
-// quota of microseconds in each period.
-func cpuSettings(c specs.LinuxCPU) []setting {
+// quota of microseconds in each period. A burst is what of a quota may be saved up.
+func cpuSettings(c specs.LinuxCPU, version int) ([]setting, error) {
 	shares, quota, period := value(c.Shares), value(c.Quota), value(c.Period)
+	if version == 1 && shares == 1 { // the kernel would take another number
+		return nil, errors.New("the minimum allowed cpu-shares is 2")
+	} else if version == 1 && shares > maxShares {
+		return nil, fmt.Errorf("the maximum allowed cpu-shares is %d", maxShares)
+	}
 	limit := "" // version 2's "quota period"
 	if quota != 0 || period != 0 {
 		limit = fmt.Sprintf("%s %d", cmp.Or(number(max(quota, 0)), "max"), cmp.Or(period, 100_000)) // the kernel's default
 	}
 	return []setting{
 		{v1: entry{"cpu.shares", number(shares)}, v2: entry{"cpu.weight", number(weightOfShares(shares))}},
+		{v1: entry{"cpu.idle", pointed(c.Idle)}, v2: entry{"cpu.idle", pointed(c.Idle)}},
 		{v1: entry{"cpu.cfs_period_us", number(period)}},
 		{v1: entry{"cpu.cfs_quota_us", number(quota)}, v2: entry{"cpu.max", limit}},
-	}
+		{v1: entry{"cpu.cfs_burst_us", pointed(c.Burst)}, v2: entry{"cpu.max.burst", pointed(c.Burst)}},
+		onVersion1("cpu.rt_period_us", number(value(c.RealtimePeriod))),
+		onVersion1("cpu.rt_runtime_us", number(value(c.RealtimeRuntime))),
+	}, nil
 }
+
+const maxShares = 262144
 
 // weightOfShares maps version 1's shares (2 to 262144, default 1024) linearly to version
 // 2's weight (1 to 10000, default 100), as runc up to 1.3, crun and Kubernetes' KEP-2254:
@@ -32,29 +45,47 @@ func weightOfShares(shares uint64) uint64 {
 	if shares == 0 {
 		return 0
 	}
-	shares = min(max(shares, 2), 262144)
+	shares = min(max(shares, 2), maxShares)
 	return 1 + (shares-2)*9999/262142
 }
 
 // withPeriod completes a period without quota, or a quota without period, by what is in
-// force: version 2 has both in one file, cpu.max, and the missing one would be lost.
+// force: version 2 has both in one file, cpu.max, and systemd in one property, so that
+// the missing one would be lost.
 func (g Group) withPeriod(res specs.LinuxResources) specs.LinuxResources {
 	cpu := value(res.CPU)
-	if g.host.Version != 2 || (value(cpu.Quota) == 0) == (value(cpu.Period) == 0) {
+	if g.host.Version != 2 && g.manager == nil || (value(cpu.Quota) == 0) == (value(cpu.Period) == 0) {
 		return res
 	}
-	now, err := readFields(g.Paths()[""], "cpu.max")
-	if err != nil || len(now) != 2 {
-		return res
-	}
-	if quota, err := strconv.ParseInt(now[0], 10, 64); err == nil && cpu.Quota == nil {
+	quota, period := g.bandwidth()
+	if cpu.Quota == nil {
 		cpu.Quota = &quota
 	}
-	if period, err := strconv.ParseUint(now[1], 10, 64); err == nil && cpu.Period == nil {
+	if cpu.Period == nil {
 		cpu.Period = &period
 	}
 	res.CPU = &cpu
 	return res
+}
+
+// bandwidth reads the quota (-1: none) and the period; 0 is what cannot be read.
+func (g Group) bandwidth() (quota int64, period uint64) {
+	names := []string{"cpu.cfs_quota_us", "cpu.cfs_period_us"}
+	if g.host.Version == 2 {
+		names = []string{"cpu.max"}
+	}
+	var now []string
+	for _, name := range names {
+		if file, err := g.file(name); err == nil {
+			fields, _ := readFields(filepath.Split(file))
+			now = append(now, fields...)
+		}
+	}
+	if len(now) == 2 {
+		quota, _ = strconv.ParseInt(strings.Replace(now[0], "max", "-1", 1), 10, 64)
+		period, _ = strconv.ParseUint(now[1], 10, 64)
+	}
+	return quota, period
 }
 
 func (g Group) cpuStats(s *Stats) (err error) {

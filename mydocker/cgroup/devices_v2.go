@@ -75,7 +75,7 @@ const (
 //
 //	a rule that fits and allows  strikes its rights off R2; none left: return 1
 //	a rule that fits and denies  any of its rights left in R2: return 0
-//	after the first rule         return 1
+//	after the first rule         return 0
 //
 // Its argument, in R1, is struct bpf_cgroup_dev_ctx { u32 access<<16|type, major, minor }.
 func deviceProgram(rules []specs.LinuxDeviceCgroup) []instruction {
@@ -90,20 +90,17 @@ func deviceProgram(rules []specs.LinuxDeviceCgroup) []instruction {
 	for i := len(rules) - 1; i >= 0; i-- {
 		program = append(program, compileRule(rules[i])...)
 	}
-	return append(program, instruction{code: set, value: 1}, instruction{code: exit})
+	return append(program, instruction{code: set, value: 0}, instruction{code: exit})
 }
 
 // compileRule makes seven instructions of every rule, so that all jumps are known.
 func compileRule(r specs.LinuxDeviceCgroup) []instruction {
-	kind := int64(-1) // both; the specification has "" and "a" for it
+	kind, major, minor, rights := int64(-1), int64(-1), int64(-1), rightsOf("rwm")
 	if r.Type == "b" || r.Type == "c" {
 		kind = int64(strings.Index(" bc", r.Type)) // BPF_DEVCG_DEV_BLOCK, _CHAR
+		major, minor, rights = numberOr(r.Major), numberOr(r.Minor), rightsOf(r.Access)
 	}
-	var rights int32
-	for _, letter := range r.Access {
-		rights |= 1 << strings.IndexRune("mrw", letter) // BPF_DEVCG_ACC_MKNOD, _READ, _WRITE
-	}
-	fits := []instruction{unless(3, &kind, 6), unless(4, r.Major, 5), unless(5, r.Minor, 4)}
+	fits := []instruction{unless(3, kind, 6), unless(4, major, 5), unless(5, minor, 4)}
 	if r.Allow {
 		return append(fits, instruction{and, 2, 0, ^rights}, instruction{jumpNot, 2, 2, 0},
 			instruction{code: set, value: 1}, instruction{code: exit})
@@ -113,9 +110,9 @@ func compileRule(r specs.LinuxDeviceCgroup) []instruction {
 }
 
 // unless skips instructions if a register does not have the number, if one is asked for.
-func unless(register uint8, number *int64, skip int16) instruction {
-	if isAny(number) {
+func unless(register uint8, number int64, skip int16) instruction {
+	if number < 0 {
 		return instruction{code: jump} // to the next: do nothing
 	}
-	return instruction{jumpNot, register, skip, int32(*number)}
+	return instruction{jumpNot, register, skip, int32(number)}
 }

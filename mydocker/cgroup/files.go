@@ -22,6 +22,14 @@ var ErrNoController = errors.New("this host's cgroups have no such controller or
 type setting struct {
 	v1, v2 entry
 	or     *setting // instead, where the kernel has no such file; nil: that is an error
+
+	unified bool // the user named the file
+}
+
+// onVersion1 is a limit which version 2 does not have: its file is not found there.
+func onVersion1(file, value string) setting {
+	e := entry{file, value}
+	return setting{v1: e, v2: e}
 }
 
 // entry is a value for one file of a group; an empty value is not written.
@@ -30,26 +38,29 @@ type entry struct{ file, value string }
 // Update is Set for a live group: what is refused changes nothing, and undo gives all
 // files back what they held. (Limits of single devices are added to a file, and stay.)
 func (g Group) Update(res *specs.LinuxResources) (undo func(), err error) {
-	list, err := settings(value(res))
+	list, err := settings(g.withPeriod(value(res)), g.host.Version)
 	if err != nil {
 		return nil, err
 	}
 	before := map[string]string{}
 	for _, first := range list {
 		for s := &first; s != nil; s = s.or {
-			e := s.of(g.host.Version)
-			file, err := g.file(e.file)
-			if old, err2 := os.ReadFile(file); err == nil && err2 == nil && e.value != "" {
+			file, text, err := g.target(*s)
+			if old, err2 := os.ReadFile(file); err == nil && err2 == nil && text != "" {
 				before[file] = string(old)
 			}
 		}
 	}
 	undo = func() {
-		for range 2 { // version 1's limits of memory: see Set
-			for file, old := range before {
-				write(file, old)
-			}
+		var old []setting
+		for file, text := range before {
+			e := entry{filepath.Base(file), strings.TrimSpace(text)}
+			old = append(old, setting{v1: e, v2: e})
 		}
+		if g.manager != nil {
+			g.manager.set(old)
+		}
+		g.writeAll(old)
 	}
 	if err = g.Set(res); err != nil {
 		undo()
@@ -59,12 +70,27 @@ func (g Group) Update(res *specs.LinuxResources) (undo func(), err error) {
 
 // Set changes the limits of a group: those that res names.
 func (g Group) Set(res *specs.LinuxResources) error {
-	list, err := settings(g.withPeriod(value(res)))
-	if err != nil {
-		return err
+	list, err := settings(g.withPeriod(value(res)), g.host.Version)
+	if err == nil {
+		err = g.checkUsage(value(value(res).Memory))
 	}
-	// Twice if anything was refused: version 1's limit of memory may never exceed that
-	// of memory and swap (EINVAL), so now one must be written first, now the other.
+	if err == nil {
+		err = g.writeAll(list)
+	}
+	if err == nil && g.manager != nil {
+		// In this order a refusal leaves its books as they are; but systemd writes the
+		// files too, and rounds a quota.
+		if err = g.manager.set(list); err == nil {
+			err = g.writeAll(list)
+		}
+	}
+	return err
+}
+
+// writeAll writes the files, twice if anything was refused: version 1's limit of memory
+// may never exceed that of memory and swap, nor a quota be less than its burst (EINVAL),
+// so now one must be written first, now the other.
+func (g Group) writeAll(list []setting) (err error) {
 	for range 2 {
 		err = nil
 		for _, s := range list {
@@ -83,32 +109,51 @@ func (g Group) LimitPids(res *specs.LinuxResources) error {
 	return g.Set(&specs.LinuxResources{Pids: value(res).Pids})
 }
 
-func settings(res specs.LinuxResources) ([]setting, error) {
-	list, err := memorySettings(value(res.Memory))
-	return slices.Concat(list, cpuSettings(value(res.CPU)), cpusetSettings(value(res.CPU)),
-		ioSettings(value(res.BlockIO)), pidsSettings(value(res.Pids))), err
+func settings(res specs.LinuxResources, version int) ([]setting, error) {
+	list, err := memorySettings(value(res.Memory), version)
+	cpu, err2 := cpuSettings(value(res.CPU), version)
+	huge, err3 := hugetlbSettings(res.HugepageLimits)
+	unified, err4 := unifiedSettings(res.Unified, version)
+	return slices.Concat(list, cpu, cpusetSettings(value(res.CPU)), ioSettings(value(res.BlockIO)),
+		pidsSettings(value(res.Pids)), huge, rdmaSettings(res.Rdma), networkSettings(value(res.Network)), unified), errors.Join(err, err2, err3, err4)
 }
 
-func (s setting) of(version int) entry {
-	if version == 2 {
-		return s.v2
+// target is the file for a setting, and what to write; nothing if nothing is asked for.
+func (g Group) target(s setting) (file, text string, err error) {
+	e := s.v1
+	if g.host.Version == 2 {
+		e = s.v2
 	}
-	return s.v1
+	if e.value == "" {
+		return "", "", nil
+	}
+	file, err = g.file(e.file)
+	if err != nil && s.v2.value != "" {
+		// A hybrid host may have a controller in its version 2 tree.
+		other := filepath.Join(g.Paths()[""], s.v2.file)
+		if unix.Access(other, unix.F_OK) == nil {
+			return other, s.v2.value, nil
+		}
+	}
+	return file, e.value, err
 }
 
 func (g Group) write(s setting) error {
-	e := s.of(g.host.Version)
-	if e.value == "" {
+	file, text, err := g.target(s)
+	if text == "" {
 		return nil
 	}
-	file, err := g.file(e.file)
 	if err == nil {
-		err = write(file, e.value)
+		err = write(file, text)
 	}
-	if !errors.Is(err, unix.ENOENT) {
+	switch {
+	case err == nil:
+		return nil
+	case s.unified:
+		return g.explainUnified(s.v2.file, err)
+	case !errors.Is(err, unix.ENOENT):
 		return err
-	}
-	if s.or != nil {
+	case s.or != nil:
 		return g.write(*s.or)
 	}
 	return fmt.Errorf("%w: %w", ErrNoController, err)
@@ -227,6 +272,14 @@ func number[N int64 | uint64](n N) string {
 		return ""
 	}
 	return fmt.Sprint(n)
+}
+
+// pointed is how a number is written for which 0 is not the same as nothing.
+func pointed[N int64 | uint64](n *N) string {
+	if n == nil {
+		return ""
+	}
+	return fmt.Sprint(*n)
 }
 
 // orMax is number for version 2, which lifts a limit with "max", not -1.

@@ -20,6 +20,7 @@ type hierarchy struct {
 	name  string // "memory", "cpu,cpuacct", "name=systemd"; version 2: ""
 	mount string // its mount point
 	root  string // the group that is visible there: "/" unless the mount shows a subtree
+	below string // what both have at their ends beyond the tree's own, see Resolve
 }
 
 // Host finds the hierarchies in /proc/self/mountinfo, proc_pid_mountinfo(5). One
@@ -136,7 +137,7 @@ func (h *Hierarchies) hasFile(v1, v2 string) bool {
 	if h.Version == 2 {
 		name = v2
 	}
-	file, err := Group{h, "/*"}.file(name)
+	file, err := Group{host: h, path: "/*"}.file(name)
 	found, _ := filepath.Glob(file)
 	return err == nil && len(found) > 0
 }

@@ -11,9 +11,10 @@ import (
 // ioSettings limits reading and writing of block devices: by a weight among
 // groups that compete, and by rates.
 func ioSettings(b specs.LinuxBlockIO) []setting {
-	list := []setting{ioWeight("", "", b.Weight)}
+	list := []setting{ioWeight("", "", b.Weight), leafWeight("", "", b.LeafWeight)}
 	for _, d := range b.WeightDevice {
-		list = append(list, ioWeight("_device", fmt.Sprintf("%d:%d ", d.Major, d.Minor), d.Weight))
+		device := fmt.Sprintf("%d:%d ", d.Major, d.Minor)
+		list = append(list, ioWeight("_device", device, d.Weight), leafWeight("_device", device, d.LeafWeight))
 	}
 	for _, limit := range [...]struct {
 		v1, v2  string
@@ -47,6 +48,15 @@ func ioWeight(suffix, device string, weight *uint16) setting {
 		v1: entry{"blkio.bfq.weight" + suffix, own}, v2: entry{"io.bfq.weight", own},
 		or: &setting{v1: entry{"blkio.weight" + suffix, own}, v2: entry{"io.weight", scaled}},
 	}
+}
+
+// leafWeight is how a group's own processes compete with the groups below it: of the CFQ
+// scheduler, which Linux 5.0 removed.
+func leafWeight(suffix, device string, weight *uint16) setting {
+	if value(weight) == 0 {
+		return setting{}
+	}
+	return onVersion1("blkio.leaf_weight"+suffix, device+fmt.Sprint(*weight))
 }
 
 func (g Group) ioStats(s *Stats) error {

@@ -1,19 +1,15 @@
 package cgroup
 
 import (
-	"cmp"
 	"errors"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// pidsSettings limits processes and threads together. Zero and less is no limit,
-// as Docker has it.
+// pidsSettings limits processes and threads together. Less than zero is no limit; zero
+// leaves it as it is, as runc 1.1 (version 1.3 of the specification would allow none).
 func pidsSettings(p specs.LinuxPids) []setting {
-	if p.Limit == nil {
-		return nil
-	}
-	limit := entry{"pids.max", cmp.Or(number(max(*p.Limit, 0)), "max")}
+	limit := entry{"pids.max", orMax(max(value(p.Limit), -1))}
 	return []setting{{v1: limit, v2: limit}}
 }
 

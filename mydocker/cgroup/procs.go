@@ -32,7 +32,8 @@ func (g Group) Enter(attr *syscall.SysProcAttr) (leave func() error, err error) 
 	}
 	for _, tree := range g.host.trees {
 		// A container in its host's cgroup namespace has but a subtree mounted.
-		home[tree.name] = filepath.Join(tree.mount, strings.TrimPrefix(home[tree.name], tree.root))
+		mount, root := strings.TrimSuffix(tree.mount, tree.below), strings.TrimSuffix(tree.root, tree.below)
+		home[tree.name] = filepath.Join(mount, strings.TrimPrefix(home[tree.name], root))
 	}
 	dir := g.Paths()[""]
 	if attr.CgroupFD, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
@@ -50,6 +51,9 @@ func (g Group) Enter(attr *syscall.SysProcAttr) (leave func() error, err error) 
 	}
 	leave = func() error {
 		attr.UseCgroupFD = false
+		if g.manager != nil {
+			g.manager.born()
+		}
 		return errors.Join(unix.Close(attr.CgroupFD), moveTo(home))
 	}
 	if err := moveTo(g.Paths()); err != nil {
@@ -123,6 +127,25 @@ func (g Group) command(name, value, result string, want uint64) error {
 		err := g.read(&n, result, result)
 		return n == want, err
 	})
+}
+
+// Frozen tells whether the group's processes are stopped, by Freeze or by another's use of
+// version 1's freezer; without the group it is false. One stopped from above counts.
+func (g Group) Frozen() (bool, error) {
+	for _, name := range [...]string{"cgroup.events", "freezer.state"} {
+		file, err := g.file(name)
+		if err != nil {
+			continue // no such controller
+		}
+		fields, err := readFields(filepath.Split(file))
+		if err != nil && !gone(err) {
+			return false, fmt.Errorf("read %s: %w", file, err)
+		}
+		if i := slices.Index(fields, "frozen"); slices.Contains(fields, "FROZEN") || slices.Contains(fields, "FREEZING") || i >= 0 && fields[i+1] == "1" {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // ErrBusy reports a group whose processes outlived the time given to Freeze, Kill

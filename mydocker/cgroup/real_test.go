@@ -237,7 +237,7 @@ func TestPidsLimitBites(t *testing.T) {
 	if list, err := g.Pids(); err != nil || len(list) < 1 || len(list) > 2 {
 		t.Errorf("processes %v, %v, want one or two", list, err)
 	}
-	if err := g.Set(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](0)}}); err != nil {
+	if err := g.Set(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](-1)}}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := g.Stats(); err != nil || s.PidsLimit != 0 {
@@ -361,7 +361,7 @@ func TestDevices(t *testing.T) {
 		}
 		return d
 	}
-	denyAll := rule(false, "a", -1, -1, "rwm")
+	denyAll, allowAll := rule(false, "a", -1, -1, "rwm"), rule(true, "a", -1, -1, "rwm")
 	zero := filepath.Join(t.TempDir(), "zero")
 	if err := unix.Mknod(zero, unix.S_IFCHR|0o777, int(unix.Mkdev(1, 5))); err != nil {
 		t.Fatal(err)
@@ -372,7 +372,8 @@ func TestDevices(t *testing.T) {
 		rules []specs.LinuxDeviceCgroup
 		want  string // the answers in the order of tries
 	}{
-		{"nothing denied", []specs.LinuxDeviceCgroup{rule(true, "c", 1, 3, "r")}, "yes yes yes yes yes"},
+		{"nothing said", nil, "no no no no no"},
+		{"null for reading alone", []specs.LinuxDeviceCgroup{rule(true, "c", 1, 3, "r")}, "yes no no no no"},
 		{"everything denied", []specs.LinuxDeviceCgroup{denyAll}, "no no no no no"},
 		{"everything denied, as a container's specification begins", []specs.LinuxDeviceCgroup{{Access: "rwm"}}, "no no no no no"},
 		{"null", []specs.LinuxDeviceCgroup{denyAll, rule(true, "c", 1, 3, "rwm")}, "yes yes yes no no"},
@@ -382,7 +383,11 @@ func TestDevices(t *testing.T) {
 		{"all of a major number", []specs.LinuxDeviceCgroup{denyAll, rule(true, "c", 1, -1, "rw")}, "yes yes yes yes no"},
 		{"taken back", []specs.LinuxDeviceCgroup{denyAll, rule(true, "c", 1, 3, "rwm"), rule(false, "c", 1, 3, "w")}, "yes no no no no"},
 		{"block is not char", []specs.LinuxDeviceCgroup{denyAll, rule(true, "b", 1, 3, "rwm")}, "no no no no no"},
-		{"one denied", []specs.LinuxDeviceCgroup{rule(false, "c", 1, 3, "rw")}, "no no no yes yes"},
+		{"one denied", []specs.LinuxDeviceCgroup{allowAll, rule(false, "c", 1, 3, "rw")}, "no no no yes yes"},
+		{"one denied for writing, then allowed", []specs.LinuxDeviceCgroup{allowAll, rule(false, "c", 1, 3, "rw"), rule(true, "c", 1, 3, "r")}, "yes no no yes yes"},
+		{"all of a major number denied after one was allowed", []specs.LinuxDeviceCgroup{denyAll, rule(true, "c", 1, 5, "rm"), rule(true, "c", 1, 3, "rw"), rule(false, "c", 1, -1, "rw")}, "no no no no yes"},
+		{"type a is for all numbers and rights", []specs.LinuxDeviceCgroup{denyAll, rule(true, "a", 1, 3, "r")}, "yes yes yes yes yes"},
+		{"the default ones", DefaultDevices(), "yes yes yes yes yes"},
 		{"all allowed again", []specs.LinuxDeviceCgroup{denyAll, rule(true, "a", -1, -1, "rwm")}, "yes yes yes yes yes"},
 	}
 	ask := func(t *testing.T, g Group) string {
@@ -413,7 +418,7 @@ func TestDevices(t *testing.T) {
 				if err := g.Create(nil); err != nil {
 					t.Fatal(err)
 				}
-				rules := Group{&Hierarchies{Version: version, trees: host.trees}, g.path}
+				rules := Group{host: &Hierarchies{Version: version, trees: host.trees}, path: g.path}
 				if err := rules.SetDevices(test.rules); err != nil {
 					t.Fatal(err)
 				}
@@ -423,15 +428,23 @@ func TestDevices(t *testing.T) {
 			})
 		}
 	}
-	for _, wrong := range []specs.LinuxDeviceCgroup{{Type: "p"}, {Access: "rx"}} {
+	for _, wrong := range []specs.LinuxDeviceCgroup{{Type: "p", Access: "r"}, {Access: "rx"}, {Type: "c"}} {
 		if err := newGroup(t).SetDevices([]specs.LinuxDeviceCgroup{wrong}); err == nil {
 			t.Errorf("%+v: no error", wrong)
+		}
+	}
+	for _, hole := range [][]specs.LinuxDeviceCgroup{
+		{denyAll, rule(true, "c", 10, -1, "rwm"), rule(false, "c", 10, 229, "rw")},
+		{allowAll, rule(false, "c", -1, 229, "rw"), rule(true, "c", 10, 229, "r")},
+	} {
+		if _, _, err := exceptions(hole); err == nil || !strings.Contains(err.Error(), "cannot punch hole") {
+			t.Errorf("%v: %v", hole, err)
 		}
 	}
 }
 
 func TestMissingControllerV1(t *testing.T) {
-	g := Group{&Hierarchies{Version: 1}, "/x"}
+	g := Group{host: &Hierarchies{Version: 1}, path: "/x"}
 	err := g.Set(&specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr[uint64](2)}})
 	if !errors.Is(err, ErrNoController) || !strings.Contains(err.Error(), "cpu") {
 		t.Errorf("%v, want ErrNoController for cpu", err)
@@ -472,5 +485,20 @@ func BenchmarkRun(b *testing.B) {
 	}
 	for name, d := range spent {
 		b.ReportMetric(float64(d.Microseconds())/float64(b.N), name+"-µs")
+	}
+}
+
+// TestHugePagesHybrid is a controller that a hybrid host has in the tree of version 2.
+func TestHugePagesHybrid(t *testing.T) {
+	g := newGroup(t)
+	if has, _ := readFields(g.host.find("").mount, "cgroup.controllers"); !slices.Contains(has, "hugetlb") {
+		t.Skip("no hugetlb in the tree of version 2")
+	}
+	limits := []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}
+	if err := g.Create(&specs.LinuxResources{HugepageLimits: limits}); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(filepath.Join(g.Paths()[""], "hugetlb.2MB.max")); string(data) != "4194304\n" {
+		t.Errorf("%q, %v", data, err)
 	}
 }

@@ -32,15 +32,32 @@ func TestSettings(t *testing.T) {
 		{"memory unlimited lifts swap", &specs.LinuxResources{Memory: &mem{Limit: ptr[int64](-1)}},
 			"memory.limit_in_bytes=-1 memory.memsw.limit_in_bytes=-1", "memory.max=max memory.swap.max=max"},
 		{"swap below memory", &specs.LinuxResources{Memory: &mem{Limit: ptr[int64](4096), Swap: ptr[int64](4095)}},
-			"error: not above", "error: not above"},
+			"error: should be >=", "error: should be >="},
 		{"swap without memory", &specs.LinuxResources{Memory: &mem{Swap: ptr[int64](4096)}},
-			"error: needs a limit of memory", "error: needs a limit of memory"},
+			"memory.memsw.limit_in_bytes=4096", "error: without memory limit"},
 		{"reservation, swappiness, OOM", &specs.LinuxResources{Memory: &mem{Reservation: ptr[int64](4096), Swappiness: ptr[uint64](0), DisableOOMKiller: ptr(true)}},
-			"memory.soft_limit_in_bytes=4096 memory.swappiness=0 memory.oom_control=1", "memory.low=4096"},
+			"memory.soft_limit_in_bytes=4096 memory.swappiness=0 memory.oom_control=1", "memory.low=4096 memory.swappiness=0 memory.oom_control=1"},
+		{"swappiness out of range", &specs.LinuxResources{Memory: &mem{Swappiness: ptr[uint64](101)}}, "error: invalid memory swappiness", "error: invalid memory swappiness"},
+		{"kernel memory", &specs.LinuxResources{Memory: &mem{Kernel: ptr[int64](1), KernelTCP: ptr[int64](-1), UseHierarchy: ptr(true)}},
+			"memory.kmem.limit_in_bytes=1 memory.kmem.tcp.limit_in_bytes=-1 memory.use_hierarchy=1", "memory.kmem.limit_in_bytes=1 memory.kmem.tcp.limit_in_bytes=-1"},
+		{"burst, idle, realtime", &specs.LinuxResources{CPU: &cpu{Burst: ptr[uint64](0), Idle: ptr[int64](1), RealtimePeriod: ptr[uint64](9), RealtimeRuntime: ptr[int64](5)}},
+			"cpu.idle=1 cpu.cfs_burst_us=0 cpu.rt_period_us=9 cpu.rt_runtime_us=5", "cpu.idle=1 cpu.max.burst=0 cpu.rt_period_us=9 cpu.rt_runtime_us=5"},
+		{"huge pages", &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 7}}},
+			"hugetlb.2MB.limit_in_bytes=7 hugetlb.2MB.rsvd.limit_in_bytes=7", "hugetlb.2MB.max=7 hugetlb.2MB.rsvd.max=7"},
+		{"huge pages of no size", &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "../x"}}}, "error: hugepage size", "error: hugepage size"},
+		{"RDMA", &specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"mlx1": {}, "mlx0": {HcaHandles: ptr[uint32](0), HcaObjects: ptr[uint32](5)}}},
+			"rdma.max=mlx0 hca_handle=0 hca_object=5", "rdma.max=mlx0 hca_handle=0 hca_object=5"},
+		{"network", &specs.LinuxResources{Network: &specs.LinuxNetwork{ClassID: ptr[uint32](16), Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 3}}}},
+			"net_cls.classid=16 net_prio.ifpriomap=lo 3", "net_cls.classid=16 net_prio.ifpriomap=lo 3"},
+		{"unified", &specs.LinuxResources{Unified: map[string]string{"memory.high": "5", "io.max": "8:0 rbps=1\n8:16 rbps=2\n"}},
+			"error: cannot use unified on cgroup v1", "io.max=8:0 rbps=1 io.max=8:16 rbps=2 memory.high=5"},
+		{"unified with a path", &specs.LinuxResources{Unified: map[string]string{"../x": ""}}, "error: unified", "error: no slashes"},
+		{"leaf weight", &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{LeafWeight: ptr[uint16](9)}}, "blkio.leaf_weight=9", "blkio.leaf_weight=9"},
 		{"default shares", &specs.LinuxResources{CPU: &cpu{Shares: ptr[uint64](1024)}}, "cpu.shares=1024", "cpu.weight=39"},
 		{"least shares", &specs.LinuxResources{CPU: &cpu{Shares: ptr[uint64](2)}}, "cpu.shares=2", "cpu.weight=1"},
 		{"most shares", &specs.LinuxResources{CPU: &cpu{Shares: ptr[uint64](262144)}}, "cpu.shares=262144", "cpu.weight=10000"},
-		{"shares out of range", &specs.LinuxResources{CPU: &cpu{Shares: ptr[uint64](1)}}, "cpu.shares=1", "cpu.weight=1"},
+		{"shares out of range", &specs.LinuxResources{CPU: &cpu{Shares: ptr[uint64](1)}}, "error: the minimum allowed cpu-shares is 2", "cpu.weight=1"},
+		{"too many shares", &specs.LinuxResources{CPU: &cpu{Shares: ptr[uint64](262145)}}, "error: the maximum allowed cpu-shares is 262144", "cpu.weight=10000"},
 		{"--cpus 0.5", &specs.LinuxResources{CPU: &cpu{Quota: ptr[int64](50000), Period: ptr[uint64](100000)}},
 			"cpu.cfs_period_us=100000 cpu.cfs_quota_us=50000", "cpu.max=50000 100000"},
 		{"quota alone", &specs.LinuxResources{CPU: &cpu{Quota: ptr[int64](50000)}}, "cpu.cfs_quota_us=50000", "cpu.max=50000 100000"},
@@ -59,7 +76,7 @@ func TestSettings(t *testing.T) {
 			if version == 0 {
 				continue
 			}
-			list, err := settings(value(test.res))
+			list, err := settings(value(test.res), version)
 			if message, isError := strings.CutPrefix(want, "error: "); isError {
 				if err == nil || !strings.Contains(err.Error(), message) {
 					t.Errorf("%s, version %d: error %v, want %q", test.name, version, err, message)
@@ -95,13 +112,10 @@ func TestSettings(t *testing.T) {
 }
 
 func TestPidsSetting(t *testing.T) {
-	for limit, want := range map[int64]string{100: "100", 0: "max", -1: "max"} {
+	for limit, want := range map[int64]string{100: "100", 0: "", -1: "max", -7: "max"} {
 		got := pidsSettings(specs.LinuxPids{Limit: &limit})
 		if len(got) != 1 || got[0].v1.value != want || got[0].v2.value != want {
 			t.Errorf("pids %d: %v, want %s", limit, got, want)
 		}
-	}
-	if got := pidsSettings(specs.LinuxPids{}); got != nil {
-		t.Errorf("pids not given: %v, want nothing", got)
 	}
 }

@@ -27,7 +27,7 @@ func newFake(t *testing.T, controllers string) (fake, Group) {
 		f.put(filepath.Join(dir, "cgroup.subtree_control"), "")
 		f.put(filepath.Join(dir, "cgroup.procs"), "")
 	}
-	return f, Group{&Hierarchies{Version: 2, trees: []hierarchy{{mount: f.root, root: "/"}}}, "/engine/c1"}
+	return f, Group{host: &Hierarchies{Version: 2, trees: []hierarchy{{mount: f.root, root: "/"}}}, path: "/engine/c1"}
 }
 
 func (f fake) put(name, text string) {
@@ -80,8 +80,13 @@ func TestV2Create(t *testing.T) {
 	if err := os.Remove(filepath.Join(f.root, "engine/c1/memory.swap.max")); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Set(&specs.LinuxResources{Memory: res.Memory}); err != nil {
-		t.Errorf("without swap accounting: %v", err)
+	if err := g.Set(&specs.LinuxResources{Memory: res.Memory}); !errors.Is(err, ErrNoController) {
+		t.Errorf("a limit of swap without swap accounting: %v", err)
+	}
+	for _, swap := range []int64{-1, 1 << 20} { // what a kernel without it does anyway
+		if err := g.Set(&specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: res.Memory.Limit, Swap: &swap}}); err != nil {
+			t.Errorf("swap %d without swap accounting: %v", swap, err)
+		}
 	}
 }
 
@@ -153,7 +158,7 @@ func TestV2Write(t *testing.T) {
 		t.Errorf("leave: %v, %+v", err, attr)
 	}
 
-	away := Group{g.host, "/engine/none"}
+	away := Group{host: g.host, path: "/engine/none"}
 	if err := errors.Join(away.Kill(), away.Delete()); err != nil {
 		t.Errorf("a group that does not exist: %v", err)
 	}

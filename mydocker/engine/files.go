@@ -185,7 +185,7 @@ func (f *files) assemble(root *os.File, mounts []specs.Mount, sources []*rootfs.
 		return fmt.Errorf("mount_setattr of the root file system: %w", err)
 	}
 	var err error
-	f.File, err = rootfs.Apart(root, func(at *os.File) (*os.File, error) { return at, rootfs.MountAll(at, mounts, sources) })
+	f.File, err = rootfs.Apart(root, func(at *os.File) (*os.File, error) { return at, rootfs.MountAll(at, mounts, sources, nil) })
 	if err != nil {
 		return err
 	}

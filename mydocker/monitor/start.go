@@ -113,6 +113,7 @@ func (m *Monitor) run() error {
 			return fmt.Errorf("make the standard streams: %w", err)
 		}
 	}
+	l.spec = s
 	l.process, err = runtime.Create(s, m.store.RunDir(m.id()), m.group,
 		runtime.Options{Stdio: l.streams.theirs, Root: root, Given: others.given, DieWithParent: true,
 			Connect: func(pid int) error { return m.plugIn(l, pid) }})

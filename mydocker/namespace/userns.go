@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -57,48 +58,40 @@ func idMap(mappings []specs.LinuxIDMapping) string {
 	return text.String()
 }
 
-// IDs are the id maps of a process's user namespace, as the caller sees them.
-type IDs struct{ uids, gids []specs.LinuxIDMapping }
+// IDs are the id maps of a process's user namespace, as the caller sees them: of users,
+// and of groups.
+type IDs [2][]specs.LinuxIDMapping
 
 // ReadIDs reads the maps of a process.
 func ReadIDs(pid int) (ids IDs, err error) {
-	if ids.uids, err = readMap(fmt.Sprintf("/proc/%d/uid_map", pid)); err == nil {
-		ids.gids, err = readMap(fmt.Sprintf("/proc/%d/gid_map", pid))
+	for i, name := range [...]string{"uid_map", "gid_map"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+		switch {
+		case errors.Is(err, os.ErrNotExist): // a kernel without user namespaces
+			text = []byte("0 0 4294967295")
+		case err != nil:
+			return ids, err
+		}
+		for line := range strings.Lines(string(text)) {
+			var m specs.LinuxIDMapping
+			if _, err := fmt.Sscan(line, &m.ContainerID, &m.HostID, &m.Size); err != nil {
+				return ids, fmt.Errorf("read %s of process %d: %w", name, pid, err)
+			}
+			ids[i] = append(ids[i], m)
+		}
 	}
-	return ids, err
+	return ids, nil
 }
 
 // Outside gives the ids that are uid and gid inside.
 func (ids IDs) Outside(uid, gid uint32) (outsideUID, outsideGID int, err error) {
-	if outsideUID = outside(ids.uids, uid); outsideUID < 0 {
-		return 0, 0, fmt.Errorf("the user namespace has no mapping of uid %d", uid)
-	}
-	if outsideGID = outside(ids.gids, gid); outsideGID < 0 {
-		return 0, 0, fmt.Errorf("the user namespace has no mapping of gid %d", gid)
-	}
-	return outsideUID, outsideGID, nil
-}
-
-func outside(maps []specs.LinuxIDMapping, id uint32) int {
-	for _, m := range maps {
-		if id >= m.ContainerID && id-m.ContainerID < m.Size {
-			return int(m.HostID + id - m.ContainerID)
+	var outside [2]int
+	for i, id := range [...]uint32{uid, gid} {
+		n := slices.IndexFunc(ids[i], func(m specs.LinuxIDMapping) bool { return id >= m.ContainerID && id-m.ContainerID < m.Size })
+		if n < 0 {
+			return 0, 0, fmt.Errorf("the user namespace has no mapping of the %s %d", [...]string{"uid", "gid"}[i], id)
 		}
+		outside[i] = int(ids[i][n].HostID + id - ids[i][n].ContainerID)
 	}
-	return -1
-}
-
-func readMap(path string) (maps []specs.LinuxIDMapping, err error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) { // a kernel without user namespaces
-		return []specs.LinuxIDMapping{{Size: ^uint32(0)}}, nil
-	}
-	for line := range strings.Lines(string(text)) {
-		var m specs.LinuxIDMapping
-		if _, err := fmt.Sscan(line, &m.ContainerID, &m.HostID, &m.Size); err != nil {
-			return nil, fmt.Errorf("read %s: %w", path, err)
-		}
-		maps = append(maps, m)
-	}
-	return maps, err
+	return outside[0], outside[1], nil
 }

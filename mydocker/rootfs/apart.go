@@ -20,7 +20,7 @@ func Apart(mount *os.File, choose func(root *os.File) (*os.File, error)) (chosen
 		if err := Isolate("rprivate"); err != nil {
 			return err
 		}
-		root, err := Attach(mount, "")
+		root, err := Attach(mount, "", "/")
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -86,15 +87,19 @@ func mountHierarchy(h hierarchy, o options, point *os.File) error {
 	o.data = h.options
 	var mount *os.File
 	var err error
-	if h.version == 1 && h.own != "" {
-		// The host's cgroup namespace: a new mount would show everybody's groups.
+	// In the host's cgroup namespace a new mount would show everybody's groups (v1), or
+	// is refused in a user namespace of one's own (v2: EPERM).
+	bind := h.version == 1 && h.own != ""
+	if !bind {
+		mount, err = newMount(fstype, fstype, o)
+		bind = h.version == 2 && errors.Is(err, unix.EPERM)
+	}
+	if bind {
 		var source *Source
 		if source, err = openSource(specs.Mount{Source: h.mount + h.own}, options{}); err == nil {
 			mount = source.mount
 			err = bindAttributes(mount, options{set: o.set | o.setAll})
 		}
-	} else {
-		mount, err = newMount(fstype, fstype, o)
 	}
 	if err != nil {
 		return err
@@ -125,7 +130,7 @@ func hostHierarchies() ([]hierarchy, error) {
 		options := hierarchyOptions(right[len(right)-1])
 		switch {
 		case right[0] == "cgroup2":
-			found = append(found, hierarchy{point: filepath.Base(left[4]), version: 2})
+			found = append(found, hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], []string{""}), 2, nil})
 		case right[0] == "cgroup" && filepath.Dir(left[4]) == "/sys/fs/cgroup":
 			found = append(found, hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], options), 1, options})
 		}
@@ -148,11 +153,12 @@ func hierarchyOptions(superOptions string) []string {
 }
 
 // ownGroup finds the caller's group in the text of /proc/self/cgroup (cgroups(7)),
-// below the group that a mount shows as its root.
+// below the group that a mount shows as its root; of v2, which has no name there, by
+// the option "".
 func ownGroup(groups, root string, options []string) string {
 	for line := range strings.Lines(groups) {
 		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(f) == 3 && f[1] != "" && slices.Contains(options, strings.Split(f[1], ",")[0]) {
+		if len(f) == 3 && slices.Contains(options, strings.Split(f[1], ",")[0]) {
 			own, _ := strings.CutPrefix(f[2], strings.TrimSuffix(root, "/"))
 			return strings.TrimSuffix(own, "/")
 		}

@@ -43,13 +43,14 @@ func OpenOutside(m specs.Mount, user *os.File) (*os.File, error) {
 	o := parseOptions(m.Options)
 	recursive := slices.Contains(m.Options, "ridmap")
 	mapped := recursive || slices.Contains(m.Options, "idmap") || len(m.UIDMappings)+len(m.GIDMappings) > 0
-	bind := m.Type == "bind" || o.bind
 	switch {
-	case mapped && !bind:
+	case o.remount:
+		return nil, nil
+	case mapped && !IsBind(m):
 		return nil, fmt.Errorf("mount %s on %s: only a bind mount can be id-mapped", m.Type, m.Destination)
 	case mapped && user == nil && len(m.UIDMappings) == 0:
 		return nil, fmt.Errorf("mount %s on %s: idmap without mappings, in a container without a user namespace", m.Source, m.Destination)
-	case !bind || !mapped && user == nil:
+	case !IsBind(m) || !mapped && user == nil:
 		return nil, nil
 	}
 	source, err := openSource(m, o)

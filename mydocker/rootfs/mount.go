@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"minidocker/mydocker/trace"
@@ -19,25 +21,37 @@ type Source struct {
 	directory bool
 }
 
+// IsBind tells whether m is a bind mount: by an option, whatever its type, or by that.
+func IsBind(m specs.Mount) bool { return m.Type == "bind" || parseOptions(m.Options).bind }
+
 // OpenSources opens the sources of the bind mounts among mounts; the others get nil.
 // given are detached mounts that are open already, by the destinations they are for.
 func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
+	sources, err := GivenSources(mounts, given)
+	for i, m := range mounts {
+		if o := parseOptions(m.Options); err == nil && sources[i] == nil && IsBind(m) && !o.remount {
+			if sources[i], err = openSource(m, o); err != nil {
+				err = fmt.Errorf("bind mount %s on %s: %w", m.Source, m.Destination, err)
+			}
+		}
+	}
+	return sources, err
+}
+
+// GivenSources is OpenSources that leaves to MountAll what is not given: the mounts
+// then have numbers in their order, by which since Linux 6.8 they are listed.
+func GivenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
 	sources := make([]*Source, len(mounts))
 	for i, m := range mounts {
-		o := parseOptions(m.Options)
-		if m.Type != "bind" && !o.bind {
+		mount := given[m.Destination]
+		if mount == nil || !IsBind(m) || parseOptions(m.Options).remount {
 			continue
 		}
-		source, err := &Source{mount: given[m.Destination]}, error(nil)
-		if source.mount == nil {
-			source, err = openSource(m, o)
-		} else {
-			source.directory, err = isDirectory(source.mount)
-		}
+		directory, err := isDirectory(mount)
 		if err != nil {
 			return nil, fmt.Errorf("bind mount %s on %s: %w", m.Source, m.Destination, err)
 		}
-		sources[i] = source
+		sources[i] = &Source{mount, directory}
 	}
 	return sources, nil
 }
@@ -61,7 +75,7 @@ func openSource(m specs.Mount, o options) (*Source, error) {
 // detached mount with what its options ask for.
 func OpenMount(m specs.Mount) (*os.File, error) {
 	o := parseOptions(m.Options)
-	if m.Type != "bind" && !o.bind {
+	if !IsBind(m) {
 		return newMount(m.Type, m.Source, o)
 	}
 	source, err := openSource(m, o)
@@ -71,11 +85,12 @@ func OpenMount(m specs.Mount) (*os.File, error) {
 	return source.mount, bindAttributes(source.mount, o)
 }
 
-// MountAll mounts mounts in their order below root. sources is what OpenSources
-// gave for them.
-func MountAll(root *os.File, mounts []specs.Mount, sources []*Source) error {
+// MountAll mounts mounts in their order below root, which becomes what is mounted
+// on "/", if anything is. sources is what OpenSources gave for them. copyUp copies
+// a directory for the option tmpcopyup; nil: there is no such option.
+func MountAll(root *os.File, mounts []specs.Mount, sources []*Source, copyUp func(from, to *os.File) error) error {
 	for i, m := range mounts {
-		if err := mountOne(root, m, sources[i]); err != nil {
+		if err := mountOne(root, m, sources[i], copyUp); err != nil {
 			return fmt.Errorf("mount %s on %s: %w", describe(m), m.Destination, err)
 		}
 	}
@@ -89,13 +104,26 @@ func describe(m specs.Mount) string {
 	return m.Type
 }
 
-func mountOne(root *os.File, m specs.Mount, source *Source) error {
+func mountOne(root *os.File, m specs.Mount, source *Source, copyUp func(from, to *os.File) error) error {
 	o := parseOptions(m.Options)
-	if m.Type == "cgroup" && source == nil {
-		return mountCgroup(root, m, o)
+	var later options
+	if source == nil && IsBind(m) && !o.remount {
+		var err error
+		if source, err = openSource(m, o); err != nil {
+			return err
+		}
 	}
-	if m.Type == "tmpfs" && source == nil {
+	switch {
+	case o.remount:
+		return remount(root, m, o)
+	case source != nil:
+	case m.Type == "cgroup":
+		return mountCgroup(root, m, o)
+	case m.Type == "tmpfs":
 		o.data = append(o.data, coveredMode(root, m.Destination, o.data)...)
+		if o.copyUp || isDev(m) { // is to be filled yet; see SealDev
+			later.set, o.set = o.set&unix.MOUNT_ATTR_RDONLY, o.set&^unix.MOUNT_ATTR_RDONLY
+		}
 	}
 	directory := source == nil || source.directory
 	point, err := target(root, m, directory)
@@ -122,10 +150,71 @@ func mountOne(root *os.File, m specs.Mount, source *Source) error {
 		return err
 	}
 	defer mount.Close()
+	if o.copyUp && source == nil && m.Type == "tmpfs" && copyUp != nil {
+		if err := copyUp(point, mount); err != nil {
+			return fmt.Errorf("tmpcopyup: %w", err)
+		}
+	}
+	if !isDev(m) {
+		if err := bindAttributes(mount, later); err != nil {
+			return err
+		}
+	}
 	if err := attach(mount, point); err != nil {
 		return err
 	}
+	if filepath.Clean("/"+m.Destination) == "/" {
+		if err := unix.Dup3(int(mount.Fd()), int(root.Fd()), unix.O_CLOEXEC); err != nil {
+			return fmt.Errorf("dup3: %w", err)
+		}
+	}
 	return propagate(mount, o)
+}
+
+// isDev tells whether m is for /dev.
+func isDev(m specs.Mount) bool { return filepath.Clean("/"+m.Destination) == "/dev" }
+
+// BindsDev tells whether /dev is a bind mount, so that its nodes are somebody else's.
+func BindsDev(mounts []specs.Mount) bool {
+	return slices.ContainsFunc(mounts, func(m specs.Mount) bool { return isDev(m) && IsBind(m) })
+}
+
+// SealDev makes a /dev read-only that is to be so, when its nodes are made.
+func SealDev(root *os.File, mounts []specs.Mount) error {
+	for _, m := range mounts {
+		if o := parseOptions(m.Options); isDev(m) && m.Type == "tmpfs" && !IsBind(m) && o.set&unix.MOUNT_ATTR_RDONLY != 0 {
+			return remount(root, m, options{set: unix.MOUNT_ATTR_RDONLY, bind: true})
+		}
+	}
+	return nil
+}
+
+// remount changes the mount at a destination, and unless bind is among the
+// options the file system that it shows.
+func remount(root *os.File, m specs.Mount, o options) error {
+	point, err := lookup(root, m.Destination, 0)
+	if err != nil {
+		return err
+	}
+	defer point.Close()
+	trace.Step("remount", "%s (%s)", m.Destination, strings.Join(m.Options, ","))
+	if !o.bind {
+		fs, err := unix.Fspick(int(point.Fd()), "", unix.FSPICK_CLOEXEC|unix.FSPICK_EMPTY_PATH)
+		if err != nil {
+			return fmt.Errorf("fspick: %w", err)
+		}
+		defer unix.Close(fs)
+		if err := configure(fs, o); err != nil {
+			return err
+		}
+		if err := unix.FsconfigReconfigure(fs); err != nil {
+			return fmt.Errorf("reconfigure: %w", explain(fs, err))
+		}
+	}
+	if err := bindAttributes(point, o); err != nil {
+		return err
+	}
+	return propagate(point, o)
 }
 
 // errKind has Docker's words.
@@ -170,16 +259,15 @@ func newMount(fstype, source string, o options) (*os.File, error) {
 			return nil, fmt.Errorf("fsconfig source=%s: %w", source, err)
 		}
 	}
-	for _, option := range o.data {
-		key, value, hasValue := strings.Cut(option, "=")
-		if hasValue {
-			err = unix.FsconfigSetString(fs, key, value)
-		} else {
-			err = unix.FsconfigSetFlag(fs, key)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("fsconfig %s: %w", option, explain(fs, err))
-		}
+	if fstype == "tmpfs" { // read-only as a mount, not as a file system, which is to be filled yet
+		super := o
+		super.set &^= unix.MOUNT_ATTR_RDONLY
+		err = configure(fs, super)
+	} else {
+		err = configure(fs, o)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return nil, fmt.Errorf("create %s: %w", fstype, explain(fs, err))
@@ -189,6 +277,29 @@ func newMount(fstype, source string, o options) (*os.File, error) {
 		return nil, fmt.Errorf("fsmount %s: %w", fstype, err)
 	}
 	return os.NewFile(uintptr(fd), fstype), nil
+}
+
+// configure passes on the file system's own options, and those that it shares with
+// the mount: a disk that is write-protected cannot be mounted without "ro".
+func configure(fs int, o options) error {
+	data := o.data
+	if o.set&unix.MOUNT_ATTR_RDONLY != 0 {
+		data = append(slices.Clone(data), "ro")
+	}
+	for _, option := range data {
+		key, value, hasValue := strings.Cut(option, "=")
+		var err error
+		if hasValue {
+			err = unix.FsconfigSetString(fs, key, value)
+		} else {
+			err = unix.FsconfigSetFlag(fs, key)
+		}
+		// Without a file system that can switch it, mount(2) took iversion and did nothing.
+		if err != nil && option != "iversion" {
+			return fmt.Errorf("fsconfig %s: %w", option, explain(fs, err))
+		}
+	}
+	return nil
 }
 
 // hostSys is the host's /sys, read-only: a container's root may mount one only if its
@@ -214,20 +325,28 @@ func explain(fs int, err error) error {
 // bindAttributes sets on a detached bind mount what its options ask for. It is
 // done before the mount can be reached, so it is never writable for a moment.
 func bindAttributes(mount *os.File, o options) error {
-	set := func(flags uint, set, clear uint64) error {
-		if set == 0 && clear == 0 {
-			return nil
-		}
-		attr := unix.MountAttr{Attr_set: set, Attr_clr: clear}
-		if err := unix.MountSetattr(int(mount.Fd()), "", unix.AT_EMPTY_PATH|flags, &attr); err != nil {
-			return fmt.Errorf("mount_setattr: %w", err)
-		}
-		return nil
-	}
-	if err := set(0, o.set, o.clear); err != nil {
+	if err := setAttributes(mount, 0, unix.MountAttr{Attr_set: o.set, Attr_clr: o.clear}); err != nil {
 		return err
 	}
-	return set(unix.AT_RECURSIVE, o.setAll, o.clearAll)
+	return setAttributes(mount, unix.AT_RECURSIVE, unix.MountAttr{Attr_set: o.setAll, Attr_clr: o.clearAll})
+}
+
+// setAttributes is mount_setattr(2) on what mount stands for.
+func setAttributes(mount *os.File, flags uint, attr unix.MountAttr) error {
+	if attr == (unix.MountAttr{}) {
+		return nil
+	}
+	if err := unix.MountSetattr(int(mount.Fd()), "", unix.AT_EMPTY_PATH|flags, &attr); err != nil {
+		return fmt.Errorf("mount_setattr: %w", err)
+	}
+	return nil
+}
+
+func recursive(all bool) uint {
+	if all {
+		return unix.AT_RECURSIVE
+	}
+	return 0
 }
 
 // attach puts a detached mount on point.
@@ -239,17 +358,13 @@ func attach(mount, point *os.File) error {
 	return nil
 }
 
+// propagate sets what the options say of propagation, in their order: of "slave",
+// "shared" a mount becomes both.
 func propagate(mount *os.File, o options) error {
-	if o.propagation == 0 {
-		return nil
-	}
-	flags := uint(unix.AT_EMPTY_PATH)
-	if o.propagationAll {
-		flags |= unix.AT_RECURSIVE
-	}
-	attr := unix.MountAttr{Propagation: o.propagation}
-	if err := unix.MountSetattr(int(mount.Fd()), "", flags, &attr); err != nil {
-		return fmt.Errorf("set propagation: %w", err)
+	for _, p := range o.propagation {
+		if err := setAttributes(mount, recursive(p.all), unix.MountAttr{Propagation: p.flag}); err != nil {
+			return fmt.Errorf("set propagation: %w", err)
+		}
 	}
 	return nil
 }

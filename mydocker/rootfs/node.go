@@ -38,44 +38,42 @@ func BindDevices(root *os.File, devices []specs.LinuxDevice, nodes *os.File) err
 		return fmt.Errorf("attach the device nodes: %w", err)
 	}
 	for i, device := range devices {
-		if err := bindDevice(root, device, nodes, i); err != nil {
+		trace.Step("bind", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
+		if err := bindNode(root, device.Path, nodes, strconv.Itoa(i)); err != nil {
 			return fmt.Errorf("bind device %s: %w", device.Path, err)
 		}
 	}
 	return nil
 }
 
-func bindDevice(root *os.File, device specs.LinuxDevice, nodes *os.File, i int) error {
-	dir, err := MakeDir(root, filepath.Dir(device.Path))
+func bindNode(root *os.File, path string, nodes *os.File, name string) error {
+	dir, err := MakeDir(root, filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	// Not where a link in the image or a bound /dev would lead.
-	name := filepath.Base(device.Path)
-	if fd, err := unix.Openat(int(dir.Fd()), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644); err == nil {
+	if fd, err := unix.Openat(int(dir.Fd()), filepath.Base(path), unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644); err == nil {
 		unix.Close(fd)
 	} else if err != unix.EEXIST {
 		return err
 	}
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	point, err := openNode(dir, filepath.Base(path))
 	if err != nil {
 		return err
 	}
-	point := os.NewFile(uintptr(fd), device.Path)
 	defer point.Close()
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	if err := unix.Fstat(int(point.Fd()), &st); err != nil {
 		return err
 	} else if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFLNK || kind == unix.S_IFDIR {
 		return unix.EEXIST
 	}
-	trace.Step("bind", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
-	fd, err = unix.OpenTree(int(nodes.Fd()), strconv.Itoa(i), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	fd, err := unix.OpenTree(int(nodes.Fd()), name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("open_tree: %w", err)
 	}
-	mount := os.NewFile(uintptr(fd), device.Path)
+	mount := os.NewFile(uintptr(fd), path)
 	defer mount.Close()
 	return attach(mount, point)
 }

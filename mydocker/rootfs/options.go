@@ -10,11 +10,17 @@ import (
 // concerns its propagation, and what is the file system's own.
 type options struct {
 	bind, recursive  bool
+	remount          bool   // change what is mounted there
+	copyUp           bool   // a new tmpfs begins with what it covers
 	set, clear       uint64 // MOUNT_ATTR_* of this mount
 	setAll, clearAll uint64 // MOUNT_ATTR_* of this mount and all below it (rro, rnosuid, ...)
-	propagation      uint64 // MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE; 0: none named
-	propagationAll   bool   // and all below
+	propagation      []propagation
 	data             []string
+}
+
+type propagation struct {
+	flag uint64 // MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE
+	all  bool   // and all below
 }
 
 var attributes = []struct {
@@ -60,13 +66,18 @@ func parseOptions(list []string) options {
 	for _, option := range list {
 		switch flag, all, ok := parsePropagation(option); {
 		case ok:
-			o.propagation, o.propagationAll = flag, all
+			o.propagation = append(o.propagation, propagation{flag, all})
 		case option == "bind":
 			o.bind = true
 		case option == "rbind":
 			o.bind, o.recursive = true, true
+		case option == "remount":
+			o.remount = true
+		case option == "tmpcopyup":
+			o.copyUp = true
 		case option == "", option == "defaults", option == "async", option == "loud", option == "nomand", option == "noiversion":
 			// what a mount has anyway
+		case option == "silent": // as every mount by fsconfig(2): messages go to its own log, not the kernel's
 		case option == "idmap", option == "ridmap":
 			// OpenOutside's
 		case setAttribute(option, &o.set, &o.clear):

@@ -6,8 +6,12 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"minidocker/mydocker/trace"
 
@@ -41,29 +45,43 @@ func Isolate(propagation string) error {
 	return nil
 }
 
-// Attach attaches the container's root file system, since pivot_root(2) wants a mount
-// point, and gives it back. mount is detached; if it is nil, the directory path becomes a
-// mount of its own.
+// Attach attaches the container's root file system at the directory at, since
+// pivot_root(2) wants a mount point, and gives it back. mount is detached; if it is nil,
+// the directory path becomes a mount of its own.
 //
-// It is put on "/", over what all paths still start from: no path has to be walked, which
-// the root of a user namespace could not walk everywhere.
-func Attach(mount *os.File, path string) (*os.File, error) {
-	// A mount below a shared parent would appear on the host too, and
-	// pivot_root refuses a shared parent (EINVAL).
-	if err := unix.Mount("", "/", "", unix.MS_PRIVATE, ""); err != nil {
-		return nil, fmt.Errorf("make the mount of / private: %w", err)
-	}
+// At is best "/", over what all paths still start from: no path has to be walked, which
+// the root of a user namespace could not walk everywhere. Only hooks look for it at its path.
+func Attach(mount *os.File, path, at string) (*os.File, error) {
 	if mount == nil {
 		var err error
 		if mount, err = OpenRoot(path); err != nil {
 			return nil, err
 		}
 	}
-	trace.Step("move_mount", "the root file system on /")
-	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return nil, fmt.Errorf("attach root file system: %w", err)
+	// A mount below a shared parent would appear on the host too, and
+	// pivot_root refuses a shared parent (EINVAL).
+	if err := privateParent(at); err != nil {
+		return nil, err
+	}
+	trace.Step("move_mount", "the root file system on %s", at)
+	if err := unix.MoveMount(int(mount.Fd()), "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return nil, fmt.Errorf("attach root file system at %s: %w", at, err)
 	}
 	return mount, nil
+}
+
+// privateParent makes the mount that holds path private in this namespace.
+func privateParent(path string) error {
+	for at := path; ; at = filepath.Dir(at) {
+		err := unix.Mount("", at, "", unix.MS_PRIVATE, "")
+		if err == nil {
+			return nil
+		}
+		// EINVAL: at is no mount point; the mount that holds it is further up.
+		if !errors.Is(err, unix.EINVAL) || at == "/" {
+			return fmt.Errorf("make the mount above %s private: %w", path, err)
+		}
+	}
 }
 
 // OpenRoot opens the directory path, with all that is mounted below, as a detached mount.
@@ -118,21 +136,70 @@ func Pivot(root *os.File) error {
 	return unix.Chdir("/")
 }
 
-// Seal finishes the root: read-only if asked for, and its propagation.
+// HideHost takes the host's proc and sysfs mounts away from a mount namespace that is
+// left as it is below the container's root: the kernel would judge by them that the
+// container may mount such file systems without what masks them.
+func HideHost() error {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("make / a slave: %w", err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		fields := strings.Fields(line)
+		if kind := fields[slices.Index(fields, "-")+1]; kind != "proc" && kind != "sysfs" {
+			continue
+		}
+		// Mount points of the container have the same names, but no path from here leads to
+		// them. In a user namespace what the host has mounted stays (EINVAL), and is covered.
+		err := unix.Unmount(fields[4], unix.MNT_DETACH)
+		if errors.Is(err, unix.EINVAL) {
+			err = unix.Mount("tmpfs", fields[4], "tmpfs", 0, "")
+		}
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("unmount the host's %s: %w", fields[4], err)
+		}
+	}
+	return nil
+}
+
+// ChangeRoot leads into root without pivot_root(2), which refuses where the host's root
+// is the initial ramfs. What was the root before stays in the mount namespace.
+func ChangeRoot(root *os.File) error {
+	trace.Step("chroot", "the root file system")
+	if err := unix.Fchdir(int(root.Fd())); err != nil {
+		return fmt.Errorf("chdir to the new root: %w", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("chroot: %w", err)
+	}
+	return unix.Chdir("/")
+}
+
+// Seal finishes the root: read-only if asked for, and its propagation; by the
+// names with an r before them that of all below too. A shared root begins a peer
+// group of its own: it is a copy of a mount of the host, perhaps still its peer.
 func Seal(root *os.File, readOnly bool, propagation string) error {
-	attr := unix.MountAttr{}
 	if readOnly {
 		trace.Step("mount_setattr", "/ read-only")
-		attr.Attr_set = unix.MOUNT_ATTR_RDONLY
+		if err := setAttributes(root, 0, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+			return fmt.Errorf("make the root file system read-only: %w", err)
+		}
 	}
-	if flag, all, ok := parsePropagation(propagation); ok && !all {
-		attr.Propagation = flag
-	}
-	if attr.Attr_set == 0 && attr.Propagation == 0 {
+	flag, all, ok := parsePropagation(propagation)
+	if !ok {
 		return nil
 	}
-	if err := unix.MountSetattr(int(root.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return fmt.Errorf("finish the root file system: %w", err)
+	trace.Step("mount_setattr", "/ %s", propagation)
+	if flag == unix.MS_SHARED {
+		if err := setAttributes(root, 0, unix.MountAttr{Propagation: unix.MS_PRIVATE}); err != nil {
+			return fmt.Errorf("make the root file system private: %w", err)
+		}
+	}
+	if err := setAttributes(root, recursive(all), unix.MountAttr{Propagation: flag}); err != nil {
+		return fmt.Errorf("make the root file system %s: %w", propagation, err)
 	}
 	return nil
 }

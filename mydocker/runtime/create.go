@@ -21,6 +21,7 @@ import (
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/trace"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -36,11 +37,21 @@ type Options struct {
 	Root *os.File
 	// Given are detached mounts that stand for the sources of bind mounts, by their destinations. The caller closes them.
 	Given map[string]*os.File
+	// PreserveFDs become the process's descriptors from 3 on. The caller closes them.
+	PreserveFDs []*os.File
 	// DieWithParent kills the process when the creating process ends.
 	DieWithParent bool
 	// Connect is called at init's first stop, with init's pid: its namespaces
 	// exist, nothing is mounted yet. nil: nothing to do.
 	Connect func(pid int) error
+	// State is what hooks and a seccomp agent are told of the container: its id,
+	// bundle and annotations. Status and pid are filled in.
+	State specs.State
+	// NoPivot moves the root into place without pivot_root(2), for a host whose
+	// root is a ramfs. Less is kept out of the container.
+	NoPivot bool
+	// NoNewKeyring leaves the process in the caller's session keyring.
+	NoNewKeyring bool
 }
 
 // JoinedShm stands for the source of a bind mount in Options.Given: a mount of
@@ -61,7 +72,7 @@ type Process struct {
 }
 
 // Load reads a bundle's config.json (OCI runtime specification, bundle.md). The
-// path of its root becomes absolute.
+// path of its root becomes absolute, as do the sources of bind mounts.
 func Load(bundle string) (*specs.Spec, error) {
 	path := filepath.Join(bundle, "config.json")
 	data, err := os.ReadFile(path)
@@ -75,14 +86,20 @@ func Load(bundle string) (*specs.Spec, error) {
 	if spec.Root != nil && spec.Root.Path != "" && !filepath.IsAbs(spec.Root.Path) {
 		spec.Root.Path = filepath.Join(bundle, spec.Root.Path)
 	}
+	for i := range spec.Mounts {
+		if m := &spec.Mounts[i]; rootfs.IsBind(*m) && !filepath.IsAbs(m.Source) {
+			m.Source = filepath.Join(bundle, m.Source)
+		}
+	}
 	return &spec, nil
 }
 
 // Create makes the process that spec describes and takes it to its second stop:
 // all is in place, and the command waits in exec.fifo, which is made in the state
-// directory, for Start. The cgroup exists, with its limits.
-func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Process, error) {
-	if err := validate(spec); err != nil {
+// directory, for Start. The cgroup exists, with its limits. When the process has ended,
+// Release takes away what may be left.
+func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (_ *Process, err error) {
+	if err := validate(spec, o); err != nil {
 		return nil, err
 	}
 	user, opened, err := openOutside(spec, &o)
@@ -90,11 +107,22 @@ func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 	if err != nil {
 		return nil, err
 	}
+	if inHostMounts(spec) {
+		if o.Root, err = mountOnHost(spec, state); err != nil {
+			return nil, err
+		}
+		defer o.Root.Close()
+		defer func() {
+			if err != nil {
+				Release(state)
+			}
+		}()
+	}
 	p, err := create(spec, state, group, o, user)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.prepare(spec, group, o); err != nil {
+	if err = p.prepare(spec, group, o); err != nil {
 		if p.DoneWithin(20) { // by itself: Abandon kills it
 			err = p.explain(err)
 		}
@@ -104,22 +132,6 @@ func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (*Pro
 	return p, nil
 }
 
-func validate(spec *specs.Spec) error {
-	switch {
-	case spec.Process == nil || len(spec.Process.Args) == 0:
-		return errors.New("specification: process.args is empty")
-	case spec.Root == nil || spec.Root.Path == "":
-		return errors.New("specification: root.path is empty")
-	case spec.Linux == nil:
-		return errors.New("specification: there is no linux section")
-	case !filepath.IsAbs(spec.Process.Cwd):
-		return fmt.Errorf("specification: process.cwd %q is not absolute", spec.Process.Cwd)
-	case namespace.Find(spec.Linux.Namespaces, specs.MountNamespace) == nil:
-		return errors.New("specification: a container needs a mount namespace of its own")
-	}
-	return nil
-}
-
 // create clones init.
 func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user *os.File) (*Process, error) {
 	fifo, fifoFile, err := makeFifo(state)
@@ -127,14 +139,14 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user 
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: ownLimits(spec), HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Preserved: len(o.PreserveFDs)}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err
 	}
 	defer l.close()
 	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
-	if err := p.clone(spec, group, l, l.files(o.Stdio, fifoFile, o.Root, o.Given), user); err != nil {
+	if err := p.clone(spec, group, l, append(l.files(o.Stdio, fifoFile, o.Root, o.Given), o.PreserveFDs...), user); err != nil {
 		l.parent.file.Close()
 		os.Remove(fifo)
 		return nil, err
@@ -205,7 +217,7 @@ func makeFifo(state string) (path string, file *os.File, err error) {
 
 // prepare takes init from its first stop to its second.
 func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error {
-	if _, err := p.sync.expect(stageNamespaces); err != nil {
+	if _, _, err := p.sync.expect(stageNamespaces); err != nil {
 		return err
 	}
 	if err := adjustOOM(p.Pid, spec.Process.OOMScoreAdj); err != nil {
@@ -222,11 +234,9 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 	if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
 		return fmt.Errorf("tell init to proceed: %w", err)
 	}
-	terminal, err := p.sync.expect(stageReady)
-	if err != nil {
+	if err := p.serve(spec, o); err != nil {
 		return err
 	}
-	p.Terminal = terminal
 	if err := p.limitOutside(spec); err != nil {
 		return err
 	}
@@ -235,6 +245,32 @@ func (p *Process) prepare(spec *specs.Spec, group cgroup.Group, o Options) error
 		return fmt.Errorf("limit pids: %w", err)
 	}
 	return nil
+}
+
+// serve does what init asks for on its way, until it is ready.
+func (p *Process) serve(spec *specs.Spec, o Options) error {
+	for {
+		at, terminal, err := p.sync.expect(stageReady, stageMounted, stageSeccomp)
+		switch {
+		case err != nil:
+			return err
+		case at == stageReady:
+			p.Terminal = terminal
+			return nil
+		case at == stageMounted:
+			err = runtimeHooks(spec.Hooks, o.State, p.Pid)
+		case at == stageSeccomp:
+			state := o.State
+			state.Status, state.Pid = specs.StateCreating, p.Pid
+			err = passListener(p.Pid, spec.Linux.Seccomp, state)
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.sync.send(message{Stage: stageProceed}, nil); err != nil {
+			return fmt.Errorf("tell init to proceed: %w", err)
+		}
+	}
 }
 
 // adjustOOM is done from outside, where no path belongs to the container.

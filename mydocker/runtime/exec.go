@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,12 @@ import (
 // calls, for the child of a fork to make. Until its execve it is a copy of this
 // process, whose program OpenSelf must have opened.
 func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup.Group, o Options) (*Process, error) {
+	if err := validateProcess(process, spec.Linux); err != nil {
+		return nil, err
+	}
+	if inHostMounts(spec) { // whoever joins it finds himself at the host's root
+		return nil, errors.New("exec in a container without a mount namespace of its own is not supported")
+	}
 	filter, flags := first.filter, first.flags
 	if filter == nil { // it was another process that created the container
 		var err error
@@ -51,23 +58,48 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		defer slave.Close()
 		p.Terminal, files = terminal, []*os.File{slave, slave, slave}
 	}
-	limits, err := security.Limits(0, process.Rlimits)
+	files = append(files, o.PreserveFDs...)
+	enter, err := affine(process.ExecCPUAffinity, group.Enter)
 	if err != nil {
 		return nil, err
 	}
-	calls, err := execCalls(process, filter, flags)
+	var agent *execAgent
+	if security.Notifies(filter) {
+		if agent, err = newExecAgent(); err != nil {
+			return nil, err
+		}
+		defer agent.theirs.file.Close()
+		files = append(files, agent.theirs.file)
+	}
+	before, err := execBefore(process, len(files)+1) // one more is the container's pidfd
+	if err != nil {
+		return nil, err
+	}
+	calls, err := execCalls(spec, first, process, filterOf(filter, flags, len(files)-1), o)
 	if err == nil {
-		child := namespace.Child{Files: files, Before: limits, Calls: calls, Enter: group.Enter}
+		child := namespace.Child{Files: files, Before: before, Calls: calls, Enter: enter}
 		score := spec.Process.OOMScoreAdj
-		if score != nil && *score != 0 {
-			child.Hold = func(pid int) error { return adjustOOM(pid, score) }
+		hold := func(pid int) error {
+			if agent != nil {
+				state := o.State
+				state.Status, state.Pid = specs.StateRunning, first.Pid
+				go agent.serve(pid, spec.Linux.Seccomp, state)
+			}
+			return adjustOOM(pid, score)
+		}
+		if score != nil && *score != 0 || agent != nil {
+			child.Hold = hold
 		}
 		p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
+		if errors.Is(err, unix.EBUSY) { // its first process has made groups below, and gone into one
+			child.Enter = group.Of(first.Pid).Enter
+			p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
+		}
 		if errors.Is(err, unix.EAGAIN) {
 			// The group is at its pids.max: born outside and moved in, a process
 			// may exceed it, as Docker's may. It is not the usual way because the
 			// move costs milliseconds: the kernel waits for an RCU grace period.
-			child.Enter, child.Hold = nil, func(pid int) error { return errors.Join(group.Add(pid), adjustOOM(pid, score)) }
+			child.Enter, child.Hold = nil, func(pid int) error { return errors.Join(group.Add(pid), hold(pid)) }
 			p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)
 		}
 	}
@@ -77,6 +109,9 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 	}
 	p.pidfd, err = unix.PidfdOpen(p.Pid, 0) // before it is reaped, so it is this process
 	go p.reap()
+	if agent != nil {
+		err = errors.Join(err, <-agent.passed)
+	}
 	return p, err
 }
 
@@ -109,30 +144,61 @@ func openTerminal(first *Process, process *specs.Process) (terminal, slave *os.F
 	return os.NewFile(uintptr(fd), "terminal"), slave, setSize(slave, process.ConsoleSize)
 }
 
+// affine makes the thread that enters the cgroup, to clone the child, run where the
+// child is to run at first.
+func affine(affinity *specs.CPUAffinity, enter func(*syscall.SysProcAttr) (func() error, error)) (func(*syscall.SysProcAttr) (func() error, error), error) {
+	if affinity == nil || affinity.Initial == "" {
+		return enter, nil
+	}
+	call, err := security.Affinity(affinity.Initial)
+	return func(attr *syscall.SysProcAttr) (func() error, error) {
+		if err := namespace.Do([]namespace.Call{call}); err != nil {
+			return nil, err
+		}
+		return enter(attr)
+	}, err
+}
+
 // execCalls is what the child does once it has joined.
-func execCalls(process *specs.Process, filter []byte, flags []specs.LinuxSeccompFlag) ([]namespace.Call, error) {
+func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter security.Filter, o Options) ([]namespace.Call, error) {
 	bare := *process
 	bare.Rlimits = nil // set before
-	first, last, err := security.Credentials(&bare, filter, flags)
+	before, last, err := security.Credentials(&bare, filter)
 	if err != nil {
 		return nil, err
+	}
+	properties, err := security.Properties(process, spec.Linux)
+	if err != nil {
+		return nil, err
+	}
+	if a := process.ExecCPUAffinity; a != nil && a.Final != "" {
+		call, err := security.Affinity(a.Final)
+		if err != nil {
+			return nil, err
+		}
+		properties = append(properties, call)
 	}
 	argv, err := namespace.Strings(process.Args)
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
-	envv, err := namespace.Strings(process.Env)
+	envv, err := namespace.Strings(environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return openInside(first, "/etc/passwd") }))
 	if err != nil {
 		return nil, fmt.Errorf("environment: %w", err)
 	}
 	calls := []namespace.Call{
 		namespace.NewCall("setsid", unix.SYS_SETSID),
-		namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore),
+	}
+	if !o.NoNewKeyring {
+		calls = append(calls, namespace.NewCall("keyctl KEYCTL_JOIN_SESSION_KEYRING", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).On(namespace.Ignore))
+	}
+	if security.Notifies(filter.Program) {
+		calls = append(calls, namespace.NewCall("fcntl FD_CLOEXEC", unix.SYS_FCNTL, filter.Agent, unix.F_SETFD, unix.FD_CLOEXEC))
 	}
 	if process.Terminal {
 		calls = append(calls, namespace.NewCall("ioctl TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0))
 	}
-	calls = append(append(calls, first...), last...)
+	calls = append(append(append(calls, properties...), before...), last...)
 	paths := candidates(process)
 	if len(paths) == 0 {
 		return nil, notInPath(process.Args[0])
@@ -165,13 +231,18 @@ func explainExec(first *Process, process *specs.Process, err error) error {
 	return execError(name, failed.Errno)
 }
 
-func isDirectory(first *Process, path string) bool {
+// openInside opens a file for reading, from outside.
+func openInside(first *Process, path string) (*os.File, error) {
 	root, err := first.Root()
 	if err != nil {
-		return false
+		return nil, err
 	}
 	defer root.Close()
-	file, err := rootfs.OpenIn(root, path)
+	return rootfs.OpenIn(root, path)
+}
+
+func isDirectory(first *Process, path string) bool {
+	file, err := openInside(first, path)
 	if err != nil {
 		return false
 	}

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 
+	"minidocker/mydocker/image/layer"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/security"
@@ -32,7 +34,7 @@ func Init() {
 	err := json.NewDecoder(os.NewFile(payloadFD, "payload")).Decode(&p)
 	if err != nil {
 		err = fmt.Errorf("read payload: %w", err)
-	} else {
+	} else if sync, err = moveSync(sync, &p); err == nil {
 		err = initContainer(sync, &p)
 	}
 	// Reached only if the command was not executed.
@@ -41,7 +43,9 @@ func Init() {
 	if errors.As(err, &known) {
 		code = known.Code
 	}
-	sync.send(message{Stage: stageError, Error: err.Error(), Code: code}, nil)
+	if sync.send(message{Stage: stageError, Error: err.Error(), Code: code}, nil) != nil {
+		fmt.Fprintln(os.Stderr, err) // the creator has gone, and another process has started the container
+	}
 	os.Exit(code)
 }
 
@@ -56,13 +60,12 @@ func initContainer(sync channel, p *payload) error {
 	if _, err := unix.Setsid(); err != nil {
 		return fmt.Errorf("setsid: %w", err)
 	}
-	newSessionKeyring()
+	if !p.NoNewKeyring {
+		newSessionKeyring()
+	}
 
 	// Stop 1: the caller gives the network namespace its interfaces.
-	if err := sync.send(message{Stage: stageNamespaces}, nil); err != nil {
-		return fmt.Errorf("report namespaces: %w", err)
-	}
-	if _, err := sync.expect(stageProceed); err != nil {
+	if err := sync.ask(stageNamespaces); err != nil {
 		return err
 	}
 
@@ -86,15 +89,17 @@ func initContainer(sync channel, p *payload) error {
 	}
 
 	// Cut off from the host before the first mount. What binds show is opened
-	// while the host can still be seen.
-	if err := rootfs.Isolate(linux.RootfsPropagation); err != nil {
-		return err
+	// in its turn: the host can still be seen.
+	if !inHostMounts(spec) {
+		if err := rootfs.Isolate(linux.RootfsPropagation); err != nil {
+			return err
+		}
 	}
 	given := map[string]*os.File{}
 	for i, destination := range p.Given {
 		given[destination] = os.NewFile(uintptr(givenFD+i), destination)
 	}
-	sources, err := rootfs.OpenSources(spec.Mounts, given)
+	sources, err := rootfs.GivenSources(spec.Mounts, given)
 	if err != nil {
 		return err
 	}
@@ -102,29 +107,27 @@ func initContainer(sync channel, p *payload) error {
 	if err != nil {
 		return err
 	}
-	var mount *os.File
-	if p.HasRoot {
-		mount = os.NewFile(rootFD, "root")
-	}
-	root, err := rootfs.Attach(mount, spec.Root.Path)
+	root, err := attachRoot(p)
 	if err != nil {
 		return err
 	}
 
 	// The view: mounts in the specification's order, then what stands in /dev.
-	if err := rootfs.MountAll(root, spec.Mounts, sources); err != nil {
+	if err := rootfs.MountAll(root, labelled(spec.Mounts, linux.MountLabel), sources, layer.Copy); err != nil {
 		return err
 	}
-	if nodes := given[deviceNodes]; nodes != nil {
-		err = rootfs.BindDevices(root, devices(linux), nodes)
-	} else {
-		err = rootfs.MakeDevices(root, devices(linux))
-	}
-	if err != nil {
-		return err
-	}
-	if err := rootfs.MakeLinks(root); err != nil {
-		return err
+	if !rootfs.BindsDev(spec.Mounts) {
+		if nodes := given[deviceNodes]; nodes != nil {
+			err = rootfs.BindDevices(root, devices(linux), nodes)
+		} else {
+			err = rootfs.MakeDevices(root, devices(linux))
+		}
+		if err != nil {
+			return err
+		}
+		if err := rootfs.MakeLinks(root); err != nil {
+			return err
+		}
 	}
 	var terminal, slave *os.File
 	if p.Process.Terminal {
@@ -136,6 +139,13 @@ func initContainer(sync channel, p *payload) error {
 		}
 	}
 	if err := makeCwd(root, p.Process); err != nil {
+		return err
+	}
+
+	if err := rootfs.SealDev(root, spec.Mounts); err != nil {
+		return err
+	}
+	if err := createHooks(sync, p); err != nil {
 		return err
 	}
 
@@ -153,11 +163,14 @@ func initContainer(sync channel, p *payload) error {
 
 	// The fifo is on the host: it is reached through the host's /proc, opened
 	// before the host goes out of sight.
+	if err := setLabels(p.Process); err != nil {
+		return err
+	}
 	descriptors, err := os.Open("/proc/self/fd")
 	if err != nil {
 		return err
 	}
-	if err := rootfs.Pivot(root); err != nil {
+	if err := enterRoot(p, root); err != nil {
 		return err
 	}
 	if err := rootfs.Seal(root, spec.Root.Readonly, linux.RootfsPropagation); err != nil {
@@ -233,7 +246,7 @@ func setSysctls(sysctls map[string]string) error {
 	}
 	defer proc.Close()
 	for name, value := range sysctls {
-		path := filepath.Join("sys", strings.ReplaceAll(name, ".", "/"))
+		path := filepath.Join("sys", strings.NewReplacer(".", "/", "/", ".").Replace(dottedSysctl(name)))
 		trace.Step("write", "/proc/%s = %s", path, value)
 		file, err := rootfs.OpenProc(proc, path)
 		if err == nil {
@@ -250,7 +263,15 @@ func setSysctls(sysctls map[string]string) error {
 // finish gives the process its credentials and executes the command.
 func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.File) error {
 	process := p.Process
-	first, last, err := security.Credentials(process, p.Filter, p.FilterFlags)
+	if isInside(p.Spec.Linux) {
+		process.Rlimits = nil // see limitOutside
+	}
+	process.Env = environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return os.OpenFile("/etc/passwd", os.O_RDONLY|unix.O_NONBLOCK, 0) })
+	first, last, err := security.Credentials(process, filterOf(p.Filter, p.FilterFlags, syncFD))
+	if err != nil {
+		return err
+	}
+	properties, err := security.Properties(process, p.Spec.Linux)
 	if err != nil {
 		return err
 	}
@@ -259,11 +280,20 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 			return err
 		}
 	}
-	if err := namespace.Do(first); err != nil {
+	// Looked at before the filter, which may refuse getcwd, unless only the user gets there.
+	inside := unix.Chdir(process.Cwd) == nil
+	if inside {
+		if err := checkCwd(process.Cwd); err != nil {
+			return err
+		}
+	}
+	if err := namespace.Do(append(properties, first...)); err != nil {
 		return err
 	}
-	if err := checkCwd(process.Cwd); err != nil {
-		return err
+	if !inside {
+		if err := checkCwd(process.Cwd); err != nil {
+			return err
+		}
 	}
 	program, err := lookPath(process)
 	if err != nil {
@@ -287,7 +317,13 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 	if err := waitFifo(descriptors); err != nil {
 		return err
 	}
+	if err := startHooks(p); err != nil {
+		return err
+	}
 	trace.Step("execve", "%s %q", program, process.Args)
+	if err := preserve(p); err != nil {
+		return err
+	}
 	if err := namespace.Do(last); err != nil {
 		return err
 	}

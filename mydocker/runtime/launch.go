@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -34,7 +35,11 @@ type payload struct {
 	FilterFlags   []specs.LinuxSeccompFlag
 	HasRoot       bool
 	Given         []string // destinations of the mounts from givenFD on
+	Preserved     int      // descriptors after those, for the process
 	DieWithParent bool
+	NoPivot       bool
+	NoNewKeyring  bool
+	State         specs.State // for hooks
 }
 
 // launch is what it takes to start init.
@@ -76,9 +81,7 @@ func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
 
 // close closes what init has copies of; parent is the caller's.
 func (l *launch) close() {
-	for _, file := range []*os.File{l.child.file, l.message, l.program, l.null} {
-		file.Close() // of a nil file an error, not a panic
-	}
+	closeAll([]*os.File{l.child.file, l.message, l.program, l.null})
 }
 
 // files are init's descriptors in their order.
@@ -105,7 +108,15 @@ func compile(profile *specs.LinuxSeccomp) ([]byte, []specs.LinuxSeccompFlag, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile seccomp profile: %w", err)
 	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(filter))), len(filter)*unix.SizeofSockFilter), profile.Flags, nil
+	program := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(filter))), len(filter)*unix.SizeofSockFilter)
+	switch {
+	case profile.ListenerPath != "":
+	case security.Notifies(program):
+		return nil, nil, errors.New("listenerPath is not set")
+	case profile.ListenerMetadata != "":
+		return nil, nil, errors.New("seccomp listenerMetadata is set, but listenerPath is not")
+	}
+	return program, profile.Flags, nil
 }
 
 // writePayload puts what init is told into a file in memory, which has no size limit.

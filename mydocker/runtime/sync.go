@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,10 +18,20 @@ import (
 //	  |--------------------------------->|
 //	  |             namespaces           |  stop 1: its namespaces exist
 //	  |<---------------------------------|
-//	  |  (network, createRuntime hooks)  |
+//	  |  (network)                       |
 //	  |  proceed                         |
 //	  |--------------------------------->|
-//	  |                                  |  mounts, pivot_root, credentials
+//	  |                                  |  mounts
+//	  |  (prestart, createRuntime hooks) |
+//	  |             mounted              |  if there are such hooks
+//	  |<---------------------------------|
+//	  |  proceed                         |
+//	  |--------------------------------->|
+//	  |                                  |  pivot_root, credentials
+//	  |             seccomp              |  if a seccomp agent is to get the
+//	  |<---------------------------------|  filter's descriptor
+//	  |  proceed                         |
+//	  |--------------------------------->|
 //	  |       ready (+ the terminal)     |
 //	  |<---------------------------------|
 //	  |  (pids.max)                      |  stop 2: opens exec.fifo for writing
@@ -34,6 +45,8 @@ type stage string
 const (
 	stageNamespaces stage = "namespaces"
 	stageProceed    stage = "proceed"
+	stageMounted    stage = "mounted"
+	stageSeccomp    stage = "seccomp"
 	stageReady      stage = "ready"
 	stageError      stage = "error"
 )
@@ -73,17 +86,17 @@ func (c channel) send(m message, file *os.File) error {
 	if err != nil {
 		return err
 	}
-	var rights []byte
-	if file != nil {
-		rights = unix.UnixRights(int(file.Fd()))
+	if file == nil { // by write, which no seccomp agent may hold up
+		_, err := unix.Write(int(c.file.Fd()), data)
+		return err
 	}
-	return unix.Sendmsg(int(c.file.Fd()), data, rights, nil, unix.MSG_NOSIGNAL)
+	return unix.Sendmsg(int(c.file.Fd()), data, unix.UnixRights(int(file.Fd())), nil, unix.MSG_NOSIGNAL)
 }
 
 // receive waits for a message. The other side's end is io.EOF-like: errGone. An
 // error sent by init comes back as *Error.
 func (c channel) receive() (message, *os.File, error) {
-	buffer := make([]byte, 8192)
+	buffer := make([]byte, 16384)
 	control := make([]byte, unix.CmsgSpace(4))
 	var n, oobn int
 	var err error
@@ -115,19 +128,28 @@ func (c channel) receive() (message, *os.File, error) {
 	return m, file, nil
 }
 
-// expect receives and insists on a stage.
-func (c channel) expect(want stage) (*os.File, error) {
+// expect receives and insists on one of the stages.
+func (c channel) expect(want ...stage) (stage, *os.File, error) {
 	m, file, err := c.receive()
 	if errors.Is(err, errGone) {
-		return nil, fmt.Errorf("init ended before %q", want)
+		return "", nil, fmt.Errorf("init ended before %q", want[0])
 	}
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	if m.Stage != want {
-		return nil, fmt.Errorf("init said %q before %q", m.Stage, want)
+	if !slices.Contains(want, m.Stage) {
+		return "", nil, fmt.Errorf("init said %q before %q", m.Stage, want[0])
 	}
-	return file, nil
+	return m.Stage, file, nil
+}
+
+// ask reports a stage and waits for the other side to have done its part.
+func (c channel) ask(at stage) error {
+	if err := c.send(message{Stage: at}, nil); err != nil {
+		return fmt.Errorf("report %s: %w", at, err)
+	}
+	_, _, err := c.expect(stageProceed)
+	return err
 }
 
 var errGone = errors.New("the other side has closed")

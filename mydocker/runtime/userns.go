@@ -81,7 +81,7 @@ func openUser(linux *specs.Linux) (*os.File, error) {
 
 func closeAll(files []*os.File) {
 	for _, file := range files {
-		file.Close()
+		file.Close() // of a nil file an error, not a panic
 	}
 }
 
@@ -101,7 +101,10 @@ func (p *Process) cloneInside(spec *specs.Spec, group cgroup.Group, l *launch, f
 	if err != nil {
 		return fmt.Errorf("clone init: %w", err)
 	}
-	p.pidfd, err = unix.PidfdOpen(p.Pid, 0) // this thread has not waited for it yet, so it is this process
+	if p.pidfd, err = unix.PidfdOpen(p.Pid, 0); err != nil { // before this thread waits for it, so it is this process
+		unix.Kill(p.Pid, unix.SIGKILL)
+		unix.Wait4(p.Pid, nil, 0, nil)
+	}
 	return err
 }
 
@@ -139,27 +142,13 @@ func devices(linux *specs.Linux) []specs.LinuxDevice {
 // writable for the host's root alone: up to Linux 6.8 the ones of an IPC namespace, from
 // 6.9 on only for root inside (ipc/ipc_sysctl.c); always those of a UTS namespace.
 func splitSysctls(linux *specs.Linux) (own, shared map[string]string) {
-	isNew := func(t specs.LinuxNamespaceType) bool {
-		ns := namespace.Find(linux.Namespaces, t)
-		return ns != nil && ns.Path == ""
-	}
 	own, shared = map[string]string{}, map[string]string{}
-	if !isInside(linux) {
-		return linux.Sysctl, nil
-	}
 	for name, value := range linux.Sysctl {
-		to := own
-		switch dotted := strings.ReplaceAll(name, "/", "."); {
-		case dotted == "kernel.hostname", dotted == "kernel.domainname":
-			if isNew(specs.UTSNamespace) {
-				to = shared
-			}
-		case dotted == "kernel.sem", strings.HasPrefix(dotted, "kernel.shm"), strings.HasPrefix(dotted, "kernel.msg"), strings.HasPrefix(dotted, "fs.mqueue."):
-			if isNew(specs.IPCNamespace) {
-				to = shared
-			}
+		if isInside(linux) && !strings.HasPrefix(dottedSysctl(name), "net.") {
+			shared[name] = value
+		} else {
+			own[name] = value
 		}
-		to[name] = value
 	}
 	return own, shared
 }
@@ -168,7 +157,7 @@ func splitSysctls(linux *specs.Linux) (own, shared map[string]string) {
 func owned(sysctls map[string]string) map[string]string {
 	maps.DeleteFunc(sysctls, func(name, _ string) bool {
 		var st unix.Stat_t
-		err := unix.Stat("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), &st)
+		err := unix.Stat("/proc/sys/"+strings.ReplaceAll(dottedSysctl(name), ".", "/"), &st)
 		return err == nil && st.Uid != 0
 	})
 	return sysctls
@@ -178,17 +167,7 @@ func isInside(linux *specs.Linux) bool {
 	return namespace.Find(linux.Namespaces, specs.UserNamespace) != nil
 }
 
-// ownLimits is the process without the resource limits that limitOutside sets.
-func ownLimits(spec *specs.Spec) *specs.Process {
-	if !isInside(spec.Linux) {
-		return spec.Process
-	}
-	bare := *spec.Process
-	bare.Rlimits = nil
-	return &bare
-}
-
-// limitOutside sets the limits of init at stop 2: its own work is done.
+// limitOutside sets the limits of init at stop 2: its own work is done, and it leaves them out.
 func (p *Process) limitOutside(spec *specs.Spec) error {
 	if !isInside(spec.Linux) {
 		return nil

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -20,24 +19,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
-
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "init" {
-		Init()
-	}
-	if os.Getuid() != 0 {
-		fmt.Println("these tests need root")
-		os.Exit(1)
-	}
-	status := m.Run()
-	if parent, err := cgroup.Open(testParent()); err != nil || parent.Delete() != nil {
-		fmt.Println("cgroups are left behind")
-		status = 1
-	}
-	os.Exit(status)
-}
-
-func testParent() string { return "/mydocker-test-" + strconv.Itoa(os.Getpid()) }
 
 // ours maps the ids of a container from 0 to a range of this package's tests.
 var ours = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 700000, Size: 65536}}
@@ -69,7 +50,7 @@ func newBox(t *testing.T, script string) *box {
 	if out, err := exec.Command("tar", "-xf", tar, "-C", root).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	group, err := cgroup.Open(testParent() + "/" + filepath.Base(filepath.Dir(dir)) + filepath.Base(dir))
+	group, err := cgroup.Open("/mydocker-inside-" + strings.ReplaceAll(t.Name(), "/", "-") + filepath.Base(dir))
 	if err == nil {
 		err = group.Create(nil)
 	}
@@ -137,6 +118,9 @@ func (b *box) namespace(t specs.LinuxNamespaceType, path string) *box {
 	for _, ns := range b.spec.Linux.Namespaces {
 		if ns.Type == t {
 			if path == "" {
+				if t == specs.UserNamespace {
+					b.spec.Linux.UIDMappings, b.spec.Linux.GIDMappings = nil, nil
+				}
 				continue
 			}
 			ns.Path = path
@@ -289,7 +273,16 @@ func TestOwners(t *testing.T) {
 
 // TestRootPath runs from a root that is not given but a directory, with its owner mapped.
 func TestRootPath(t *testing.T) {
-	b := newBox(t, "touch /made && stat -c %u /made; cat /bound/file; cat /ro/file; touch /ro/x 2>/dev/null || echo ro")
+	for _, mode := range []os.FileMode{0o700, 0o711} { // can root inside walk there?
+		rootPath(t, mode)
+	}
+}
+
+func rootPath(t *testing.T, mode os.FileMode) {
+	b := newBox(t, "touch /made && stat -c %u /made; cat /bound/file; cat /ro/file; touch /ro/x 2>/dev/null || echo ro; cut -d' ' -f5 /proc/self/mountinfo | grep -cx /")
+	if err := errors.Join(os.Chmod(filepath.Dir(b.spec.Root.Path), mode), os.Chmod(filepath.Dir(filepath.Dir(b.spec.Root.Path)), mode)); err != nil {
+		t.Fatal(err)
+	}
 	source := filepath.Join(filepath.Dir(b.spec.Root.Path), "source")
 	sub := filepath.Join(source, "sub")
 	if err := errors.Join(os.MkdirAll(sub, 0o755), os.WriteFile(filepath.Join(source, "file"), []byte("bound\n"), 0o644), unix.Mount("none", sub, "tmpfs", 0, "")); err != nil {
@@ -301,7 +294,7 @@ func TestRootPath(t *testing.T) {
 	}
 	b.spec.Mounts = append(b.spec.Mounts, specs.Mount{Destination: "/bound", Type: "bind", Source: source, Options: []string{"bind"}},
 		specs.Mount{Destination: "/ro", Type: "bind", Source: source, Options: []string{"rbind", "ro"}})
-	same(t, "output", b.run(), "0 bound bound ro")
+	same(t, "output", b.run(), "0 bound bound ro 1")
 }
 
 func TestMountMappings(t *testing.T) {
@@ -450,23 +443,57 @@ func TestTimeNamespace(t *testing.T) {
 
 // TestDieWithParent kills a process that has created a container, in each way it is cloned.
 func TestDieWithParent(t *testing.T) {
-	for _, user := range []bool{true, false} {
+	if kind, ok := os.LookupEnv("CREATE_AND_STAY"); ok { // it is that process
 		b := newBox(t, "")
-		if b.mapRoot(); !user {
+		if b.mapRoot(); kind == "host" {
 			b.namespace(specs.UserNamespace, "")
 		}
 		b.options.DieWithParent = true
 		b.up()
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.Pid))
-		if err != nil || !strings.Contains(string(status), "Name:\tsh") {
-			t.Fatalf("%v: %s", err, status)
-		}
-		// Threads of this process come and go; the one that is its parent stays.
+		// Threads come and go; the one that is the container's parent stays.
 		for range 50 {
 			namespace.OnThread(func() error { return nil })
 		}
 		if b.DoneWithin(200) {
-			t.Errorf("user namespace %t: the container died with a thread that is not its parent", user)
+			t.Fatal("it died with a thread that is not its parent")
+		}
+		fmt.Println("pid", b.Pid)
+		select {}
+	}
+	for _, kind := range []string{"user", "host"} {
+		parent := exec.Command("/proc/self/exe", "-test.run=^TestDieWithParent$")
+		parent.Env = append(os.Environ(), "CREATE_AND_STAY="+kind, "TMPDIR="+t.TempDir())
+		output, err := parent.StdoutPipe()
+		if err == nil {
+			err = parent.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pid int
+		if _, err := fmt.Fscanf(output, "pid %d\n", &pid); err != nil {
+			said, _ := io.ReadAll(output)
+			t.Fatalf("%v: %s", err, said)
+		}
+		group, err := cgroup.Open("/mydocker-inside-TestDieWithParent001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Open(pid, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent.Process.Kill()
+		parent.Wait()
+		if !p.DoneWithin(20000) {
+			t.Errorf("%s: the container outlives its parent", kind)
+		}
+		if code := p.Wait(); code != -1 {
+			t.Errorf("exit code %d of another's child", code)
+		}
+		p.Close()
+		if err := errors.Join(group.Kill(), group.Delete()); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -25,6 +25,9 @@ var capabilityNames = [...]string{
 	"CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
 }
 
+// Capabilities are the names of all that are known.
+func Capabilities() []string { return capabilityNames[:] }
+
 // DefaultCapabilities are a Docker container's when nobody asks for others.
 func DefaultCapabilities() []string {
 	return []string{

@@ -90,7 +90,7 @@ func become(process *specs.Process, filter []unix.SockFilter) error {
 	if err != nil {
 		return err
 	}
-	first, last, err := Credentials(process, program, []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagSpecAllow})
+	first, last, err := Credentials(process, Filter{Program: program, Flags: []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagSpecAllow}})
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func TestRlimits(t *testing.T) {
 	if got := child(t, "no-resource"); got != want {
 		t.Errorf("raising a limit: %q, want %q", got, want)
 	}
-	if _, _, err := Credentials(&specs.Process{Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_X"}}}, nil, nil); err == nil {
+	if _, _, err := Credentials(&specs.Process{Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_X"}}}, Filter{}); err == nil {
 		t.Error("RLIMIT_X is no limit")
 	}
 }

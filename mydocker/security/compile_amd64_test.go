@@ -178,12 +178,15 @@ func TestPrivateCalls(t *testing.T) {
 }
 
 func TestRefusedProfiles(t *testing.T) {
-	big := uint(5000)
+	big, small := uint(5000), uint(1)
 	for want, profile := range map[string]*specs.LinuxSeccomp{
-		`action "SCMP_ACT_NOTIFY" is not supp`:     profileOf(specs.ActErrno, on(specs.ActNotify, "read")),
-		`seccomp action "SCMP_ACT_X"`:              profileOf("SCMP_ACT_X"),
+		"NOTIFY cannot be used as default action":  profileOf(specs.ActNotify),
+		"NOTIFY cannot be used for the write sysc": profileOf(specs.ActErrno, on(specs.ActNotify, "read", specs.LinuxSeccompArg{Op: specs.OpEqualTo}), on(specs.ActNotify, "write")),
+		"string SCMP_ACT_X is not a valid action":  profileOf("SCMP_ACT_X"),
+		"errno value specified for action":         {DefaultAction: specs.ActAllow, DefaultErrnoRet: &small},
+		"string SCMP_ARCH_X is not a valid arch":   {DefaultAction: specs.ActAllow, Architectures: []specs.Arch{specs.ArchX32, "SCMP_ARCH_X"}},
 		"argument 6":                               profileOf(specs.ActErrno, on(specs.ActAllow, "read", specs.LinuxSeccompArg{Index: 6, Op: specs.OpEqualTo})),
-		`operator "SCMP_CMP_X": not known`:         profileOf(specs.ActErrno, on(specs.ActAllow, "read", specs.LinuxSeccompArg{Op: "SCMP_CMP_X"})),
+		"string SCMP_CMP_X is not a valid operato": profileOf(specs.ActErrno, on(specs.ActAllow, "read", specs.LinuxSeccompArg{Op: "SCMP_CMP_X"})),
 		"errnoRet 5000":                            {DefaultAction: specs.ActErrno, DefaultErrnoRet: &big},
 		`flag "SECCOMP_FILTER_FLAG_X" is not supp`: {DefaultAction: specs.ActErrno, Flags: []specs.LinuxSeccompFlag{"SECCOMP_FILTER_FLAG_X"}},
 	} {

@@ -16,14 +16,13 @@ import (
 // else. All of them change the calling thread alone: who executes the command is
 // who made them.
 //
-// first comes before, last immediately before execve. filter is the seccomp
-// program, empty for none.
-func Credentials(process *specs.Process, filter []byte, flags []specs.LinuxSeccompFlag) (first, last []namespace.Call, err error) {
+// first comes before, last immediately before execve.
+func Credentials(process *specs.Process, filter Filter) (first, last []namespace.Call, err error) {
 	call := namespace.NewCall
 	prctl := func(name string, args ...any) namespace.Call {
 		return call("prctl "+name, unix.SYS_PRCTL, args...)
 	}
-	install, err := installFilter(filter, flags)
+	install, err := filter.install()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,7 +46,7 @@ func Credentials(process *specs.Process, filter []byte, flags []specs.LinuxSecco
 	// filter need not allow what the calls between do.
 	if process.NoNewPrivileges {
 		first = append(first, prctl("PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		last = append(last, install...)
+		last = install
 	} else {
 		first = append(first, install...)
 	}
@@ -78,8 +77,11 @@ func Credentials(process *specs.Process, filter []byte, flags []specs.LinuxSecco
 	if err != nil {
 		return nil, nil, err
 	}
-	first = append(first, set...)
-	return append(first, chdir.On(namespace.Else)), append(last, cleanSignals()...), nil
+	first = append(append(first, set...), chdir.On(namespace.Else))
+	if Notifies(filter.Program) { // the creator takes the descriptor, and may not be there at the start
+		first, last = append(first, last...), nil
+	}
+	return first, append(last, cleanSignals()...), nil
 }
 
 // setCapabilities sets the effective, permitted, inheritable and ambient sets.
@@ -123,7 +125,7 @@ func Limits(pid int, limits []specs.POSIXRlimit) ([]namespace.Call, error) {
 	for _, limit := range limits {
 		number := slices.Index(rlimitNames[:], limit.Type)
 		if number < 0 {
-			return nil, fmt.Errorf("rlimit type %q is invalid", limit.Type)
+			return nil, fmt.Errorf("wrong rlimit value: %s", limit.Type)
 		}
 		calls = append(calls, namespace.NewCall(fmt.Sprintf("set %s to soft %d, hard %d (to raise a hard limit needs CAP_SYS_RESOURCE)", limit.Type, int64(limit.Soft), int64(limit.Hard)),
 			unix.SYS_PRLIMIT64, pid, number, namespace.Pointer(&unix.Rlimit{Cur: limit.Soft, Max: limit.Hard}), 0))
@@ -131,20 +133,39 @@ func Limits(pid int, limits []specs.POSIXRlimit) ([]namespace.Call, error) {
 	return calls, nil
 }
 
-// installFilter gives the calling thread a filter, which sees every system call
+// Filter is a compiled seccomp profile.
+type Filter struct {
+	Program []byte // empty: none
+	Flags   []specs.LinuxSeccompFlag
+	// Agent is a descriptor of the process, connected to whoever passes the
+	// filter's descriptor on to the seccomp agent. It gets Notice, and answers when
+	// that is done. Used if the program notifies.
+	Agent  int
+	Notice []byte
+}
+
+// install gives the calling thread the filter, which sees every system call
 // from here on. Not all threads (TSYNC): the others end at execve, and until then
 // a strict profile would kill the Go runtime in them.
-func installFilter(filter []byte, flags []specs.LinuxSeccompFlag) ([]namespace.Call, error) {
-	if len(filter) == 0 {
+func (f Filter) install() ([]namespace.Call, error) {
+	if len(f.Program) == 0 {
 		return nil, nil
 	}
-	bits, err := flagBits(flags)
+	notifies := Notifies(f.Program)
+	bits, err := flagBits(f.Flags, notifies)
 	if err != nil {
 		return nil, err
 	}
-	program := &unix.SockFprog{Len: uint16(len(filter) / unix.SizeofSockFilter), Filter: (*unix.SockFilter)(unsafe.Pointer(unsafe.SliceData(filter)))}
-	return []namespace.Call{namespace.NewCall(fmt.Sprintf("seccomp SECCOMP_SET_MODE_FILTER flags %#x, %d instructions", bits, program.Len),
-		unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, bits, namespace.Pointer(program))}, nil
+	code := instructions(f.Program)
+	program := &unix.SockFprog{Len: uint16(len(code)), Filter: unsafe.SliceData(code)}
+	calls := []namespace.Call{namespace.NewCall(fmt.Sprintf("seccomp SECCOMP_SET_MODE_FILTER flags %#x, %d instructions", bits, program.Len),
+		unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, bits, namespace.Pointer(program))}
+	if notifies {
+		calls = append(calls,
+			namespace.NewCall("write: the seccomp agent is to get the filter's descriptor", unix.SYS_WRITE, f.Agent, namespace.Slice(f.Notice), len(f.Notice)),
+			namespace.NewCall("read: the seccomp agent has it", unix.SYS_READ, f.Agent, namespace.Slice(make([]byte, 256)), 256))
+	}
+	return calls, nil
 }
 
 // cleanSignals gives the command default dispositions and an empty mask: what

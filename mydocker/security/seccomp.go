@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unsafe"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
-func flagBits(flags []specs.LinuxSeccompFlag) (bits uintptr, err error) {
+func flagBits(flags []specs.LinuxSeccompFlag, notifies bool) (bits uintptr, err error) {
+	if notifies {
+		bits = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	}
 	for _, flag := range flags {
 		switch flag {
 		case "SECCOMP_FILTER_FLAG_TSYNC": // void: other threads end at execve, and a strict profile would kill them now
@@ -17,6 +21,10 @@ func flagBits(flags []specs.LinuxSeccompFlag) (bits uintptr, err error) {
 			bits |= unix.SECCOMP_FILTER_FLAG_LOG
 		case specs.LinuxSeccompFlagSpecAllow:
 			bits |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
+		case specs.LinuxSeccompFlagWaitKillableRecv:
+			if notifies { // to the kernel without meaning otherwise, and EINVAL
+				bits |= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+			}
 		default:
 			return 0, fmt.Errorf("seccomp flag %q is not supported", flag)
 		}
@@ -44,8 +52,16 @@ func Compile(profile *specs.LinuxSeccomp) ([]unix.SockFilter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := flagBits(profile.Flags); err != nil {
+	if _, err := flagBits(profile.Flags, false); err != nil {
 		return nil, err
+	}
+	if otherwise == unix.SECCOMP_RET_USER_NOTIF {
+		return nil, errors.New("SCMP_ACT_NOTIFY cannot be used as default action")
+	}
+	for _, name := range profile.Architectures {
+		if !knownArchitecture(name) {
+			return nil, fmt.Errorf("string %s is not a valid arch for seccomp", name)
+		}
 	}
 	return assemble(profile.Architectures, byName, otherwise)
 }
@@ -70,6 +86,10 @@ func rulesByName(syscalls []specs.LinuxSyscall, otherwise action) (map[string]ru
 			return nil, fmt.Errorf("seccomp rule for %v: %w", s.Names, err)
 		}
 		for _, name := range s.Names {
+			// By write the process says that there is something to be notified of.
+			if name == "write" && does == unix.SECCOMP_RET_USER_NOTIF {
+				return nil, errors.New("SCMP_ACT_NOTIFY cannot be used for the write syscall")
+			}
 			r := byName[name]
 			switch {
 			case does == otherwise || r.decided():
@@ -101,7 +121,7 @@ func alternatives(conditions []specs.LinuxSeccompArg) ([][]specs.LinuxSeccompArg
 	arguments := map[uint]bool{}
 	for _, c := range conditions {
 		if _, known := comparison(c.Op); !known || c.Index > 5 {
-			return nil, fmt.Errorf("argument %d, operator %q: not known", c.Index, c.Op)
+			return nil, fmt.Errorf("string %s is not a valid operator for seccomp, or argument %d not one of six", c.Op, c.Index)
 		}
 		arguments[c.Index] = true
 	}
@@ -116,8 +136,17 @@ type action uint32
 
 func (a action) permits() bool { return a == unix.SECCOMP_RET_ALLOW || a == unix.SECCOMP_RET_LOG }
 
+// Notifies tells whether a compiled filter hands calls to a seccomp agent.
+func Notifies(filter []byte) bool {
+	return slices.Contains(instructions(filter), unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF})
+}
+
+func instructions(filter []byte) []unix.SockFilter {
+	return unsafe.Slice((*unix.SockFilter)(unsafe.Pointer(unsafe.SliceData(filter))), len(filter)/unix.SizeofSockFilter)
+}
+
 // actionOf translates an action. errno (nil: EPERM) is what the call returns, or
-// what a tracer is told.
+// what a tracer is told; others have none.
 func actionOf(name specs.LinuxSeccompAction, errno *uint) (action, error) {
 	number := action(unix.EPERM)
 	if errno != nil {
@@ -131,10 +160,13 @@ func actionOf(name specs.LinuxSeccompAction, errno *uint) (action, error) {
 		specs.ActKill: unix.SECCOMP_RET_KILL_THREAD, specs.ActKillThread: unix.SECCOMP_RET_KILL_THREAD,
 		specs.ActKillProcess: unix.SECCOMP_RET_KILL_PROCESS, specs.ActTrap: unix.SECCOMP_RET_TRAP,
 		specs.ActErrno: unix.SECCOMP_RET_ERRNO | number, specs.ActTrace: unix.SECCOMP_RET_TRACE | number,
-		specs.ActLog: unix.SECCOMP_RET_LOG, specs.ActAllow: unix.SECCOMP_RET_ALLOW,
+		specs.ActLog: unix.SECCOMP_RET_LOG, specs.ActAllow: unix.SECCOMP_RET_ALLOW, specs.ActNotify: unix.SECCOMP_RET_USER_NOTIF,
 	}[name]
 	if !known {
-		return 0, fmt.Errorf("seccomp action %q is not supported", name)
+		return 0, fmt.Errorf("string %s is not a valid action for seccomp", name)
+	}
+	if errno != nil && name != specs.ActErrno && name != specs.ActTrace {
+		return 0, fmt.Errorf("errno value specified for action %s", name)
 	}
 	return does, nil
 }

@@ -39,6 +39,16 @@ var architectures = [...]architecture{
 	{"arm64", "arm", specs.ArchARM, unix.AUDIT_ARCH_ARM},
 }
 
+// knownArchitecture tells whether libseccomp has a name. It is no error to name
+// one that no program of this machine can have.
+func knownArchitecture(name specs.Arch) bool {
+	return slices.Contains([]specs.Arch{
+		specs.ArchX86, specs.ArchX86_64, specs.ArchX32, specs.ArchARM, specs.ArchAARCH64, specs.ArchMIPS, specs.ArchMIPS64, specs.ArchMIPS64N32,
+		specs.ArchMIPSEL, specs.ArchMIPSEL64, specs.ArchMIPSEL64N32, specs.ArchPPC, specs.ArchPPC64, specs.ArchPPC64LE, specs.ArchS390, specs.ArchS390X,
+		specs.ArchPARISC, specs.ArchPARISC64, specs.ArchRISCV64, specs.ArchLOONGARCH64, specs.ArchM68K, specs.ArchSH, specs.ArchSHEB,
+	}, name)
+}
+
 // native architectures have arguments of 64 bits, the others of 32.
 func (a architecture) native() bool { return a.table == a.machine }
 
