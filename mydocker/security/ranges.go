@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -86,11 +85,12 @@ func subIDsEnd(text string) (end uint64) {
 }
 
 // Ranges are the leases of ranges that one engine has, in a directory that all engines of a
-// host share: a symbolic link for each range, called as its first ID, that says who has it,
-// ROOT/CONTAINER; and a hard link to it, FIRST-CONTAINER, for each further container that
-// shares the range. To make a link is one step, so there is no lock. (A directory or a file
-// with content would cost a millisecond where /run is on a disk; a link of less than 60
-// bytes is in its inode, which is why names are cut.)
+// host share: a symbolic link for each range, called as its first ID, that says who took it,
+// ROOT/CONTAINER; and a hard link to it, FIRST-CONTAINER, for each container that has it, one
+// or several that share it. Whoever removes the last of these removes the first. To make a
+// link is one step, so there is no lock. (A directory or a file with content would cost a
+// millisecond where /run is on a disk; a link of less than 60 bytes is in its inode, which
+// is why names are cut.)
 //
 // A kill -9 leaves at most the lease of a container that is not there: see Sweep.
 type Ranges struct {
@@ -118,7 +118,10 @@ func (s Ranges) Lease(pool IDRange, id string) (r IDRange, err error) {
 	for range 2 {
 		for i := range count {
 			r = IDRange{pool.First + (hash.Sum32()%count+i)%count*RangeSize, RangeSize}
-			if err := os.Symlink(s.owner(id), s.path(r)); err == nil {
+			if err = os.Symlink(s.owner(id), s.path(r)); err == nil {
+				err = os.Link(s.path(r), s.holder(r, id))
+			}
+			if err == nil {
 				return r, nil
 			} else if !errors.Is(err, os.ErrExist) {
 				return r, fmt.Errorf("lease user ids: %w", err)
@@ -132,7 +135,7 @@ func (s Ranges) Lease(pool IDRange, id string) (r IDRange, err error) {
 }
 
 func (s Ranges) path(r IDRange) string              { return filepath.Join(s.Dir, strconv.Itoa(int(r.First))) }
-func (s Ranges) sharer(r IDRange, id string) string { return s.path(r) + "-" + cut(id) }
+func (s Ranges) holder(r IDRange, id string) string { return s.path(r) + "-" + cut(id) }
 func (s Ranges) owner(id string) string             { return s.root() + "/" + cut(id) }
 func (s Ranges) root() string                       { return fmt.Sprintf("%x", sha256.Sum256([]byte(s.Root)))[:12] }
 func cut(id string) string                          { return id[:min(len(id), 46)] }
@@ -141,23 +144,21 @@ func cut(id string) string                          { return id[:min(len(id), 46
 // others of its engine that have it. It is an error if a container of another one has it.
 func (s Ranges) Renew(r IDRange, id string) error {
 	for {
-		switch owner, err := os.Readlink(s.path(r)); {
-		case err == nil && owner == s.owner(id):
-			return nil
-		case err == nil && !strings.HasPrefix(owner, s.root()+"/"):
-			_, other, _ := strings.Cut(owner, "/")
+		owner, err := os.Readlink(s.path(r))
+		if _, other, _ := strings.Cut(owner, "/"); err == nil && !strings.HasPrefix(owner, s.root()+"/") {
 			return fmt.Errorf("user ids %s are in use by container %.12s of another root: remove one of the two", r, other)
-		case err == nil:
-			err = os.Link(s.path(r), s.sharer(r, id))
-			if err == nil || errors.Is(err, os.ErrExist) {
-				return nil
-			}
-			fallthrough
-		default:
+		}
+		if err != nil {
 			err = errors.Join(os.MkdirAll(s.Dir, 0o700), os.Symlink(s.owner(id), s.path(r)))
-			if err != nil && !errors.Is(err, os.ErrExist) {
-				return fmt.Errorf("lease user ids %s: %w", r, err)
-			}
+		}
+		if err == nil || errors.Is(err, os.ErrExist) {
+			err = os.Link(s.path(r), s.holder(r, id))
+		}
+		if err == nil || errors.Is(err, os.ErrExist) {
+			return nil
+		}
+		if !errors.Is(err, os.ErrNotExist) { // or else the last that had it has just released it
+			return fmt.Errorf("lease user ids %s: %w", r, err)
 		}
 	}
 }
@@ -165,18 +166,23 @@ func (s Ranges) Renew(r IDRange, id string) error {
 // Release ends a container's lease, whatever its range if r is zero. That it has none is a success.
 func (s Ranges) Release(r IDRange, id string) error {
 	if r.First == 0 {
-		return s.each(func(found IDRange, holder string, _ bool) error {
+		return s.each(func(found IDRange, holder string) error {
 			if holder == cut(id) {
 				return s.Release(found, id)
 			}
 			return nil
 		})
 	}
-	err := unix.Unlink(s.sharer(r, id))
+	taken, err := os.Readlink(s.holder(r, id))
+	if err != nil { // its maker was killed before it was made, or it is gone
+		taken = s.owner(id)
+	} else if !strings.HasPrefix(taken, s.root()+"/") {
+		return nil
+	}
+	err = unix.Unlink(s.holder(r, id))
 	var st unix.Stat_t
 	if unix.Lstat(s.path(r), &st) == nil && st.Nlink == 1 {
-		owner, _ := os.Readlink(s.path(r))
-		if holder, ours := strings.CutPrefix(owner, s.root()+"/"); ours && (holder == cut(id) || !s.Exists(holder)) {
+		if now, _ := os.Readlink(s.path(r)); now == taken {
 			err = unix.Unlink(s.path(r))
 		}
 	}
@@ -188,8 +194,8 @@ func (s Ranges) Release(r IDRange, id string) error {
 
 // Sweep finds the containers that have leases and are not there, and with release ends these.
 func (s Ranges) Sweep(release bool) (gone []string, err error) {
-	err = s.each(func(r IDRange, holder string, shared bool) error {
-		if shared || s.Exists(holder) {
+	err = s.each(func(r IDRange, holder string) error {
+		if s.Exists(holder) {
 			return nil
 		}
 		gone = append(gone, holder)
@@ -201,27 +207,28 @@ func (s Ranges) Sweep(release bool) (gone []string, err error) {
 	return gone, err
 }
 
-// each visits the engine's leases, those of who shares a range before that of who leased it
-// first; shared tells of the latter that there are others. Holders are the beginnings of IDs.
-func (s Ranges) each(visit func(r IDRange, holder string, shared bool) error) error {
+// each visits the engine's leases. Holders are the beginnings of IDs.
+func (s Ranges) each(visit func(r IDRange, holder string) error) error {
 	entries, err := os.ReadDir(s.Dir)
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
-	for _, entry := range slices.Backward(entries) { // 65536-c0ffee comes after 65536
+	for _, entry := range entries {
 		var st unix.Stat_t
 		path := filepath.Join(s.Dir, entry.Name())
 		owner, gone := os.Readlink(path)
-		holder, ours := strings.CutPrefix(owner, s.root()+"/")
+		taker, ours := strings.CutPrefix(owner, s.root()+"/")
 		if gone != nil || !ours || unix.Lstat(path, &st) != nil {
 			continue
 		}
-		number, sharer, isSharer := strings.Cut(entry.Name(), "-")
-		if isSharer {
-			holder = sharer
+		number, holder, isHolder := strings.Cut(entry.Name(), "-")
+		if !isHolder && st.Nlink > 1 {
+			continue
+		} else if !isHolder { // taken, and no more yet
+			holder = taker
 		}
 		first, _ := strconv.ParseUint(number, 10, 32)
-		err = errors.Join(err, visit(IDRange{uint32(first), RangeSize}, holder, !isSharer && st.Nlink > 1))
+		err = errors.Join(err, visit(IDRange{uint32(first), RangeSize}, holder))
 	}
 	return err
 }

@@ -80,7 +80,7 @@ func TestRangesUsedUp(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if left := s.left(t); len(left) != 1 {
+	if left := s.left(t); len(left) != 2 {
 		t.Error(left)
 	}
 	if err := s.Release(r, "more"); err != nil || len(s.left(t)) > 0 {
@@ -118,6 +118,34 @@ func TestRangesShared(t *testing.T) {
 	}
 }
 
+// Whoever is the last of several that go at once takes the lease along.
+func TestRangesAtOnce(t *testing.T) {
+	s, pool := newRanges(t), IDRange{1 << 20, RangeSize}
+	for range 300 {
+		r, err := s.Lease(pool, "c0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for i := range 4 {
+			if err := s.Renew(r, fmt.Sprint("c", i)); err != nil {
+				t.Error(err)
+			}
+		}
+		for i := range 4 {
+			wg.Go(func() {
+				if err := s.Release(r, fmt.Sprint("c", i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if left := s.left(t); len(left) > 0 {
+			t.Fatal(left)
+		}
+	}
+}
+
 // What another engine has it keeps, and its leases are none of ours.
 func TestRangesOfOthers(t *testing.T) {
 	s, pool := newRanges(t), IDRange{1 << 20, RangeSize}
@@ -135,7 +163,7 @@ func TestRangesOfOthers(t *testing.T) {
 	if err := s.Renew(r, "mine"); err == nil || err.Error() != want {
 		t.Error(err)
 	}
-	if err := errors.Join(s.Release(r, "mine"), s.Release(r, "0123456789abcdef")); err != nil || len(s.left(t)) != 1 {
+	if err := errors.Join(s.Release(r, "mine"), s.Release(r, "0123456789abcdef")); err != nil || len(s.left(t)) != 2 {
 		t.Error(err, s.left(t))
 	}
 	if err := errors.Join(other.Release(r, "0123456789abcdef"), s.Renew(r, "mine"), s.Release(r, "mine")); err != nil || len(s.left(t)) > 0 {
