@@ -110,6 +110,7 @@ func TestStages(t *testing.T) {
 			copyTo(t, filepath.Join("..", name), filepath.Join(stage, name))
 		}
 		copyTree(t, "security/syscalls", filepath.Join(stage, "mydocker/security/syscalls")) // embedded
+		copyTree(t, "oci/templates", filepath.Join(stage, "mydocker/oci/templates"))
 		copyTree(t, "cli/completion", filepath.Join(stage, "mydocker/cli/completion"))
 		cmd := exec.Command("go", "vet", "-tags", "urfave_cli_no_docs", "./...")
 		cmd.Dir = stage

@@ -23,7 +23,7 @@ import (
 // leaves out what a user who is root only in a namespace of one ID may not do: limits,
 // a network, a gid he has not, a sysfs of another's network namespace.
 //
-//go:embed config.json rootless.json features.json
+//go:embed templates
 var templates embed.FS
 
 func specCommand() *cli.Command {
@@ -43,7 +43,7 @@ func writeSpec(path string, rootless bool) error {
 	if rootless {
 		template = "rootless.json"
 	}
-	data, err := templates.ReadFile(template)
+	data, err := templates.ReadFile("templates/" + template)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func featuresCommand() *cli.Command {
 // supported is what the runtime implements, whatever this host has (OCI runtime
 // specification, features.md). The tests try what stands in the file.
 func supported() (f features.Features, err error) {
-	data, err := templates.ReadFile("features.json")
+	data, err := templates.ReadFile("templates/features.json")
 	if err == nil {
 		err = json.Unmarshal(data, &f)
 	}
