@@ -111,13 +111,15 @@ func (h *host) kill(id string, number unix.Signal, all bool) error {
 	if err != nil {
 		return err
 	}
-	if all || number == unix.SIGKILL && sharesPids(spec) && !c.Cgroup.Shared {
-		return c.killAll(number)
-	}
 	p, err := c.process()
 	if err == nil {
+		defer p.Close()
+	}
+	switch {
+	case all, err == nil && number == unix.SIGKILL && sharesPids(spec) && !c.Cgroup.Shared:
+		return c.killAll(number)
+	case err == nil:
 		err = p.Signal(number)
-		p.Close()
 	}
 	if errors.Is(err, os.ErrProcessDone) {
 		return errNotRuns

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"minidocker/mydocker/disk"
 	"minidocker/mydocker/runtime"
 
 	"github.com/moby/term"
@@ -41,18 +42,18 @@ func (h *host) start(_ *cli.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return c.begin(v.process, spec)
+	return c.begin(v.process, spec, lock)
 }
 
-// begin lets the process go and runs the hooks for that. A hook that fails ends it.
-func (c *container) begin(p *runtime.Process, spec *specs.Spec) error {
-	if err := p.Start(); err != nil {
+// begin lets the process go and runs the hooks for that. A hook that fails ends it. The
+// lock is released before: a hook may use the container.
+func (c *container) begin(p *runtime.Process, spec *specs.Spec, lock *disk.Lock) error {
+	err := p.Start()
+	lock.Release()
+	if err != nil || spec.Hooks == nil {
 		return err
 	}
-	if spec.Hooks == nil {
-		return nil
-	}
-	err := runtime.RunHooks(spec.Hooks.Poststart, c.state(specs.StateRunning))
+	err = runtime.RunHooks(spec.Hooks.Poststart, c.state(specs.StateRunning))
 	if err != nil {
 		err = fmt.Errorf("poststart: %w", err)
 		p.Signal(unix.SIGKILL)
@@ -93,7 +94,7 @@ func (n *creation) run(c *cli.Context, id string) (code int, err error) {
 		err = f.connect(n.process.Terminal)
 	}
 	if err == nil {
-		err = n.begin(n.process, n.spec)
+		err = n.begin(n.process, n.spec, n.lock)
 	}
 	n.lock.Release()
 	switch {
@@ -104,10 +105,18 @@ func (n *creation) run(c *cli.Context, id string) (code int, err error) {
 	case n.detach:
 		return 0, nil
 	}
-	if code = f.wait(n.process); !c.Bool("keep") {
-		err = n.destroy()
+	if code = f.wait(n.process); c.Bool("keep") {
+		return code, nil
 	}
-	return code, err
+	lock, err := acquire(n.dir)
+	if err == nil {
+		defer lock.Release()
+		now, err := read(n.dir, stateFile)
+		if err == nil && now.Pid == n.Pid && now.StartTime == n.StartTime {
+			return code, n.destroy()
+		}
+	}
+	return code, nil // somebody else has deleted it; there may be another of that name
 }
 
 // foreground is a command that lasts as long as the container's process.
