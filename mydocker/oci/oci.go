@@ -83,12 +83,8 @@ func (h *host) before(c *cli.Context) error {
 	if c.Bool("debug") {
 		trace.To(os.Stderr, "oci")
 	}
-	switch h.rootless {
-	case "auto", "false":
-	case "true":
-		return fmt.Errorf("--rootless true is not supported: containers are made by root only")
-	default:
-		return fmt.Errorf("invalid value %q for --rootless: must be one of: auto, true, false", h.rootless)
+	if h.rootless != "auto" && h.rootless != "false" {
+		return fmt.Errorf("--rootless %s is not supported: containers are made by root only", h.rootless)
 	}
 	needsNone := []string{"", "spec", "features"}
 	if os.Geteuid() != 0 && !slices.Contains(needsNone, c.Args().First()) && !slices.Contains(c.Args().Slice(), "--help") {

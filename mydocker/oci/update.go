@@ -17,16 +17,15 @@ import (
 )
 
 func (h *host) pauseCommand() *cli.Command {
-	return &cli.Command{Name: "pause", Usage: "stop all processes of a container", ArgsUsage: "<container-id>",
-		Action: h.on(func(_ *cli.Context, id string) error { return h.freeze(id, true) })}
+	return &cli.Command{Name: "pause", Usage: "stop all processes of a container", ArgsUsage: "<container-id>", Action: h.on(h.freeze)}
 }
 
 func (h *host) resumeCommand() *cli.Command {
-	return &cli.Command{Name: "resume", Usage: "let the processes of a paused container go on", ArgsUsage: "<container-id>",
-		Action: h.on(func(_ *cli.Context, id string) error { return h.freeze(id, false) })}
+	return &cli.Command{Name: "resume", Usage: "let the processes of a paused container go on", ArgsUsage: "<container-id>", Action: h.on(h.freeze)}
 }
 
-func (h *host) freeze(id string, stop bool) error {
+func (h *host) freeze(c *cli.Context, id string) error {
+	stop := c.Command.Name == "pause"
 	_, v, lock, err := h.lookLocked(id)
 	if err != nil {
 		return err
