@@ -77,6 +77,9 @@ func (n *creation) create(c *cli.Context, id string) (err error) {
 	giveStreams(options.Stdio, n.spec)
 	options.State, options.Connect = n.State, n.recordProcess
 	options.NoPivot, options.NoNewKeyring = c.Bool("no-pivot"), c.Bool("no-new-keyring")
+	for _, warning := range runtime.Warnings(n.spec.Process) {
+		n.warn(errors.New(warning))
+	}
 	if n.process, err = runtime.Create(n.spec, dir, n.cgroup, options); err != nil {
 		return fmt.Errorf("unable to start container process: %w", err)
 	}
