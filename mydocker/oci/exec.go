@@ -149,8 +149,12 @@ func (x *execution) group(c *container, own cgroup.Group) (cgroup.Group, error) 
 			if named && !slices.Contains(strings.Split(controllers, ","), name) {
 				continue
 			}
-			found, paths[name] = true, filepath.Join(dir, filepath.Clean("/"+below))
-			if _, err := os.Stat(paths[name]); err != nil {
+			found, paths[name] = true, filepath.Join(dir, below)
+			_, err := os.Stat(paths[name])
+			if !strings.HasPrefix(paths[name]+"/", dir+"/") {
+				err = errors.New("not below the container's")
+			}
+			if err != nil {
 				return cgroup.Group{}, fmt.Errorf("--cgroup %s: %w", text, err)
 			}
 		}

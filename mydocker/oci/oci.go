@@ -14,8 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"minidocker/mydocker/trace"
-
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 )
@@ -51,7 +49,7 @@ func Main(args []string) int {
 
 func (h *host) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "debug", Usage: "tell each kernel step on standard error"},
+		&cli.BoolFlag{Name: "debug", Usage: "log each kernel step"},
 		&cli.StringFlag{Name: "log", Usage: "file for the log, beside standard error", Destination: &h.path},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "format of the log: text or json", Destination: &h.format},
 		&cli.StringFlag{Name: "root", Value: defaultRoot, Usage: "directory of the containers' state, on a tmpfs", Destination: &h.root},
@@ -81,7 +79,9 @@ func (h *host) before(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("debug") {
-		trace.To(os.Stderr, "oci")
+		if err := h.trace(); err != nil {
+			return err
+		}
 	}
 	if h.rootless != "auto" && h.rootless != "false" {
 		return fmt.Errorf("--rootless %s is not supported: containers are made by root only", h.rootless)
