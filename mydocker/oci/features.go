@@ -26,28 +26,16 @@ import (
 //go:embed templates
 var templates embed.FS
 
-func specCommand() *cli.Command {
-	return &cli.Command{Name: "spec", Usage: "write a configuration to begin with, config.json", Flags: []cli.Flag{
-		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory of the bundle, by default the current"},
-		&cli.BoolFlag{Name: "rootless", Usage: "for a user namespace in which the caller is root"}},
-		Action: func(c *cli.Context) error {
-			if err := arguments(c, 0, 0); err != nil {
-				return err
-			}
-			return writeSpec(filepath.Join(c.String("bundle"), configFile), c.Bool("rootless"))
-		}}
-}
-
-func writeSpec(path string, rootless bool) error {
+func writeSpec(c *cli.Context, _ string) error {
 	template := configFile
-	if rootless {
+	if c.Bool("rootless") {
 		template = "rootless.json"
 	}
 	data, err := templates.ReadFile("templates/" + template)
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := os.OpenFile(filepath.Join(c.String("bundle"), configFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("File %s exists. Remove it first", configFile)
 	}
@@ -58,19 +46,14 @@ func writeSpec(path string, rootless bool) error {
 	return errors.Join(err, file.Close())
 }
 
-func featuresCommand() *cli.Command {
-	return &cli.Command{Name: "features", Usage: "print what this runtime can do, as JSON", Action: func(c *cli.Context) error {
-		if err := arguments(c, 0, 0); err != nil {
-			return err
-		}
-		f, err := supported()
-		if err != nil {
-			return err
-		}
-		out := json.NewEncoder(os.Stdout)
-		out.SetIndent("", "    ")
-		return out.Encode(f)
-	}}
+func printFeatures(*cli.Context, string) error {
+	f, err := supported()
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "    ")
+	return out.Encode(f)
 }
 
 // supported is what the runtime implements, whatever this host has (OCI runtime

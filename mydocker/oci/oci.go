@@ -59,21 +59,6 @@ func (h *host) flags() []cli.Flag {
 	}
 }
 
-func (h *host) commands() []*cli.Command {
-	return []*cli.Command{
-		h.createCommand(), h.startCommand(), h.runCommand(), h.execCommand(), h.stateCommand(), h.listCommand(),
-		h.killCommand(), h.deleteCommand(), h.pauseCommand(), h.resumeCommand(), h.psCommand(), h.eventsCommand(),
-		h.updateCommand(), specCommand(), featuresCommand(), refused("checkpoint"), refused("restore"),
-	}
-}
-
-// refused is a command of runc's that needs CRIU.
-func refused(name string) *cli.Command {
-	return &cli.Command{Name: name, Usage: "not supported", Hidden: true, SkipFlagParsing: true, Action: func(*cli.Context) error {
-		return fmt.Errorf("%s is not supported: containers cannot be saved and restored", name)
-	}}
-}
-
 func (h *host) before(c *cli.Context) error {
 	if err := h.open(); err != nil {
 		return err
@@ -147,28 +132,4 @@ func takesNext(flags []cli.Flag, arg string) int {
 		}
 	}
 	return 0
-}
-
-// arguments checks how many there are; most < 0 is any number.
-func arguments(c *cli.Context, least, most int) error {
-	n, demand := c.NArg(), "exactly"
-	if least <= n && (n <= most || most < 0) {
-		return nil
-	}
-	if least != most {
-		demand = "a minimum of"
-	}
-	fmt.Print("Incorrect Usage.\n\n")
-	cli.ShowSubcommandHelp(c)
-	return fmt.Errorf("%s: %q requires %s %d argument(s)", name, c.Command.Name, demand, least)
-}
-
-// on makes an action of what is done to one container, the only argument.
-func (h *host) on(do func(c *cli.Context, id string) error) cli.ActionFunc {
-	return func(c *cli.Context) error {
-		if err := arguments(c, 1, 1); err != nil {
-			return err
-		}
-		return do(c, c.Args().First())
-	}
 }

@@ -18,10 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (h *host) startCommand() *cli.Command {
-	return &cli.Command{Name: "start", Usage: "execute the user's program in a created container", ArgsUsage: "<container-id>", Action: h.on(h.start)}
-}
-
 func (h *host) start(_ *cli.Context, id string) error {
 	c, v, lock, err := h.lookLocked(id)
 	if err != nil {
@@ -61,20 +57,12 @@ func (c *container) begin(p *runtime.Process, spec *specs.Spec, lock *disk.Lock)
 	return err
 }
 
-func (h *host) runCommand() *cli.Command {
-	n := &creation{host: h}
-	return &cli.Command{Name: "run", Usage: "create and start a container", ArgsUsage: "<container-id>",
-		Flags: append(n.flags(),
-			n.detachFlag(),
-			&cli.BoolFlag{Name: "keep", Usage: "do not delete the container at its end"},
-			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt the container's orphans"}),
-		Action: h.on(func(c *cli.Context, id string) error {
-			code, err := n.run(c, id)
-			if err != nil {
-				return fmt.Errorf("%s run failed: %w", name, err)
-			}
-			return &exitError{code: code}
-		})}
+func (n *creation) runAction(c *cli.Context, id string) error {
+	code, err := n.run(c, id)
+	if err != nil {
+		return fmt.Errorf("%s run failed: %w", name, err)
+	}
+	return &exitError{code: code}
 }
 
 func (n *creation) run(c *cli.Context, id string) (code int, err error) {
