@@ -111,9 +111,6 @@ func TestStages(t *testing.T) {
 			copyTo(t, filepath.Join("..", name), filepath.Join(stage, name))
 		}
 		copyTree(t, "security/syscalls", filepath.Join(stage, "mydocker/security/syscalls")) // embedded
-		for _, name := range []string{"config.json", "rootless.json", "features.json"} {
-			copyTo(t, filepath.Join("oci", name), filepath.Join(stage, "mydocker/oci", name))
-		}
 		copyTree(t, "cli/completion", filepath.Join(stage, "mydocker/cli/completion"))
 		cmd := exec.Command("go", "vet", "-tags", "urfave_cli_no_docs", "./...")
 		cmd.Dir = stage

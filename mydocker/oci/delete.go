@@ -17,14 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (h *host) deleteCommand() *cli.Command {
-	return &cli.Command{Name: "delete", Usage: "delete a container and what it has on the host", ArgsUsage: "<container-id>",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill it first if it runs"}},
-		Action: h.on(func(c *cli.Context, id string) error { return h.delete(id, c.Bool("force")) })}
-}
-
 // delete removes a container. With force it removes what a command that was killed has left, too.
-func (h *host) delete(id string, force bool) error {
+func (h *host) delete(c *cli.Context, id string) error {
+	force := c.Bool("force")
 	dir, err := h.place(id)
 	if err != nil {
 		return err
@@ -85,24 +80,13 @@ func (h *host) remove(c *container, spec *specs.Spec) error {
 	return err
 }
 
-func (h *host) killCommand() *cli.Command {
-	return &cli.Command{Name: "kill", Usage: "send a signal (default: SIGTERM) to the container's process", ArgsUsage: "<container-id> [signal]",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "send it to all processes of the container"}},
-		Action: func(c *cli.Context) error {
-			if err := arguments(c, 1, 2); err != nil {
-				return err
-			}
-			number, err := parseSignal(c.Args().Get(1))
-			if err != nil {
-				return err
-			}
-			return h.kill(c.Args().First(), number, c.Bool("all"))
-		}}
-}
-
 // kill sends a signal. To a container without a pid namespace SIGKILL goes to all its
 // processes: the others would not end with the first.
-func (h *host) kill(id string, number unix.Signal, all bool) error {
+func (h *host) kill(ctx *cli.Context, id string) error {
+	number, err := parseSignal(ctx.Args().Get(1))
+	if err != nil {
+		return err
+	}
 	c, err := h.load(id)
 	if err != nil {
 		return err
@@ -111,13 +95,15 @@ func (h *host) kill(id string, number unix.Signal, all bool) error {
 	if err != nil {
 		return err
 	}
-	if all || number == unix.SIGKILL && sharesPids(spec) && !c.Cgroup.Shared {
-		return c.killAll(number)
-	}
 	p, err := c.process()
 	if err == nil {
+		defer p.Close()
+	}
+	switch {
+	case ctx.Bool("all"), err == nil && number == unix.SIGKILL && sharesPids(spec) && !c.Cgroup.Shared:
+		return c.killAll(number)
+	case err == nil:
 		err = p.Signal(number)
-		p.Close()
 	}
 	if errors.Is(err, os.ErrProcessDone) {
 		return errNotRuns

@@ -23,31 +23,19 @@ import (
 // leaves out what a user who is root only in a namespace of one ID may not do: limits,
 // a network, a gid he has not, a sysfs of another's network namespace.
 //
-//go:embed config.json rootless.json features.json
+//go:embed templates
 var templates embed.FS
 
-func specCommand() *cli.Command {
-	return &cli.Command{Name: "spec", Usage: "write a configuration to begin with, config.json", Flags: []cli.Flag{
-		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory of the bundle, by default the current"},
-		&cli.BoolFlag{Name: "rootless", Usage: "for a user namespace in which the caller is root"}},
-		Action: func(c *cli.Context) error {
-			if err := arguments(c, 0, 0); err != nil {
-				return err
-			}
-			return writeSpec(filepath.Join(c.String("bundle"), configFile), c.Bool("rootless"))
-		}}
-}
-
-func writeSpec(path string, rootless bool) error {
+func writeSpec(c *cli.Context, _ string) error {
 	template := configFile
-	if rootless {
+	if c.Bool("rootless") {
 		template = "rootless.json"
 	}
-	data, err := templates.ReadFile(template)
+	data, err := templates.ReadFile("templates/" + template)
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := os.OpenFile(filepath.Join(c.String("bundle"), configFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("File %s exists. Remove it first", configFile)
 	}
@@ -58,25 +46,20 @@ func writeSpec(path string, rootless bool) error {
 	return errors.Join(err, file.Close())
 }
 
-func featuresCommand() *cli.Command {
-	return &cli.Command{Name: "features", Usage: "print what this runtime can do, as JSON", Action: func(c *cli.Context) error {
-		if err := arguments(c, 0, 0); err != nil {
-			return err
-		}
-		f, err := supported()
-		if err != nil {
-			return err
-		}
-		out := json.NewEncoder(os.Stdout)
-		out.SetIndent("", "    ")
-		return out.Encode(f)
-	}}
+func printFeatures(*cli.Context, string) error {
+	f, err := supported()
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "    ")
+	return out.Encode(f)
 }
 
 // supported is what the runtime implements, whatever this host has (OCI runtime
 // specification, features.md). The tests try what stands in the file.
 func supported() (f features.Features, err error) {
-	data, err := templates.ReadFile("features.json")
+	data, err := templates.ReadFile("templates/features.json")
 	if err == nil {
 		err = json.Unmarshal(data, &f)
 	}

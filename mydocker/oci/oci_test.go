@@ -187,7 +187,7 @@ func TestExecProcess(t *testing.T) {
 		Capabilities: &specs.LinuxCapabilities{Bounding: []string{"CAP_KILL"}}}
 	run := func(args ...string) (p *specs.Process, err error) {
 		h := &host{}
-		app := &cli.App{DisableSliceFlagSeparator: true, Commands: []*cli.Command{h.execCommand()}, ExitErrHandler: func(*cli.Context, error) {}}
+		app := &cli.App{DisableSliceFlagSeparator: true, Commands: []*cli.Command{{Name: "exec", Flags: (&execution{host: h}).flags()}}, ExitErrHandler: func(*cli.Context, error) {}}
 		app.Commands[0].Action = func(c *cli.Context) error {
 			p, err = (&execution{host: h, c: c}).process(first)
 			return nil
@@ -266,22 +266,15 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
-func TestWriteSpec(t *testing.T) {
-	for _, rootless := range []bool{false, true} {
-		path := filepath.Join(t.TempDir(), configFile)
-		if err := writeSpec(path, rootless); err != nil {
-			t.Fatal(err)
-		}
+func TestTemplates(t *testing.T) {
+	for _, name := range []string{configFile, "rootless.json"} {
+		data, err := templates.ReadFile("templates/" + name)
 		var spec specs.Spec
-		data, _ := os.ReadFile(path)
-		if err := json.Unmarshal(data, &spec); err != nil {
-			t.Fatal(err)
+		if err == nil {
+			err = json.Unmarshal([]byte(strings.NewReplacer("UID", "1", "GID", "1").Replace(string(data))), &spec)
 		}
-		if len(spec.Linux.UIDMappings) > 0 != rootless {
-			t.Errorf("rootless %v: mappings %v", rootless, spec.Linux.UIDMappings)
-		}
-		if err := writeSpec(path, false); err == nil {
-			t.Error("written over one that exists")
+		if err != nil || len(spec.Linux.UIDMappings) > 0 != (name != configFile) {
+			t.Errorf("%s: %v, mappings %v", name, err, spec.Linux.UIDMappings)
 		}
 	}
 }

@@ -212,14 +212,13 @@ func (c *container) look() (v view, err error) {
 
 // lookLocked is for one who is going to change the container.
 func (h *host) lookLocked(id string) (c *container, v view, lock *disk.Lock, err error) {
-	dir, err := h.place(id)
-	if err == nil {
-		lock, err = acquire(dir)
+	if c, err = h.load(id); err == nil { // without waiting for one that is being made, as its hooks must not
+		lock, err = acquire(c.dir)
 	}
 	if err != nil {
 		return nil, v, nil, err
 	}
-	if c, err = read(dir, stateFile); err == nil {
+	if c, err = h.load(id); err == nil {
 		v, err = c.look()
 	}
 	if err != nil {

@@ -16,17 +16,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-func (h *host) pauseCommand() *cli.Command {
-	return &cli.Command{Name: "pause", Usage: "stop all processes of a container", ArgsUsage: "<container-id>",
-		Action: h.on(func(_ *cli.Context, id string) error { return h.freeze(id, true) })}
-}
-
-func (h *host) resumeCommand() *cli.Command {
-	return &cli.Command{Name: "resume", Usage: "let the processes of a paused container go on", ArgsUsage: "<container-id>",
-		Action: h.on(func(_ *cli.Context, id string) error { return h.freeze(id, false) })}
-}
-
-func (h *host) freeze(id string, stop bool) error {
+// freeze is pause and resume.
+func (h *host) freeze(c *cli.Context, id string) error {
+	stop := c.Command.Name == "pause"
 	_, v, lock, err := h.lookLocked(id)
 	if err != nil {
 		return err
@@ -47,7 +39,7 @@ func (h *host) freeze(id string, stop bool) error {
 // limit is a flag of update that sets one field of the resources.
 type limit struct{ flag, section, field, usage string }
 
-func limits() []limit {
+func limitFlags() []limit {
 	return []limit{
 		{"blkio-weight", "blockIO", "weight", "share of block devices, 10 to 1000"},
 		{"cpu-period", "cpu", "period", "microseconds of which cpu-quota may be used"},
@@ -66,28 +58,11 @@ func limits() []limit {
 	}
 }
 
-func (h *host) updateCommand() *cli.Command {
-	flags := []cli.Flag{&cli.StringFlag{Name: "resources", Aliases: []string{"r"},
-		Usage: "file of the resources as in config.json, or - for standard input; other flags are ignored then"}}
-	for _, l := range limits() {
-		flags = append(flags, &cli.StringFlag{Name: l.flag, Usage: l.usage})
-	}
-	return &cli.Command{Name: "update", Usage: "change the limits of a container", ArgsUsage: "<container-id>", Flags: flags,
-		Action: h.on(func(c *cli.Context, id string) error {
-			return h.update(id, func() (*specs.LinuxResources, error) {
-				if file := c.String("resources"); file != "" {
-					return fromFile(file)
-				}
-				return fromFlags(c.String)
-			})
-		})}
-}
-
 // fromFlags is what the flags ask for; value gives a flag's, "" if it is not there.
 // JSON knows the fields' types and ranges.
 func fromFlags(value func(flag string) string) (r *specs.LinuxResources, err error) {
 	tree := map[string]map[string]any{"cpu": {}, "memory": {}, "blockIO": {}, "pids": {}}
-	for _, l := range limits() {
+	for _, l := range limitFlags() {
 		switch text := value(l.flag); {
 		case text == "":
 		case l.section == "memory" && text != "-1":
@@ -127,14 +102,17 @@ func fromFile(file string) (*specs.LinuxResources, error) {
 	return r, err
 }
 
-func (h *host) update(id string, resources func() (*specs.LinuxResources, error)) error {
+func (h *host) update(c *cli.Context, id string) error {
 	_, v, lock, err := h.lookLocked(id)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
 	defer v.close()
-	r, err := resources()
+	r, err := fromFlags(c.String)
+	if file := c.String("resources"); file != "" {
+		r, err = fromFile(file)
+	}
 	if err != nil {
 		return err
 	}
@@ -152,20 +130,12 @@ type event struct {
 	Data *cgroup.Details `json:"data,omitempty"`
 }
 
-func (h *host) eventsCommand() *cli.Command {
-	return &cli.Command{Name: "events", Usage: "print what a container uses, every few seconds, and when it runs out of memory", ArgsUsage: "<container-id>",
-		Flags: []cli.Flag{&cli.DurationFlag{Name: "interval", Value: 5 * time.Second, Usage: "time between two lines"},
-			&cli.BoolFlag{Name: "stats", Usage: "print one line of what it uses, and end"}},
-		Action: h.on(func(c *cli.Context, id string) error {
-			if c.Duration("interval") <= 0 {
-				return errors.New("duration interval must be greater than 0")
-			}
-			return h.events(id, c.Bool("stats"), c.Duration("interval"))
-		})}
-}
-
 // events ends with the container.
-func (h *host) events(id string, once bool, interval time.Duration) error {
+func (h *host) events(ctx *cli.Context, id string) error {
+	interval := ctx.Duration("interval")
+	if interval <= 0 {
+		return errors.New("duration interval must be greater than 0")
+	}
 	c, err := h.load(id)
 	if err != nil {
 		return err
@@ -186,7 +156,7 @@ func (h *host) events(id string, once bool, interval time.Duration) error {
 		}
 		return out.Encode(event{"stats", id, data})
 	}
-	if once {
+	if ctx.Bool("stats") {
 		return stats()
 	}
 	oom, err := v.group.NotifyOOM(context.Background())

@@ -184,8 +184,11 @@ func releaseAgent(args []string) string {
 	if err := unix.Mount("escape", "/root", "cgroup", 0, "none,name=escape"+strconv.Itoa(int(time.Now().UnixNano()%1e9))); err != nil {
 		return held("mount: %v", err)
 	}
-	defer unix.Unmount("/root", 0)
-	defer os.Remove("/root/child")
+	defer func() {
+		os.Remove("/root/child")
+		time.Sleep(300 * time.Millisecond) // a hierarchy whose last group the kernel has yet to release stays for good
+		unix.Unmount("/root", 0)
+	}()
 	for _, write := range [][2]string{{"release_agent", args[0]}, {"child/notify_on_release", "1"}} {
 		os.Mkdir("/root/child", 0o755)
 		if err := os.WriteFile("/root/"+write[0], []byte(write[1]), 0); err != nil {
