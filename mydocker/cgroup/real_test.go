@@ -487,3 +487,18 @@ func BenchmarkRun(b *testing.B) {
 		b.ReportMetric(float64(d.Microseconds())/float64(b.N), name+"-µs")
 	}
 }
+
+// TestHugePagesHybrid is a controller that a hybrid host has in the tree of version 2.
+func TestHugePagesHybrid(t *testing.T) {
+	g := newGroup(t)
+	if has, _ := readFields(g.host.find("").mount, "cgroup.controllers"); !slices.Contains(has, "hugetlb") {
+		t.Skip("no hugetlb in the tree of version 2")
+	}
+	limits := []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}
+	if err := g.Create(&specs.LinuxResources{HugepageLimits: limits}); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(filepath.Join(g.Paths()[""], "hugetlb.2MB.max")); string(data) != "4194304\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+}

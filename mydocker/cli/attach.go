@@ -50,7 +50,7 @@ func inspectRunning(e *engine.Engine, ref string) (api.InspectResponse, error) {
 	case r.State.Restarting:
 		err = exit(1, "You cannot attach to a restarting container, wait until it is running")
 	}
-	return r, err
+	return r.InspectResponse, err
 }
 
 // follow attaches to a container and waits for its exit before it starts it: what

@@ -18,6 +18,7 @@ import (
 	"minidocker/mydocker/engine"
 	"minidocker/mydocker/logfile"
 	"minidocker/mydocker/network/ipam"
+	"minidocker/mydocker/security"
 )
 
 // configFile is where the settings are that hold for all commands, as Docker's
@@ -57,6 +58,7 @@ func (s *session) addFlags(c *engine.Config) error {
 		*d.file = cmp.Or(*d.file, *d.flag)
 	}
 	c.RunRoot, c.Instance = s.RunRoot, s.Instance
+	c.Warn = func(text string) { fmt.Fprintln(os.Stderr, "WARNING:", text) }
 	if both != nil {
 		return fmt.Errorf("the following directives are specified both as a flag and in the configuration file: %s", strings.Join(both, ", "))
 	}
@@ -80,6 +82,8 @@ func parseConfig(data []byte) (c engine.Config, err error) {
 		"exec-opts":             setting(&execOptions, `["native.cgroupdriver=cgroupfs"]`, eachOf(checkExecOption)),
 		"insecure-registries":   setting(&c.InsecureRegistries, `["registry.example:5000", "10.0.0.0/8"]`, eachOf(checkInsecure)),
 		"log-opts":              setting(&c.LogOptions, `{"max-size": "10m"}`, checkLogOptions),
+		"userns":                setting(&c.Userns, `"private"`, engine.CheckUsernsMode),
+		"userns-pool":           setting(&c.UsernsPool, `{"first": 1048576, "size": 67108864}`, security.CheckPool),
 		"registry-mirrors":      setting(&c.RegistryMirrors, `["https://mirror.example/"]`, eachOf(checkMirror)),
 	}
 	var unknown []string

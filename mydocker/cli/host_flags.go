@@ -11,6 +11,8 @@ import (
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/blkiodev"
 	api "github.com/moby/moby/api/types/container"
+
+	"minidocker/mydocker/engine"
 )
 
 // hostFlags are the flags about what a container shares with the host or another
@@ -33,7 +35,12 @@ func (o *containerOptions) hostFlags() []*option {
 		optional(&h.OomKillDisable, boolean, "oom-kill-disable", "Disable OOM Killer"),
 		integer(&h.OomScoreAdj, "oom-score-adj", "Tune host's OOM preferences (-1000 to 1000)"),
 		mode(&h.PidMode, "pid", "PID", "PID namespace to use: host, container:NAME"),
-		mode(&h.UsernsMode, "userns", "USER", "User namespace to use: host"),
+		parsed("string", "userns", "User namespace to use: host, or private (default; auto is the same): user ids that nobody else has", func(v string) error {
+			if h.UsernsMode = api.UsernsMode(v); engine.CheckUsernsMode(v) != nil {
+				return exit(125, "--userns: invalid USER mode")
+			}
+			return nil
+		}),
 		mode(&h.UTSMode, "uts", "UTS", "UTS namespace to use: host"),
 	}
 }

@@ -154,7 +154,7 @@ func inspectLine(w io.Writer, text *template.Template, object any) error {
 // shownContainer is a container as Docker 28 shows it: newer types of the API lack the
 // addresses in the default network, which scripts read at .NetworkSettings.IPAddress.
 type shownContainer struct {
-	api.InspectResponse
+	engine.Inspection
 	NetworkSettings *networkSettings
 }
 

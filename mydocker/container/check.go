@@ -73,7 +73,7 @@ func (c *checker) look() error {
 		}
 	}
 	if c.all {
-		return c.runDirs()
+		return errors.Join(c.runDirs(), c.ids())
 	}
 	return nil
 }

@@ -38,6 +38,9 @@ func (s *Store) Create(r *Record) (err error) {
 		err = disk.WriteJSON(s.file(entry, stateFile), &State{Status: api.StateCreated}, disk.Volatile)
 	}
 	if err == nil {
+		err = s.leaseIDs(r)
+	}
+	if err == nil {
 		err = disk.WriteJSON(s.file(entry, configFile), r, r.durability())
 	}
 	if err == nil {
@@ -56,7 +59,9 @@ func (s *Store) Create(r *Record) (err error) {
 // begin makes the directory in which a container is built, and locks it.
 func (s *Store) begin(id string) (*disk.Lock, error) {
 	for {
-		err := errors.Join(os.MkdirAll(s.names(), 0o711), os.MkdirAll(s.Dir(making+id), 0o711))
+		// Root's alone: a set-user-ID program of the container's must not be another user's
+		// of the host to execute (CVE-2021-41091).
+		err := errors.Join(os.MkdirAll(s.names(), 0o711), os.MkdirAll(s.Dir(making+id), 0o700))
 		if err != nil {
 			return nil, err
 		}

@@ -57,6 +57,6 @@ func (s *Store) discard(entry, id string, names ...string) error {
 			return err
 		}
 	}
-	volumesErr := s.dropVolumes(aside)
-	return errors.Join(disk.RemoveLast(s.Dir(aside), lockFile), volumesErr)
+	idsErr, volumesErr := s.releaseIDs(aside, id), s.dropVolumes(aside)
+	return errors.Join(idsErr, disk.RemoveLast(s.Dir(aside), lockFile), volumesErr)
 }

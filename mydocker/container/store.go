@@ -10,6 +10,7 @@
 //	Root/containers/<ID>/remove-volumes while it is removed: its anonymous volumes go too
 //	Root/names/<name>                   a hard link to monitor.lock, which holds the ID
 //	RunRoot/containers/<ID>/            sockets, bundle: gone after a reboot, never precious
+//	/run/mydocker-host/ids/             leases of ranges of user IDs, see security.Ranges
 //
 // The lock tells who lives, from the first moment to the last: a creator holds it
 // in containers/new-<ID>, where it builds before it renames; the monitor as long
@@ -40,6 +41,7 @@ import (
 
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/network"
+	"minidocker/mydocker/security"
 	"minidocker/mydocker/volume"
 )
 
@@ -64,8 +66,10 @@ type Record struct {
 	// for in each. None: it has a network namespace of its own without a way out, or
 	// shares that of the host or another container, as HostConfig.NetworkMode says.
 	Networks map[string]*netapi.EndpointSettings
-	Platform string // linux
-	Driver   string // overlay2, as inspect names it
+	// UserNamespace is settled but for the range of an own one, which Create chooses.
+	UserNamespace UserNamespace
+	Platform      string // linux
+	Driver        string // overlay2, as inspect names it
 }
 
 // State is what became of the container. Its zero value is not a state: a
@@ -103,6 +107,8 @@ type Store struct {
 	Volumes *volume.Store
 	// VolumeRemoved is told of each volume that went with its container; nil: nobody is.
 	VolumeRemoved func(name string)
+	// IDPool is where containers get ranges of user IDs from; zero: see security.Ranges.
+	IDPool security.IDRange
 }
 
 // Open returns the store of root and runRoot. Directories are made when needed. A

@@ -51,7 +51,7 @@ func TestLeaks(t *testing.T) {
 			if err := os.RemoveAll(e.containers.Dir(start(t, e, false))); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"cgroup", "process", "record", "record"}},
+		}, []string{"cgroup", "process", "record", "record", "record"}},
 		{"monitor killed in a network", func(t *testing.T) {
 			r := request(false, "sleep", "1000")
 			r.HostConfig.NetworkMode = "bridge"

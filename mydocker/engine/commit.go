@@ -87,15 +87,14 @@ func (e *Engine) writeChanges(w io.Writer, record *container.Record, pause bool)
 		return err
 	}
 	defer release()
-	layers := e.containers.Layers(record)
-	upper, err := os.Open(layers.Upper)
+	upper, path, err := e.openUpper(record)
 	defer upper.Close() // harmless if nil
 	switch {
 	case errors.Is(err, os.ErrNotExist): // it was never started
 		err = tar.NewWriter(w).Close()
 	case err == nil:
 		var untouched func(string) bool
-		if untouched, err = overlay.Untouched(layers.Upper, layers.Lower, isMountPoint); err == nil {
+		if untouched, err = overlay.Untouched(path, e.containers.Layers(record).Lower, isMountPoint); err == nil {
 			err = layer.Diff(w, upper, func(name string) bool { return untouched("/" + name) })
 		}
 	}

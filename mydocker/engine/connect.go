@@ -111,8 +111,11 @@ func (e *Engine) ask(id string, request attach.Request, spawn bool) error {
 		if err != nil {
 			return err
 		}
-		_, _, err = attach.Answer(conn)
+		response, _, err := attach.Answer(conn)
 		conn.Close()
+		for _, warning := range response.Warnings {
+			e.config.Warn(warning)
+		}
 		if !errors.Is(err, attach.ErrLeaving) { // or else it ended between the two
 			return err
 		}

@@ -169,7 +169,7 @@ func (e *Engine) CopyTo(ref, source, target string, o *CopyOptions) error {
 			return err
 		}
 		defer from.root.Close()
-		return copyFiles(from, f.place(ref, target), o, f.checkWritable, f.own)
+		return asRoot(f.ids, func() error { return copyFiles(from, f.place(ref, target), o, f.checkWritable, f.own) })
 	})
 }
 
@@ -183,13 +183,16 @@ func (e *Engine) CopyFrom(ref, source, target string, o *CopyOptions) error {
 		}
 		defer to.root.Close()
 		anywhere := func(*os.File) error { return nil }
-		return copyFiles(f.place(ref, source), to, o, anywhere, func(h *tar.Header) { h.Uid, h.Gid = -1, -1 })
+		return copyFiles(f.place(ref, source), to, o, anywhere, func(h *tar.Header) error {
+			h.Uid, h.Gid = -1, -1
+			return nil
+		})
 	})
 }
 
 // copyFiles copies from one place to another. check looks at the directory that
 // is copied to, own gives each file its owner.
-func copyFiles(from, to place, o *CopyOptions, check func(*os.File) error, own func(*tar.Header)) error {
+func copyFiles(from, to place, o *CopyOptions, check func(*os.File) error, own func(*tar.Header) error) error {
 	source, name, isDir, err := from.source(o.FollowLink)
 	if err != nil {
 		return err
@@ -205,7 +208,9 @@ func copyFiles(from, to place, o *CopyOptions, check func(*os.File) error, own f
 	}
 	target := layer.NewTarget(dir, ".", at)
 	err = layer.Walk(source, as, dir, func(header *tar.Header, content *os.File) error {
-		own(header)
+		if err := own(header); err != nil {
+			return err
+		}
 		o.Size += 512 + (header.Size+511)&^511
 		return target.Put(header, content)
 	})
@@ -230,7 +235,7 @@ func (e *Engine) Archive(ref, source string, o *CopyOptions, w io.Writer) error 
 		if from.path == "/" {
 			name = "/" // so begin the names in Docker's
 		}
-		return layer.Pack(w, file, name)
+		return layer.Pack(w, file, name, f.leaves)
 	})
 }
 
@@ -250,7 +255,7 @@ func (e *Engine) Extract(ref, target string, o *CopyOptions, r io.Reader) error 
 		if err = cmp.Or(f.checkWritable(dir), err); err != nil {
 			return err
 		}
-		return layer.NewTarget(f.File, at, at).Extract(plain, f.own)
+		return asRoot(f.ids, func() error { return layer.NewTarget(f.File, at, at).Extract(plain, f.own) })
 	})
 }
 
@@ -262,7 +267,7 @@ func (e *Engine) Export(ref string, w io.Writer) error {
 		return err
 	}
 	defer f.Close()
-	return layer.Pack(w, f.File, "")
+	return layer.Pack(w, f.File, "", f.leaves)
 }
 
 // withFiles gives act a container's root file system. What comes in belongs to
@@ -273,7 +278,7 @@ func (e *Engine) withFiles(ref string, o *CopyOptions, act func(*files) error) e
 		return err
 	}
 	defer f.Close()
-	f.own = func(*tar.Header) {}
+	f.own = func(h *tar.Header) error { return enter(f.ids, h) }
 	if name := f.record.Config.User; o.Archive && name != "" {
 		passwd, passwdErr := rootfs.OpenIn(f.File, "etc/passwd")
 		defer passwd.Close()
@@ -283,10 +288,16 @@ func (e *Engine) withFiles(ref string, o *CopyOptions, act func(*files) error) e
 		if err = cmp.Or(passwdErr, groupErr, err); err != nil {
 			return err
 		}
-		f.own = func(h *tar.Header) { h.Uid, h.Gid = int(user.UID), int(user.GID) }
+		f.own = func(h *tar.Header) error {
+			h.Uid, h.Gid = int(user.UID), int(user.GID)
+			return enter(f.ids, h)
+		}
 	}
 	return act(f)
 }
+
+// leaves gives what goes out its owner.
+func (f *files) leaves(h *tar.Header) { leave(f.ids, h) }
 
 // checkWritable says why nothing can be copied into a directory of the container.
 func (f *files) checkWritable(dir *os.File) error {

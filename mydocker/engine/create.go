@@ -88,6 +88,10 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	if err != nil {
 		return nil, nil, err
 	}
+	users, err := e.settleUsers(host)
+	if err != nil {
+		return nil, nil, err
+	}
 	warnings = append(warnings, more...)
 	command, err := spec.Command(config)
 	if err != nil {
@@ -104,7 +108,7 @@ func (e *Engine) describe(r CreateRequest, img *image.Image) (*container.Record,
 	return &container.Record{
 		ID: id, Created: time.Now().UTC(), Image: img.ID.String(), Layers: layers,
 		Path: command[0], Args: command[1:], Config: config, HostConfig: host, Networks: networks,
-		Platform: "linux", Driver: "overlay2",
+		UserNamespace: users, Platform: "linux", Driver: "overlay2",
 	}, warnings, nil
 }
 

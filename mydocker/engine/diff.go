@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+	"os"
 	"slices"
 
 	"minidocker/mydocker/overlay"
@@ -16,8 +18,15 @@ func (e *Engine) Changes(ref string) ([]overlay.Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	layers := e.containers.Layers(record)
-	return overlay.Changes(layers.Upper, layers.Lower, isMountPoint)
+	upper, path, err := e.openUpper(record)
+	if errors.Is(err, os.ErrNotExist) { // it was never started
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer upper.Close()
+	return overlay.Changes(path, e.containers.Layers(record).Lower, isMountPoint)
 }
 
 // isMountPoint tells where init makes a mount point that an image may lack. Those

@@ -25,6 +25,7 @@ import (
 	"minidocker/mydocker/journal"
 	"minidocker/mydocker/monitor"
 	"minidocker/mydocker/network"
+	"minidocker/mydocker/security"
 
 	"github.com/moby/moby/api/types/events"
 )
@@ -49,6 +50,12 @@ type Config struct {
 	InsecureRegistries []string
 	// LogOptions are those of json-file logs that a new container gets where it names no other.
 	LogOptions map[string]string
+	// Userns is the mode of --userns of a container that names none; "" is private.
+	Userns string
+	// UsernsPool is where containers get user ids from; zero: above those in /etc/subuid and /etc/subgid.
+	UsernsPool security.IDRange
+	// Warn is told what of a container that starts is not as it was asked for; nil: nobody is.
+	Warn func(text string)
 }
 
 // Engine works on one root. Its methods may be called from any number of
@@ -64,6 +71,9 @@ type Engine struct {
 func (c Config) withDefaults() Config {
 	c.Root, c.RunRoot = cmp.Or(c.Root, DefaultRoot), cmp.Or(c.RunRoot, "/run/mydocker")
 	c.Instance = cmp.Or(c.Instance, "mydocker")
+	if c.Warn == nil {
+		c.Warn = func(string) {}
+	}
 	return c
 }
 
@@ -97,6 +107,7 @@ func Open(c Config) (*Engine, error) {
 	networks := network.Open(c.Root, c.RunRoot, c.Instance)
 	networks.BridgeAddress, networks.AddressPools = c.BridgeAddress, c.AddressPools
 	e := &Engine{c, container.Open(c.Root, c.RunRoot, networks), networks, images, journal.Open(filepath.Join(c.RunRoot, "events"))}
+	e.containers.IDPool = c.UsernsPool
 	e.containers.VolumeRemoved = func(name string) { e.volumeEvent(events.ActionDestroy, name) }
 	return e, nil
 }

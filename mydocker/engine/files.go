@@ -13,6 +13,7 @@ import (
 	"minidocker/mydocker/disk"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
+	"minidocker/mydocker/security"
 	"minidocker/mydocker/spec"
 	"minidocker/mydocker/volume"
 
@@ -27,8 +28,9 @@ import (
 type files struct {
 	*os.File
 	record *container.Record
-	lock   *disk.Lock        // of a dead container, which cannot be started meanwhile; nil
-	own    func(*tar.Header) // gives what comes in its owner
+	lock   *disk.Lock              // of a dead container, which cannot be started meanwhile; nil
+	own    func(*tar.Header) error // gives what comes in its owner
+	ids    security.IDRange        // to whom the files of a container that runs belong; zero: to those of its image
 }
 
 func (f *files) Close() {
@@ -63,6 +65,7 @@ func (e *Engine) openFiles(ref string, mounted bool) (*files, error) {
 			conn.Close()
 			if err == nil && len(received) == 1 {
 				defer received[0].Close()
+				f.ids = f.record.UserNamespace.IDRange
 				return f, f.openLive(received[0], mounts)
 			}
 		}
@@ -153,7 +156,9 @@ func (e *Engine) openDead(f *files, mounts []specs.Mount) error {
 	}
 	layers := e.containers.Layers(f.record)
 	layers.Volatile = true // no sync of the whole disk for a file: what is copied is as safe as by cp(1)
-	if err := layers.Prepare(0, 0); err != nil {
+	ids := f.record.UserNamespace
+	layers.MapUpper = mapOut(ids.IDRange)
+	if err := layers.Prepare(ids.Host(0), ids.Host(0)); err != nil {
 		return err
 	}
 	root, err := layers.Open()

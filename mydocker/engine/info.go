@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/container"
 	"minidocker/mydocker/network"
 
 	api "github.com/moby/moby/api/types/container"
@@ -47,6 +48,9 @@ func (e *Engine) Info() (system.Info, error) {
 		OperatingSystem: osRelease("PRETTY_NAME", "Linux"), OSVersion: osRelease("VERSION_ID", ""), OSType: goruntime.GOOS,
 		KernelVersion: release, Architecture: machine, NCPU: goruntime.NumCPU(), NGoroutines: goruntime.NumGoroutine(),
 		MemTotal: int64(hostMemory()), IPv4Forwarding: string(forward) == "1\n",
+	}
+	if u, err := e.settleUsers(&api.HostConfig{}); err == nil && u.Mode == container.Private {
+		info.SecurityOptions = slices.Insert(info.SecurityOptions, 1, "name=userns")
 	}
 	e.describeRegistries(&info)
 	for _, pool := range e.config.AddressPools {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -16,15 +17,21 @@ func (e *Engine) upper(id string) string {
 	return filepath.Join(e.containers.Dir(id), "rw", "upper")
 }
 
+// Inspection is what Docker tells about a container, and whose user ids it has.
+type Inspection struct {
+	api.InspectResponse
+	UserNamespace container.UserNamespace
+}
+
 // Inspect tells all about a container, with size its sizes too, which takes time.
-func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
+func (e *Engine) Inspect(ref string, size bool) (found Inspection, err error) {
 	id, err := e.find(ref)
 	if err != nil {
-		return api.InspectResponse{}, err
+		return found, err
 	}
 	c, err := e.look(id)
 	if err != nil {
-		return api.InspectResponse{}, err
+		return found, err
 	}
 	record, state := c.Record, c.State
 	dir := e.containers.Dir(id)
@@ -38,7 +45,7 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 		NetworkSettings: &api.NetworkSettings{Ports: shownPorts(record, state)},
 	}
 	if response.NetworkSettings.Networks, err = e.shownNetworks(record, state); err != nil {
-		return api.InspectResponse{}, err
+		return found, err
 	}
 	if record.HostConfig.LogConfig.Type == "none" {
 		response.LogPath = ""
@@ -53,11 +60,13 @@ func (e *Engine) Inspect(ref string, size bool) (api.InspectResponse, error) {
 	if size {
 		rw, rootFS, err := e.size(record)
 		if err != nil {
-			return api.InspectResponse{}, err
+			return found, err
 		}
 		response.SizeRw, response.SizeRootFs = &rw, &rootFS
 	}
-	return response, nil
+	found = Inspection{response, record.UserNamespace}
+	found.UserNamespace.Mode = cmp.Or(found.UserNamespace.Mode, "host") // of an older record
+	return found, nil
 }
 
 // execIDs asks which commands run in the container. That the monitor does not

@@ -11,6 +11,8 @@ import (
 
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/overlay"
+	"minidocker/mydocker/rootfs"
+	"minidocker/mydocker/security"
 
 	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
@@ -18,7 +20,7 @@ import (
 
 func probeNamespace(flag uintptr) error {
 	if flag == unix.CLONE_NEWUSER {
-		users, err := userNamespace()
+		users, err := newUser()
 		users.Close() // harmless if nil
 		return err
 	}
@@ -30,28 +32,10 @@ func probeNamespace(flag uintptr) error {
 	})
 }
 
-// userNamespace makes a user namespace in which root is user 100,000 outside.
-//
-// A process with several threads cannot unshare one (unshare(2): EINVAL), so a
-// child is born in it. Its program never runs: a traced child stops at the end of
-// execve(2), and dies with its tracer's thread.
-func userNamespace() (users *os.File, err error) {
-	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100_000, Size: 65536}}
-	attr := &os.ProcAttr{Sys: &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids, Ptrace: true, Pdeathsig: unix.SIGKILL,
-	}}
-	err = namespace.OnThread(func() error {
-		child, err := os.StartProcess("/proc/self/exe", []string{"mydocker", "version"}, attr)
-		if err != nil {
-			return fmt.Errorf("clone CLONE_NEWUSER: %w", err)
-		}
-		users, err = os.Open(fmt.Sprintf("/proc/%d/ns/user", child.Pid))
-		child.Kill()
-		child.Wait()
-		return err
-	})
-	return users, err
-}
+// probeIDs are ids of no container.
+var probeIDs = security.IDRange{First: 100_000, Size: security.RangeSize}
+
+func newUser() (*os.File, error) { return namespace.NewUser(probeIDs.Inside(), probeIDs.Inside()) }
 
 // probeSeccomp asks for an action of filters: seccomp(2), SECCOMP_GET_ACTION_AVAIL.
 func probeSeccomp() error {
@@ -125,10 +109,15 @@ func probeAttributes(dir string) error {
 	return nil
 }
 
-// probeOverlay mounts an overlay, and changes and deletes in it what is below.
-func probeOverlay(dir string) error {
-	m := overlay.Mount{Lower: []string{dir + "/image/lower"}, Upper: dir + "/upper", Work: dir + "/work", Volatile: true}
-	err := errors.Join(os.MkdirAll(m.Lower[0]+"/deleted", 0o755), os.WriteFile(m.Lower[0]+"/changed", nil, 0o600), m.Prepare(0, 0))
+// probeOverlay mounts an overlay, and changes and deletes in it what is below; with users
+// over layers that are id-mapped to that user namespace, of probeIDs.
+func probeOverlay(dir string, users *os.File) error {
+	m := overlay.Mount{Lower: []string{dir + "/layers/image/fs"}, Upper: dir + "/rw/upper", Work: dir + "/rw/work", Volatile: true}
+	owner := 0
+	if users != nil {
+		owner, m.MapLower = probeIDs.Host(0), func(dir *os.File) error { return rootfs.MapIDs(dir, users, false) }
+	}
+	err := errors.Join(os.MkdirAll(m.Lower[0]+"/deleted", 0o755), os.WriteFile(m.Lower[0]+"/changed", nil, 0o600), m.Prepare(owner, owner))
 	if err != nil {
 		return err
 	}
@@ -146,26 +135,13 @@ func probeOverlay(dir string) error {
 	return nil
 }
 
-// probeIDMap maps the owners in a copy of a mount, attached nowhere: MOUNT_ATTR_IDMAP
-// of mount_setattr(2), Linux 5.12. An overlay takes such layers since 5.19.
+// probeIDMap does the same with layers as containers in a user namespace have them: id-mapped
+// mounts (mount_setattr(2)), which came with Linux 5.12, overlayfs takes for layers since 5.19.
 func probeIDMap(dir string) error {
-	_, release, _ := uname()
-	if err := atLeast(release, 5, 19); err != nil {
-		return err
-	}
-	users, err := userNamespace()
+	users, err := newUser()
 	if err != nil {
 		return err
 	}
 	defer users.Close()
-	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("open_tree %s: %w", dir, err)
-	}
-	defer unix.Close(tree)
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(users.Fd())}
-	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return fmt.Errorf("mount_setattr MOUNT_ATTR_IDMAP on %s: %w", fileSystem(dir), err)
-	}
-	return nil
+	return probeOverlay(dir+"/mapped", users)
 }

@@ -43,7 +43,16 @@ func (e *Engine) Top(ref string, options []string) (api.TopResponse, error) {
 	if len(options) == 0 {
 		options = []string{"-ef"}
 	}
-	output, err := exec.Command("ps", options...).Output()
+	// Of itself ps may show nothing but the caller's own processes. Some options (f) it does
+	// not take beside -q, as in Docker.
+	text := make([]string, len(pids))
+	for i, pid := range pids {
+		text[i] = strconv.Itoa(pid)
+	}
+	output, err := exec.Command("ps", append(slices.Clip(options), "-q"+strings.Join(text, ","))...).Output()
+	if err != nil {
+		output, err = exec.Command("ps", options...).Output()
+	}
 	failed := (*exec.ExitError)(nil)
 	switch {
 	case errors.Is(err, exec.ErrNotFound):

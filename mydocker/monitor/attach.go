@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"minidocker/mydocker/attach"
+	"minidocker/mydocker/container"
 
 	"github.com/moby/moby/api/types/events"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -32,8 +33,8 @@ type stream struct {
 }
 
 // openPipes makes the pipes of a container without a terminal. They belong to
-// its user, who may open /dev/stdout again.
-func openPipes(stdin bool, user specs.User) (s streams, err error) {
+// its user, as the host knows him, who may open /dev/stdout again.
+func openPipes(stdin bool, user specs.User, ids container.UserNamespace) (s streams, err error) {
 	defer func() {
 		if err != nil {
 			s.close()
@@ -55,7 +56,7 @@ func openPipes(stdin bool, user specs.User) (s streams, err error) {
 			unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 1<<20)
 			s.output = append(s.output, stream{r, byte(fd), [...]string{1: "stdout", 2: "stderr"}[fd]})
 		}
-		if err := s.theirs[fd].Chown(int(user.UID), int(user.GID)); err != nil {
+		if err := s.theirs[fd].Chown(ids.Host(user.UID), ids.Host(user.GID)); err != nil {
 			return s, err
 		}
 	}

@@ -128,7 +128,7 @@ func (m *Monitor) startExec(l *life, r api.ExecCreateRequest, detach bool) (*run
 	}
 	var s streams
 	if !r.Tty && !detach {
-		if s, err = openPipes(r.AttachStdin, description.User); err != nil {
+		if s, err = openPipes(r.AttachStdin, description.User, m.record().UserNamespace); err != nil {
 			return nil, s, fmt.Errorf("make the standard streams: %w", err)
 		}
 	}

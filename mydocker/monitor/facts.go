@@ -30,6 +30,7 @@ func (m *Monitor) facts(l *life, root *os.File, rootPath string) (spec.Facts, er
 	}
 	f := spec.Facts{
 		ID:         m.id(),
+		IDs:        m.record().UserNamespace.IDRange,
 		Rootfs:     rootPath,
 		CgroupPath: m.record().CgroupPath(m.instance),
 		CgroupV2:   hierarchies.Version == 2,

@@ -6,11 +6,12 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"unsafe"
 
 	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/container"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/runtime"
-	"minidocker/mydocker/spec"
 
 	api "github.com/moby/moby/api/types/container"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -21,7 +22,11 @@ import (
 // what it shares with others, and its volumes.
 type joined struct {
 	files []*os.File
-	given map[string]*os.File // detached mounts by where they go: volumes, the other's /dev/shm
+	given map[string]*os.File // detached mounts by where they go: binds, volumes, the other's /dev/shm
+
+	namespaces map[specs.LinuxNamespaceType]string // by their paths
+	shm        string                              // stands for the other's /dev/shm
+	memory     map[string]bool                     // of given: volumes in memory that nobody else has
 }
 
 func (j *joined) close() {
@@ -30,14 +35,15 @@ func (j *joined) close() {
 	}
 }
 
-// join opens the namespaces of other containers that this one is to be in. What it
-// returns is to be closed after an error too.
-func (m *Monitor) join(f *spec.Facts) (*joined, error) {
-	j, host := &joined{given: map[string]*os.File{}}, m.record().HostConfig
-	f.Namespaces = map[specs.LinuxNamespaceType]string{}
+// join opens the namespaces of other containers that this one is to be in, and gives the
+// user namespace, its own or another's; nil: the host's. That its IDs have been leased to
+// somebody else since it was last started is an error.
+func (m *Monitor) join(j *joined) (users *os.File, err error) {
+	host, ids := m.record().HostConfig, m.record().UserNamespace
+	j.namespaces = map[specs.LinuxNamespaceType]string{}
 	if host.IpcMode.IsContainer() {
-		if err := m.joinIPC(j, f, host.IpcMode.Container()); err != nil {
-			return j, fmt.Errorf("can't join IPC of container %s: %w", host.IpcMode.Container(), err)
+		if err := m.joinIPC(j, host.IpcMode.Container()); err != nil {
+			return nil, fmt.Errorf("can't join IPC of container %s: %w", host.IpcMode.Container(), err)
 		}
 	}
 	for _, other := range []struct {
@@ -52,19 +58,35 @@ func (m *Monitor) join(f *spec.Facts) (*joined, error) {
 		}
 		donor, _, err := m.donor(j, other.id)
 		if errors.Is(err, errDonorStopped) && other.kind == specs.NetworkNamespace {
-			return j, fmt.Errorf("cannot join network of a non running container: %s", other.id)
+			return nil, fmt.Errorf("cannot join network of a non running container: %s", other.id)
 		}
 		if err == nil {
-			f.Namespaces[other.kind], err = j.open(donor, other.file)
+			j.namespaces[other.kind], err = j.open(donor, other.file)
 		}
 		if err != nil {
-			return j, err
+			return nil, err
 		}
 	}
-	return j, nil
+	if ids.Mode != container.Private {
+		return nil, nil
+	}
+	if err := m.store.RenewIDs(m.record()); err != nil {
+		return nil, err
+	}
+	if ids.Container == "" {
+		return m.users()
+	}
+	donor, _, err := m.donor(j, ids.Container)
+	if err == nil {
+		_, err = j.open(donor, "ns/user")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return j.files[len(j.files)-1], nil
 }
 
-func (m *Monitor) joinIPC(j *joined, f *spec.Facts, id string) error {
+func (m *Monitor) joinIPC(j *joined, id string) error {
 	donor, mode, err := m.donor(j, id)
 	if err != nil {
 		return err
@@ -72,28 +94,35 @@ func (m *Monitor) joinIPC(j *joined, f *spec.Facts, id string) error {
 	if mode.IsPrivate() || mode.IsNone() { // what it joined itself, or the host's, it may pass on
 		return fmt.Errorf("non-shareable IPC (hint: use IpcMode:shareable for the donor container)")
 	}
-	if f.Namespaces[specs.IPCNamespace], err = j.open(donor, "ns/ipc"); err != nil {
+	if j.namespaces[specs.IPCNamespace], err = j.open(donor, "ns/ipc"); err != nil {
 		return err
 	}
 	mounts, err := j.open(donor, "ns/mnt")
 	if err != nil {
 		return err
 	}
-	shm, err := copyMount(mounts, "/dev/shm")
+	shm, err := copyMount(mounts, "/dev/shm", false)
 	if err == nil {
-		f.ShmPath, j.given["/dev/shm"] = runtime.JoinedShm, shm
+		j.shm, j.given["/dev/shm"] = runtime.JoinedShm, shm
 	}
 	return err
 }
 
 // copyMount copies the mount at path in another mount namespace, as only who is in it can
 // (open_tree(2): EINVAL). The path is looked up in the other's root, so it cannot lead to the host.
-func copyMount(mounts, path string) (copied *os.File, err error) {
+// With unmap the copy is not id-mapped any more, which takes Linux 6.15.
+func copyMount(mounts, path string, unmap bool) (copied *os.File, err error) {
 	err = namespace.OnThread(func() error {
 		if err := namespace.Enter([]specs.LinuxNamespace{{Type: specs.MountNamespace, Path: mounts}}); err != nil {
 			return err
 		}
-		fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_SYMLINK_NOFOLLOW
+		fd, err := 0, error(nil)
+		if unmap {
+			fd, err = openTreeUnmapped(path, flags)
+		} else {
+			fd, err = unix.OpenTree(unix.AT_FDCWD, path, flags)
+		}
 		if err != nil {
 			return fmt.Errorf("open_tree %s: %w", path, err)
 		}
@@ -101,6 +130,20 @@ func copyMount(mounts, path string) (copied *os.File, err error) {
 		return nil
 	})
 	return copied, err
+}
+
+// openTreeUnmapped is open_tree_attr(2), which alone can undo MOUNT_ATTR_IDMAP.
+func openTreeUnmapped(path string, flags uintptr) (int, error) {
+	name, err := unix.BytePtrFromString(path)
+	if err != nil {
+		return -1, err
+	}
+	attr, here := &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_IDMAP}, unix.AT_FDCWD
+	fd, _, errno := unix.Syscall6(unix.SYS_OPEN_TREE_ATTR, uintptr(here), uintptr(unsafe.Pointer(name)), flags, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr), 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
 }
 
 // donorRestarts tells whether another container that this one joins is between two

@@ -96,7 +96,8 @@ type Monitor struct {
 	group    cgroup.Group
 	left     chan struct{} // closed when the monitor has given up the lock
 	handlers sync.WaitGroup
-	ports    *proxy.Ports // the host's that are published; nil: none
+	ports    *proxy.Ports             // the host's that are published; nil: none
+	users    func() (*os.File, error) // see makeUsers
 
 	mu       sync.Mutex
 	phase    phase
@@ -107,6 +108,7 @@ type Monitor struct {
 	life     *life         // the one that goes on, or the next
 	delay    time.Duration // before the policy's next restart
 	shutdown bool          // the machine goes down: no restart now
+	warnings []string      // about the start, for who has asked for it
 }
 
 // life is one run of the container. A restart policy may give it several.
@@ -178,6 +180,7 @@ func open(args []string) (*Monitor, error) {
 		return nil, err
 	}
 	m.settled.Store(record)
+	m.users = m.makeUsers()
 	if m.state, err = m.store.State(id); err != nil {
 		return nil, err
 	}

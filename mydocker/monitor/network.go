@@ -118,8 +118,11 @@ func (m *Monitor) plug(l *life, pid int, places []network.Place) error {
 		return err
 	}
 	defer ns.Close()
+	// Who may set addresses may have others than ours, and may route; and who may not open raw sockets has no others.
+	bounding := l.spec.Process.Capabilities.Bounding
+	guarded := slices.Contains(bounding, "CAP_NET_RAW") && !slices.Contains(bounding, "CAP_NET_ADMIN")
 	for _, place := range places {
-		link, err := m.networks.Plug(ns, place.Network, m.id(), place.Endpoint)
+		link, err := m.networks.Plug(ns, place.Network, m.id(), place.Endpoint, guarded)
 		if err != nil {
 			return err
 		}

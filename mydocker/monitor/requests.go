@@ -49,7 +49,13 @@ func (m *Monitor) handle(conn *net.UnixConn) {
 		m.mu.Unlock()
 		attach.Send(conn, attach.Response{ExecIDs: ids})
 	default:
-		attach.Send(conn, respond(m.do(request)))
+		response := respond(m.do(request))
+		if request.Verb == attach.Start || request.Verb == attach.Restart {
+			m.mu.Lock()
+			response.Warnings = m.warnings
+			m.mu.Unlock()
+		}
+		attach.Send(conn, response)
 	}
 }
 

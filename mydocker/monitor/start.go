@@ -10,6 +10,8 @@ import (
 	"minidocker/mydocker/attach"
 	"minidocker/mydocker/container"
 	"minidocker/mydocker/disk"
+	"minidocker/mydocker/namespace"
+	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/runtime"
 	"minidocker/mydocker/spec"
 
@@ -48,6 +50,7 @@ func (m *Monitor) begin() error {
 // error, failed releases.
 func (m *Monitor) run() error {
 	record, l := m.record(), m.life
+	m.warnings = nil
 	if err := m.holdPorts(record.Networks); err != nil {
 		return err
 	}
@@ -58,9 +61,18 @@ func (m *Monitor) run() error {
 	if err := os.MkdirAll(filepath.Join(bundle, "rootfs"), 0o700); err != nil {
 		return err
 	}
-	layers := m.store.Layers(record)
+	others := &joined{given: map[string]*os.File{}, memory: map[string]bool{}}
+	defer others.close()
+	users, err := m.join(others)
+	if err != nil {
+		return err
+	}
+	layers, ids := m.store.Layers(record), record.UserNamespace
 	layers.Volatile = record.HostConfig.AutoRemove
-	if err := layers.Prepare(0, 0); err != nil {
+	if users != nil {
+		layers.MapLower = func(dir *os.File) error { return rootfs.MapIDs(dir, users, false) }
+	}
+	if err := layers.Prepare(ids.Host(0), ids.Host(0)); err != nil {
 		return err
 	}
 	root, err := layers.Open()
@@ -73,11 +85,7 @@ func (m *Monitor) run() error {
 	if err != nil {
 		return err
 	}
-	others, err := m.join(&facts)
-	defer others.close()
-	if err != nil {
-		return err
-	}
+	facts.Namespaces, facts.ShmPath = others.namespaces, others.shm
 	if err := m.openVolumes(others, &facts); err != nil {
 		return err
 	}
@@ -88,6 +96,12 @@ func (m *Monitor) run() error {
 	if err := disk.WriteJSON(filepath.Join(bundle, "config.json"), s, disk.Volatile); err != nil {
 		return err
 	}
+	if users != nil {
+		namespace.Find(s.Linux.Namespaces, specs.UserNamespace).Path = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), users.Fd())
+		if err := m.mapMounts(others, users, s.Mounts); err != nil {
+			return err
+		}
+	}
 	if err := m.group.Create(s.Linux.Resources); err != nil {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
@@ -95,10 +109,11 @@ func (m *Monitor) run() error {
 		return err
 	}
 	if !s.Process.Terminal {
-		if l.streams, err = openPipes(record.Config.OpenStdin, s.Process.User); err != nil {
+		if l.streams, err = openPipes(record.Config.OpenStdin, s.Process.User, ids); err != nil {
 			return fmt.Errorf("make the standard streams: %w", err)
 		}
 	}
+	l.spec = s
 	l.process, err = runtime.Create(s, m.store.RunDir(m.id()), m.group,
 		runtime.Options{Stdio: l.streams.theirs, Root: root, Given: others.given, DieWithParent: true,
 			Connect: func(pid int) error { return m.plugIn(l, pid) }})

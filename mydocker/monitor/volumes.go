@@ -1,6 +1,8 @@
 package monitor
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 
@@ -27,10 +29,15 @@ func (m *Monitor) openVolumes(j *joined, f *spec.Facts) error {
 		}
 		j.given[one.Target] = opened
 		if volume.IsTmpfs(v) && volume.Options(*one).Subpath == "" {
-			if shared := m.sharedTmpfs(j, v.Name); shared != nil {
+			shared, err := m.sharedTmpfs(j, v.Name)
+			if err != nil {
+				return err
+			}
+			if shared != nil {
 				opened.Close()
 				j.given[one.Target] = shared
 			}
+			j.memory[one.Target] = shared == nil
 		}
 		one.Source = v.Mountpoint
 		m.journal.Append(container.VolumeEvent(events.ActionMount, v.Name, map[string]string{"container": m.id(),
@@ -41,7 +48,7 @@ func (m *Monitor) openVolumes(j *joined, f *spec.Facts) error {
 
 // sharedTmpfs gives a volume in memory as another container has it that runs: what one
 // writes the other sees. nil: none runs.
-func (m *Monitor) sharedTmpfs(j *joined, name string) *os.File {
+func (m *Monitor) sharedTmpfs(j *joined, name string) (*os.File, error) {
 	users, _ := m.store.VolumeUsers() // one that cannot be read is not asked
 	for _, id := range users[name] {
 		record, err := m.store.Record(id)
@@ -60,7 +67,10 @@ func (m *Monitor) sharedTmpfs(j *joined, name string) *os.File {
 			if other.Source != name || volume.Options(other).Subpath != "" {
 				continue
 			}
-			shared, err := copyMount(mounts, other.Target)
+			shared, err := copyMount(mounts, other.Target, record.UserNamespace.Mode == container.Private)
+			if errors.Is(err, unix.ENOSYS) {
+				return nil, fmt.Errorf("volume %s in memory: container %s runs with it, whose user ids are others: to share it needs Linux 6.15", name, record.Name)
+			}
 			if err != nil {
 				continue
 			}
@@ -69,12 +79,12 @@ func (m *Monitor) sharedTmpfs(j *joined, name string) *os.File {
 				// As new: what the other may not do with it is its own matter.
 				attr := unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
 				unix.MountSetattr(int(shared.Fd()), "", unix.AT_EMPTY_PATH, &attr)
-				return shared
+				return shared, nil
 			}
 			shared.Close()
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // closedVolumes records that a life has ended which had volumes.

@@ -64,8 +64,8 @@ func (ns *Namespace) Close() { ns.socket.Close() }
 
 // Plug makes a container's link to a network: the pair, in one step with its ends in
 // their places, the host's marked with the container's ID, then the container's addresses, and the default route if the endpoint
-// is the way out. After an error there is none.
-func (s *Store) Plug(ns *Namespace, n *Network, container string, e *Endpoint) (link Link, err error) {
+// is the way out. guarded keeps it to its own addresses. After an error there is none.
+func (s *Store) Plug(ns *Namespace, n *Network, container string, e *Endpoint, guarded bool) (link Link, err error) {
 	link.Interface = e.Interface
 	file, err := os.Open(ns.path)
 	if err != nil {
@@ -102,6 +102,11 @@ func (s *Store) Plug(ns *Namespace, n *Network, container string, e *Endpoint) (
 	}()
 	if err := netlink.LinkSetAlias(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: link.Index}}, container); err != nil {
 		return link, fmt.Errorf("alias of the link to network %s: %w", n.Name, err)
+	}
+	if guarded {
+		if err := guard(link.Index, e); err != nil {
+			return link, err
+		}
 	}
 	// A container that reaches itself by the host's address gets the packet back at the
 	// port it came from, if br_netfilter has translated it: only then does hairpin mode matter.

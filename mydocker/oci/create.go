@@ -32,19 +32,15 @@ type creation struct {
 func (n *creation) flags() []cli.Flag {
 	return append(n.caller.flags(),
 		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory of the bundle, by default the current", Destination: &n.bundle},
-		&cli.BoolFlag{Name: "no-pivot", Usage: "change the root by chroot: for a root on a ramdisk, from which pivot_root is impossible"},
-		&cli.BoolFlag{Name: "no-new-keyring", Usage: "let the container have the session keyring of the caller"})
+		on("no-pivot", "change the root by chroot: for a root on a ramdisk, from which pivot_root is impossible"),
+		on("no-new-keyring", "let the container have the session keyring of the caller"))
 }
 
-func (h *host) createCommand() *cli.Command {
-	n := &creation{host: h, caller: caller{detach: true}}
-	return &cli.Command{Name: "create", Usage: "create a container", ArgsUsage: "<container-id>", Flags: n.flags(),
-		Action: h.on(func(c *cli.Context, id string) error {
-			if err := n.create(c, id); err != nil {
-				return fmt.Errorf("%s create failed: %w", name, err)
-			}
-			return n.lock.Release()
-		})}
+func (n *creation) createAction(c *cli.Context, id string) error {
+	if err := n.create(c, id); err != nil {
+		return fmt.Errorf("%s create failed: %w", name, err)
+	}
+	return n.lock.Release()
 }
 
 // create makes the container and takes its process to where start lets it go. The
@@ -77,6 +73,9 @@ func (n *creation) create(c *cli.Context, id string) (err error) {
 	giveStreams(options.Stdio, n.spec)
 	options.State, options.Connect = n.State, n.recordProcess
 	options.NoPivot, options.NoNewKeyring = c.Bool("no-pivot"), c.Bool("no-new-keyring")
+	for _, warning := range runtime.Warnings(n.spec.Process) {
+		n.warn(errors.New(warning))
+	}
 	if n.process, err = runtime.Create(n.spec, dir, n.cgroup, options); err != nil {
 		return fmt.Errorf("unable to start container process: %w", err)
 	}

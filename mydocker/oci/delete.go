@@ -17,15 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (h *host) deleteCommand() *cli.Command {
-	var force bool
-	return &cli.Command{Name: "delete", Usage: "delete a container and what it has on the host", ArgsUsage: "<container-id>",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill it first if it runs", Destination: &force}},
-		Action: h.on(func(_ *cli.Context, id string) error { return h.delete(id, force) })}
-}
-
 // delete removes a container. With force it removes what a command that was killed has left, too.
-func (h *host) delete(id string, force bool) error {
+func (h *host) delete(c *cli.Context, id string) error {
+	force := c.Bool("force")
 	dir, err := h.place(id)
 	if err != nil {
 		return err
@@ -86,25 +80,13 @@ func (h *host) remove(c *container, spec *specs.Spec) error {
 	return err
 }
 
-func (h *host) killCommand() *cli.Command {
-	var all bool
-	return &cli.Command{Name: "kill", Usage: "send a signal (default: SIGTERM) to the container's process", ArgsUsage: "<container-id> [signal]",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "send it to all processes of the container", Destination: &all}},
-		Action: func(c *cli.Context) error {
-			if err := arguments(c, 1, 2); err != nil {
-				return err
-			}
-			number, err := parseSignal(c.Args().Get(1))
-			if err != nil {
-				return err
-			}
-			return h.kill(c.Args().First(), number, all)
-		}}
-}
-
 // kill sends a signal. To a container without a pid namespace SIGKILL goes to all its
 // processes: the others would not end with the first.
-func (h *host) kill(id string, number unix.Signal, all bool) error {
+func (h *host) kill(ctx *cli.Context, id string) error {
+	number, err := parseSignal(ctx.Args().Get(1))
+	if err != nil {
+		return err
+	}
 	c, err := h.load(id)
 	if err != nil {
 		return err
@@ -113,13 +95,15 @@ func (h *host) kill(id string, number unix.Signal, all bool) error {
 	if err != nil {
 		return err
 	}
-	if all || number == unix.SIGKILL && sharesPids(spec) && !c.Cgroup.Shared {
-		return c.killAll(number)
-	}
 	p, err := c.process()
 	if err == nil {
+		defer p.Close()
+	}
+	switch {
+	case ctx.Bool("all"), err == nil && number == unix.SIGKILL && sharesPids(spec) && !c.Cgroup.Shared:
+		return c.killAll(number)
+	case err == nil:
 		err = p.Signal(number)
-		p.Close()
 	}
 	if errors.Is(err, os.ErrProcessDone) {
 		return errNotRuns
@@ -230,12 +214,12 @@ func (c *container) release(spec *specs.Spec) error {
 		}
 	}
 	if err := group.Delete(); err != nil && !(c.Cgroup.Shared && errors.Is(err, cgroup.ErrBusy)) {
-		return err
-	}
-	if spec != nil {
-		if err := runtime.Release(spec, c.dir); err != nil {
+		if _, statErr := os.Stat(c.Cgroup.Paths[""]); statErr == nil { // else it was not made: systemd cannot be reached
 			return err
 		}
+	}
+	if err := runtime.Release(c.dir); err != nil {
+		return err
 	}
 	return disk.RemoveAll(c.dir)
 }

@@ -28,37 +28,25 @@ type execution struct {
 	c *cli.Context // the other flags
 }
 
-func (h *host) execCommand() *cli.Command {
-	x := &execution{host: h}
-	return &cli.Command{Name: "exec", Usage: "execute another process in a container",
-		ArgsUsage: "<container-id> <command> [arguments]  or  -p process.json <container-id>",
-		Flags: append(x.caller.flags(), x.detachFlag(),
-			&cli.StringFlag{Name: "cwd", Usage: "working directory in the container"},
-			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "a variable of the environment, NAME=VALUE"},
-			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give it a terminal"},
-			&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "UID[:GID]"},
-			&cli.StringSliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "a further group"},
-			&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "file that describes the process, as in config.json"},
-			&cli.StringFlag{Name: "process-label", Usage: "SELinux label"},
-			&cli.StringFlag{Name: "apparmor", Usage: "AppArmor profile"},
-			&cli.BoolFlag{Name: "no-new-privs", Usage: "it can gain no privileges by executing a file"},
-			&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "a further capability"},
-			&cli.StringSliceFlag{Name: "cgroup", Usage: "an existing group below the container's cgroup, [CONTROLLER,...:]PATH"},
-			&cli.BoolFlag{Name: "ignore-paused", Usage: "also in a paused container, where it waits"}),
-		Action: func(c *cli.Context) error {
-			err := arguments(c, 1, -1)
-			if err != nil {
-				return err
-			}
-			code, x := 0, &execution{h, x.caller, c}
-			if err = seal(); err == nil {
-				code, err = x.run(c.Args().First())
-			}
-			if err != nil {
-				return &exitError{255, fmt.Errorf("exec failed: %w", err)}
-			}
-			return exitStatus(code)
-		}}
+func (x *execution) flags() []cli.Flag {
+	return append(x.caller.flags(), x.detachFlag(),
+		text("cwd", "working directory in the container"), several("env,e", "a variable of the environment, NAME=VALUE"), on("tty,t", "give it a terminal"),
+		text("user,u", "UID[:GID]"), several("additional-gids,g", "a further group"), several("cap,c", "a further capability"),
+		text("process,p", "file that describes the process, as in config.json"), text("process-label", "SELinux label"), text("apparmor", "AppArmor profile"),
+		on("no-new-privs", "it can gain no privileges by executing a file"),
+		several("cgroup", "an existing group below the container's cgroup, [CONTROLLER,...:]PATH"),
+		on("ignore-paused", "also in a paused container, where it waits"))
+}
+
+func (x *execution) action(c *cli.Context, id string) error {
+	code, err := 0, seal()
+	if x.c = c; err == nil {
+		code, err = x.run(id)
+	}
+	if err != nil {
+		return &exitError{255, fmt.Errorf("exec failed: %w", err)}
+	}
+	return &exitError{code: code}
 }
 
 // seal executes this program again from a read-only mount: until its execve the new
@@ -149,8 +137,12 @@ func (x *execution) group(c *container, own cgroup.Group) (cgroup.Group, error) 
 			if named && !slices.Contains(strings.Split(controllers, ","), name) {
 				continue
 			}
-			found, paths[name] = true, filepath.Join(dir, filepath.Clean("/"+below))
-			if _, err := os.Stat(paths[name]); err != nil {
+			found, paths[name] = true, filepath.Join(dir, below)
+			_, err := os.Stat(paths[name])
+			if !strings.HasPrefix(paths[name]+"/", dir+"/") {
+				err = errors.New("not below the container's")
+			}
+			if err != nil {
 				return cgroup.Group{}, fmt.Errorf("--cgroup %s: %w", text, err)
 			}
 		}

@@ -23,33 +23,19 @@ import (
 // leaves out what a user who is root only in a namespace of one ID may not do: limits,
 // a network, a gid he has not, a sysfs of another's network namespace.
 //
-//go:embed config.json rootless.json
+//go:embed templates
 var templates embed.FS
 
-func specCommand() *cli.Command {
-	var bundle string
-	var rootless bool
-	return &cli.Command{Name: "spec", Usage: "write a configuration to begin with, config.json", Flags: []cli.Flag{
-		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory of the bundle, by default the current", Destination: &bundle},
-		&cli.BoolFlag{Name: "rootless", Usage: "for a user namespace in which the caller is root", Destination: &rootless}},
-		Action: func(c *cli.Context) error {
-			if err := arguments(c, 0, 0); err != nil {
-				return err
-			}
-			return writeSpec(filepath.Join(bundle, configFile), rootless)
-		}}
-}
-
-func writeSpec(path string, rootless bool) error {
+func writeSpec(c *cli.Context, _ string) error {
 	template := configFile
-	if rootless {
+	if c.Bool("rootless") {
 		template = "rootless.json"
 	}
-	data, err := templates.ReadFile(template)
+	data, err := templates.ReadFile("templates/" + template)
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := os.OpenFile(filepath.Join(c.String("bundle"), configFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("File %s exists. Remove it first", configFile)
 	}
@@ -60,39 +46,27 @@ func writeSpec(path string, rootless bool) error {
 	return errors.Join(err, file.Close())
 }
 
-func featuresCommand() *cli.Command {
-	return &cli.Command{Name: "features", Usage: "print what this runtime can do, as JSON", Action: func(c *cli.Context) error {
-		if err := arguments(c, 0, 0); err != nil {
-			return err
-		}
-		out := json.NewEncoder(os.Stdout)
-		out.SetIndent("", "    ")
-		return out.Encode(supported())
-	}}
+func printFeatures(*cli.Context, string) error {
+	f, err := supported()
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "    ")
+	return out.Encode(f)
 }
 
 // supported is what the runtime implements, whatever this host has (OCI runtime
-// specification, features.md). The tests try what stands here.
-func supported() features.Features {
-	yes, no := true, false
-	archs := map[string][]string{"amd64": {"SCMP_ARCH_X86", "SCMP_ARCH_X86_64"}, "arm64": {"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"}}
-	return features.Features{
-		OCIVersionMin: "1.0.0", OCIVersionMax: specs.Version,
-		Hooks:        []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
-		MountOptions: rootfs.OptionNames(),
-		Linux: &features.Linux{
-			Namespaces:   []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
-			Capabilities: security.Capabilities(),
-			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &no, Rdma: &yes},
-			Seccomp: &features.Seccomp{Enabled: &yes,
-				Actions: []string{"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
-					"SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"},
-				Operators: []string{"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"},
-				Archs:     archs[runtime.GOARCH],
-			},
-			Apparmor: &features.Apparmor{Enabled: &no}, Selinux: &features.Selinux{Enabled: &no}, IntelRdt: &features.IntelRdt{Enabled: &no},
-			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
-		},
-		Annotations: map[string]string{"org.mydocker.version": version},
+// specification, features.md). The tests try what stands in the file.
+func supported() (f features.Features, err error) {
+	data, err := templates.ReadFile("templates/features.json")
+	if err == nil {
+		err = json.Unmarshal(data, &f)
 	}
+	if err == nil {
+		archs := map[string][]string{"amd64": {"SCMP_ARCH_X86", "SCMP_ARCH_X86_64"}, "arm64": {"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"}}
+		f.OCIVersionMax, f.MountOptions = specs.Version, rootfs.OptionNames()
+		f.Linux.Capabilities, f.Linux.Seccomp.Archs = security.Capabilities(), archs[runtime.GOARCH]
+	}
+	return f, err
 }

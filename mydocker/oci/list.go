@@ -51,49 +51,25 @@ func (c *container) state(status specs.ContainerState) specs.State {
 	return s
 }
 
-func (h *host) stateCommand() *cli.Command {
-	return &cli.Command{Name: "state", Usage: "print the state of a container", ArgsUsage: "<container-id>",
-		Action: h.on(func(_ *cli.Context, id string) error {
-			c, err := h.load(id)
-			if err != nil {
-				return err
-			}
-			s, err := c.show()
-			if err != nil {
-				return err
-			}
-			data, err := json.MarshalIndent(s, "", "  ")
-			os.Stdout.Write(data)
-			return err
-		})}
-}
-
-func formatFlag(to *string) cli.Flag {
-	return &cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "table or json", Destination: to}
-}
-
-func (h *host) listCommand() *cli.Command {
-	var format string
-	var quiet bool
-	return &cli.Command{Name: "list", Usage: "list the containers below --root", Flags: []cli.Flag{formatFlag(&format),
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "only IDs", Destination: &quiet}},
-		Action: func(c *cli.Context) error {
-			if err := arguments(c, 0, 0); err != nil {
-				return err
-			}
-			list, err := h.list()
-			if err != nil {
-				return err
-			}
-			return printList(os.Stdout, list, format, quiet)
-		}}
+func (h *host) state(_ *cli.Context, id string) error {
+	c, err := h.load(id)
+	if err != nil {
+		return err
+	}
+	s, err := c.show()
+	data, err2 := json.MarshalIndent(s, "", "  ")
+	if err = errors.Join(err, err2); err == nil {
+		_, err = os.Stdout.Write(data)
+	}
+	return err
 }
 
 // list reads all containers; one that is being made or deleted is none.
-func (h *host) list() (list []shown, err error) {
+func (h *host) list(c *cli.Context, _ string) error {
+	var list []shown
 	entries, err := os.ReadDir(h.root)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return err
 	}
 	for _, entry := range entries {
 		c, err := h.load(entry.Name())
@@ -111,7 +87,7 @@ func (h *host) list() (list []shown, err error) {
 		s.Owner = owner(c.dir)
 		list = append(list, s)
 	}
-	return list, nil
+	return printList(os.Stdout, list, c.String("format"), c.Bool("quiet"))
 }
 
 func owner(dir string) string {
@@ -146,37 +122,25 @@ func printList(out io.Writer, list []shown, format string, quiet bool) error {
 	return errors.New("invalid format option")
 }
 
-func (h *host) psCommand() *cli.Command {
-	var format string
-	return &cli.Command{Name: "ps", Usage: "list the processes of a container", ArgsUsage: "<container-id> [ps options]", Flags: []cli.Flag{formatFlag(&format)},
-		Action: func(c *cli.Context) error {
-			if err := arguments(c, 1, -1); err != nil {
-				return err
-			}
-			return h.ps(c.Args().First(), format, c.Args().Tail())
-		}}
-}
-
-func (h *host) ps(id, format string, args []string) error {
+func (h *host) ps(ctx *cli.Context, id string) error {
+	format, args := ctx.String("format"), ctx.Args().Tail()
 	c, err := h.load(id)
 	if err != nil {
 		return err
-	}
-	if format != "table" && format != "json" {
-		return errors.New("invalid format option")
 	}
 	group, err := c.group()
 	if err != nil {
 		return err
 	}
 	pids, err := group.Pids()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if format == "json" {
+	case format == "json":
 		return json.NewEncoder(os.Stdout).Encode(pids)
-	}
-	if len(args) == 0 {
+	case format != "table":
+		return errors.New("invalid format option")
+	case len(args) == 0:
 		args = []string{"-ef"}
 	}
 	table, err := exec.Command("ps", args...).Output()

@@ -1,11 +1,14 @@
 package oci
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"time"
+
+	"minidocker/mydocker/trace"
 )
 
 // log is where messages go that runc's callers read: of the last error in a JSON
@@ -13,6 +16,7 @@ import (
 type log struct {
 	path, format string
 	file         *os.File // standard error without a path
+	endTrace     func()   // of --debug; nil without
 }
 
 func (l *log) open() (err error) {
@@ -24,6 +28,32 @@ func (l *log) open() (err error) {
 		l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_SYNC, 0o644)
 	}
 	return err
+}
+
+// trace makes messages of the lines of package trace, also of init's. An init that waits
+// for start has the pipe open too: what it tells after that is lost.
+func (l *log) trace() error {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	trace.To(writer, "oci")
+	done := make(chan struct{})
+	go func() {
+		for lines := bufio.NewScanner(reader); lines.Scan(); {
+			l.write("debug", lines.Text())
+		}
+		close(done)
+	}()
+	l.endTrace = func() {
+		trace.Stop()
+		writer.Close()
+		select {
+		case <-done:
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // write writes a message in the log's format, which is that of logrus.
@@ -45,7 +75,7 @@ func (l *log) warn(err error) {
 // exitError ends the program with a status of its own.
 type exitError struct {
 	code int
-	err  error // nil: there is nothing to say
+	err  error // nil: there is nothing to say; it may be no error at all
 }
 
 func (e *exitError) Error() string { return fmt.Sprint(e.err) }
@@ -53,6 +83,9 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // report logs an error and gives the exit status it stands for.
 func (l *log) report(err error) int {
+	if l.endTrace != nil {
+		l.endTrace()
+	}
 	code, own := 1, (*exitError)(nil)
 	if errors.As(err, &own) {
 		code, err = own.code, own.err

@@ -14,8 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"minidocker/mydocker/trace"
-
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 )
@@ -51,7 +49,7 @@ func Main(args []string) int {
 
 func (h *host) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "debug", Usage: "tell each kernel step on standard error"},
+		&cli.BoolFlag{Name: "debug", Usage: "log each kernel step"},
 		&cli.StringFlag{Name: "log", Usage: "file for the log, beside standard error", Destination: &h.path},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "format of the log: text or json", Destination: &h.format},
 		&cli.StringFlag{Name: "root", Value: defaultRoot, Usage: "directory of the containers' state, on a tmpfs", Destination: &h.root},
@@ -61,34 +59,17 @@ func (h *host) flags() []cli.Flag {
 	}
 }
 
-func (h *host) commands() []*cli.Command {
-	return []*cli.Command{
-		h.createCommand(), h.startCommand(), h.runCommand(), h.execCommand(), h.stateCommand(), h.listCommand(),
-		h.killCommand(), h.deleteCommand(), h.pauseCommand(), h.resumeCommand(), h.psCommand(), h.eventsCommand(),
-		h.updateCommand(), specCommand(), featuresCommand(), refused("checkpoint"), refused("restore"),
-	}
-}
-
-// refused is a command of runc's that needs CRIU.
-func refused(name string) *cli.Command {
-	return &cli.Command{Name: name, Usage: "not supported", Hidden: true, SkipFlagParsing: true, Action: func(*cli.Context) error {
-		return fmt.Errorf("%s is not supported: containers cannot be saved and restored", name)
-	}}
-}
-
 func (h *host) before(c *cli.Context) error {
 	if err := h.open(); err != nil {
 		return err
 	}
 	if c.Bool("debug") {
-		trace.To(os.Stderr, "oci")
+		if err := h.trace(); err != nil {
+			return err
+		}
 	}
-	switch h.rootless {
-	case "auto", "false":
-	case "true":
-		return fmt.Errorf("--rootless true is not supported: containers are made by root only")
-	default:
-		return fmt.Errorf("invalid value %q for --rootless: must be one of: auto, true, false", h.rootless)
+	if h.rootless != "auto" && h.rootless != "false" {
+		return fmt.Errorf("--rootless %s is not supported: containers are made by root only", h.rootless)
 	}
 	needsNone := []string{"", "spec", "features"}
 	if os.Geteuid() != 0 && !slices.Contains(needsNone, c.Args().First()) && !slices.Contains(c.Args().Slice(), "--help") {
@@ -151,28 +132,4 @@ func takesNext(flags []cli.Flag, arg string) int {
 		}
 	}
 	return 0
-}
-
-// arguments checks how many there are; most < 0 is any number.
-func arguments(c *cli.Context, least, most int) error {
-	n, demand := c.NArg(), "exactly"
-	if least <= n && (n <= most || most < 0) {
-		return nil
-	}
-	if least != most {
-		demand = "a minimum of"
-	}
-	fmt.Print("Incorrect Usage.\n\n")
-	cli.ShowSubcommandHelp(c)
-	return fmt.Errorf("%s: %q requires %s %d argument(s)", name, c.Command.Name, demand, least)
-}
-
-// on makes an action of what is done to one container, the only argument.
-func (h *host) on(do func(c *cli.Context, id string) error) cli.ActionFunc {
-	return func(c *cli.Context) error {
-		if err := arguments(c, 1, 1); err != nil {
-			return err
-		}
-		return do(c, c.Args().First())
-	}
 }

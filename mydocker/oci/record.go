@@ -108,21 +108,6 @@ func (h *host) load(id string) (*container, error) {
 	return read(dir, stateFile)
 }
 
-// loadLocked is load, by one who is going to change the container.
-func (h *host) loadLocked(id string) (c *container, lock *disk.Lock, err error) {
-	dir, err := h.place(id)
-	if err == nil {
-		lock, err = acquire(dir)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if c, err = read(dir, stateFile); err != nil {
-		lock.Release()
-	}
-	return c, lock, err
-}
-
 func read(dir, file string) (*container, error) {
 	c := &container{dir: dir}
 	err := disk.ReadJSON(filepath.Join(dir, file), &c.record)
@@ -154,6 +139,7 @@ func (c *container) publish() error {
 }
 
 // spec is the configuration the container was created with.
+// A relative path in it is relative to the bundle.
 func (c *container) spec() (*specs.Spec, error) { return runtime.Load(c.dir) }
 
 // process opens the container's process. os.ErrProcessDone: it has ended.
@@ -222,6 +208,23 @@ func (c *container) look() (v view, err error) {
 		v.status = specs.StateRunning
 	}
 	return v, err
+}
+
+// lookLocked is for one who is going to change the container.
+func (h *host) lookLocked(id string) (c *container, v view, lock *disk.Lock, err error) {
+	if c, err = h.load(id); err == nil { // without waiting for one that is being made, as its hooks must not
+		lock, err = acquire(c.dir)
+	}
+	if err != nil {
+		return nil, v, nil, err
+	}
+	if c, err = h.load(id); err == nil {
+		v, err = c.look()
+	}
+	if err != nil {
+		lock.Release()
+	}
+	return c, v, lock, err
 }
 
 func (v view) close() {

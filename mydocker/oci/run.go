@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"minidocker/mydocker/disk"
 	"minidocker/mydocker/runtime"
 
 	"github.com/moby/term"
@@ -16,28 +18,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (h *host) startCommand() *cli.Command {
-	return &cli.Command{Name: "start", Usage: "execute the user's program in a created container", ArgsUsage: "<container-id>",
-		Action: h.on(func(_ *cli.Context, id string) error { return h.start(id) })}
-}
-
-func (h *host) start(id string) error {
-	c, lock, err := h.loadLocked(id)
+func (h *host) start(_ *cli.Context, id string) error {
+	c, v, lock, err := h.lookLocked(id)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	v, err := c.look()
-	if err != nil {
-		return err
-	}
 	defer v.close()
 	switch v.status {
 	case specs.StateCreated:
 	case specs.StateStopped:
-		return fmt.Errorf("cannot start a container that has stopped")
+		return errors.New("cannot start a container that has stopped")
 	case specs.StateRunning:
-		return fmt.Errorf("cannot start an already running container")
+		return errors.New("cannot start an already running container")
 	default:
 		return fmt.Errorf("cannot start a container in the %s state", v.status)
 	}
@@ -45,18 +38,18 @@ func (h *host) start(id string) error {
 	if err != nil {
 		return err
 	}
-	return c.begin(v.process, spec)
+	return c.begin(v.process, spec, lock)
 }
 
-// begin lets the process go and runs the hooks for that. A hook that fails ends it.
-func (c *container) begin(p *runtime.Process, spec *specs.Spec) error {
-	if err := p.Start(); err != nil {
+// begin lets the process go and runs the hooks for that. A hook that fails ends it. The
+// lock is released before: a hook may use the container.
+func (c *container) begin(p *runtime.Process, spec *specs.Spec, lock *disk.Lock) error {
+	err := p.Start()
+	lock.Release()
+	if err != nil || spec.Hooks == nil {
 		return err
 	}
-	if spec.Hooks == nil {
-		return nil
-	}
-	err := runtime.RunHooks(spec.Hooks.Poststart, c.state(specs.StateRunning))
+	err = runtime.RunHooks(spec.Hooks.Poststart, c.state(specs.StateRunning))
 	if err != nil {
 		err = fmt.Errorf("poststart: %w", err)
 		p.Signal(unix.SIGKILL)
@@ -64,26 +57,10 @@ func (c *container) begin(p *runtime.Process, spec *specs.Spec) error {
 	return err
 }
 
-func (h *host) runCommand() *cli.Command {
-	n := &creation{host: h}
-	return &cli.Command{Name: "run", Usage: "create and start a container", ArgsUsage: "<container-id>",
-		Flags: append(n.flags(),
-			n.detachFlag(),
-			&cli.BoolFlag{Name: "keep", Usage: "do not delete the container at its end"},
-			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt the container's orphans"}),
-		Action: h.on(func(c *cli.Context, id string) error {
-			code, err := n.run(c, id)
-			if err != nil {
-				return fmt.Errorf("%s run failed: %w", name, err)
-			}
-			return exitStatus(code)
-		})}
-}
-
-// exitStatus ends the program as the container's process did.
-func exitStatus(code int) error {
-	if code == 0 {
-		return nil
+func (n *creation) runAction(c *cli.Context, id string) error {
+	code, err := n.run(c, id)
+	if err != nil {
+		return fmt.Errorf("%s run failed: %w", name, err)
 	}
 	return &exitError{code: code}
 }
@@ -105,7 +82,7 @@ func (n *creation) run(c *cli.Context, id string) (code int, err error) {
 		err = f.connect(n.process.Terminal)
 	}
 	if err == nil {
-		err = n.begin(n.process, n.spec)
+		err = n.begin(n.process, n.spec, n.lock)
 	}
 	n.lock.Release()
 	switch {
@@ -116,10 +93,18 @@ func (n *creation) run(c *cli.Context, id string) (code int, err error) {
 	case n.detach:
 		return 0, nil
 	}
-	if code = f.wait(n.process); !c.Bool("keep") {
-		err = n.destroy()
+	if code = f.wait(n.process); c.Bool("keep") {
+		return code, nil
 	}
-	return code, err
+	lock, err := acquire(n.dir)
+	if err == nil {
+		defer lock.Release()
+		now, err := read(n.dir, stateFile)
+		if err == nil && now.Pid == n.Pid && now.StartTime == n.StartTime {
+			return code, n.destroy()
+		}
+	}
+	return code, nil // somebody else has deleted it; there may be another of that name
 }
 
 // foreground is a command that lasts as long as the container's process.
@@ -129,10 +114,16 @@ type foreground struct {
 	output  chan struct{} // closed at the end of the terminal's output; nil without one
 }
 
-// catch catches all signals: they are the process's.
+// catch catches the signals: they are the process's. Those that somebody is likely to
+// send come first, since for each the Go runtime hands over between two threads, and for
+// all that costs half a millisecond.
 func (f *foreground) catch() {
 	f.signals = make(chan os.Signal, 128)
-	signal.Notify(f.signals)
+	signal.Notify(f.signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
+	time.AfterFunc(20*time.Millisecond, func() {
+		signal.Notify(f.signals)
+		f.signals <- unix.SIGWINCH // perhaps missed
+	})
 }
 
 // wait passes the signals on until the process's end, disconnects, and gives its exit status.

@@ -16,26 +16,14 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-func (h *host) pauseCommand() *cli.Command {
-	return &cli.Command{Name: "pause", Usage: "stop all processes of a container", ArgsUsage: "<container-id>",
-		Action: h.on(func(_ *cli.Context, id string) error { return h.freeze(id, true) })}
-}
-
-func (h *host) resumeCommand() *cli.Command {
-	return &cli.Command{Name: "resume", Usage: "let the processes of a paused container go on", ArgsUsage: "<container-id>",
-		Action: h.on(func(_ *cli.Context, id string) error { return h.freeze(id, false) })}
-}
-
-func (h *host) freeze(id string, stop bool) error {
-	c, lock, err := h.loadLocked(id)
+// freeze is pause and resume.
+func (h *host) freeze(c *cli.Context, id string) error {
+	stop := c.Command.Name == "pause"
+	_, v, lock, err := h.lookLocked(id)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	v, err := c.look()
-	if err != nil {
-		return err
-	}
 	defer v.close()
 	switch {
 	case stop && (v.status == specs.StateRunning || v.status == specs.StateCreated):
@@ -51,7 +39,7 @@ func (h *host) freeze(id string, stop bool) error {
 // limit is a flag of update that sets one field of the resources.
 type limit struct{ flag, section, field, usage string }
 
-func limits() []limit {
+func limitFlags() []limit {
 	return []limit{
 		{"blkio-weight", "blockIO", "weight", "share of block devices, 10 to 1000"},
 		{"cpu-period", "cpu", "period", "microseconds of which cpu-quota may be used"},
@@ -70,28 +58,11 @@ func limits() []limit {
 	}
 }
 
-func (h *host) updateCommand() *cli.Command {
-	var file string
-	flags := []cli.Flag{&cli.StringFlag{Name: "resources", Aliases: []string{"r"}, Destination: &file,
-		Usage: "file of the resources as in config.json, or - for standard input; other flags are ignored then"}}
-	for _, l := range limits() {
-		flags = append(flags, &cli.StringFlag{Name: l.flag, Usage: l.usage})
-	}
-	return &cli.Command{Name: "update", Usage: "change the limits of a container", ArgsUsage: "<container-id>", Flags: flags,
-		Action: h.on(func(c *cli.Context, id string) error {
-			read := func() (*specs.LinuxResources, error) { return fromFlags(c.String) }
-			if file != "" {
-				read = func() (*specs.LinuxResources, error) { return fromFile(file) }
-			}
-			return h.update(id, read)
-		})}
-}
-
 // fromFlags is what the flags ask for; value gives a flag's, "" if it is not there.
 // JSON knows the fields' types and ranges.
 func fromFlags(value func(flag string) string) (r *specs.LinuxResources, err error) {
 	tree := map[string]map[string]any{"cpu": {}, "memory": {}, "blockIO": {}, "pids": {}}
-	for _, l := range limits() {
+	for _, l := range limitFlags() {
 		switch text := value(l.flag); {
 		case text == "":
 		case l.section == "memory" && text != "-1":
@@ -131,21 +102,20 @@ func fromFile(file string) (*specs.LinuxResources, error) {
 	return r, err
 }
 
-func (h *host) update(id string, resources func() (*specs.LinuxResources, error)) error {
-	c, lock, err := h.loadLocked(id)
+func (h *host) update(c *cli.Context, id string) error {
+	_, v, lock, err := h.lookLocked(id)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	r, err := resources()
-	if err != nil {
-		return err
-	}
-	v, err := c.look()
-	if err != nil {
-		return err
-	}
 	defer v.close()
+	r, err := fromFlags(c.String)
+	if file := c.String("resources"); file != "" {
+		r, err = fromFile(file)
+	}
+	if err != nil {
+		return err
+	}
 	if v.process == nil {
 		return errNotRuns
 	}
@@ -160,23 +130,12 @@ type event struct {
 	Data *cgroup.Details `json:"data,omitempty"`
 }
 
-func (h *host) eventsCommand() *cli.Command {
-	var once bool
-	var interval time.Duration
-	return &cli.Command{Name: "events", Usage: "print what a container uses, every few seconds, and when it runs out of memory", ArgsUsage: "<container-id>",
-		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "interval", Value: 5 * time.Second, Usage: "time between two lines", Destination: &interval},
-			&cli.BoolFlag{Name: "stats", Usage: "print one line of what it uses, and end", Destination: &once}},
-		Action: h.on(func(_ *cli.Context, id string) error {
-			if interval <= 0 {
-				return errors.New("duration interval must be greater than 0")
-			}
-			return h.events(id, once, interval)
-		})}
-}
-
 // events ends with the container.
-func (h *host) events(id string, once bool, interval time.Duration) error {
+func (h *host) events(ctx *cli.Context, id string) error {
+	interval := ctx.Duration("interval")
+	if interval <= 0 {
+		return errors.New("duration interval must be greater than 0")
+	}
 	c, err := h.load(id)
 	if err != nil {
 		return err
@@ -197,7 +156,7 @@ func (h *host) events(id string, once bool, interval time.Duration) error {
 		}
 		return out.Encode(event{"stats", id, data})
 	}
-	if once {
+	if ctx.Bool("stats") {
 		return stats()
 	}
 	oom, err := v.group.NotifyOOM(context.Background())

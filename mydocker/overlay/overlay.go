@@ -28,11 +28,14 @@ type Mount struct {
 	// Volatile leaves out every sync: for a container whose changes are thrown
 	// away at its end. Without it unmounting syncs the whole file system below.
 	Volatile bool
+	// MapLower and MapUpper change how overlayfs sees the directory that all layers are in,
+	// and the one that Upper and Work are in: each gets a detached copy of the mount. nil: as it is.
+	MapLower, MapUpper func(dir *os.File) error
 }
 
 // Prepare makes the upper and work directories. They are plain directories that
-// belong to uid and gid, the container's root: id-mapping them would make the
-// kernel mount the overlay read-only.
+// belong to uid and gid, the container's root: were they id-mapped as the layers are,
+// the host's root could not write to them, and the kernel would mount the overlay read-only.
 func (m Mount) Prepare(uid, gid int) error {
 	for _, dir := range []string{m.Upper, m.Work} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -42,10 +45,10 @@ func (m Mount) Prepare(uid, gid int) error {
 			return fmt.Errorf("prepare overlay: %w", err)
 		}
 	}
-	// A volatile mount leaves this mark, and the kernel refuses the next mount
-	// over it: after a crash the upper directory may hold data never written.
-	// Here a crash loses at most what --rm would have thrown away.
-	return os.RemoveAll(filepath.Join(m.Work, "work", "incompat"))
+	// What the last mount has left in Work. A volatile one leaves a mark, and the kernel
+	// refuses the next mount over it: after a crash the upper directory may hold data never
+	// written. Here a crash loses at most what --rm would have thrown away.
+	return os.RemoveAll(filepath.Join(m.Work, "work"))
 }
 
 // Open mounts the overlay and returns the detached mount. The caller closes it.
@@ -76,6 +79,9 @@ func (m Mount) openInOwnNamespace() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := errors.Join(remap(base, m.MapLower), remap(filepath.Dir(m.Upper), m.MapUpper)); err != nil {
+		return nil, err
+	}
 	// unshare(CLONE_NEWNS) gave this thread a working directory of its own too.
 	if err := unix.Chdir(base); err != nil {
 		return nil, fmt.Errorf("chdir to layers %s: %w", base, err)
@@ -90,6 +96,26 @@ func (m Mount) openInOwnNamespace() (*os.File, error) {
 		return nil, fmt.Errorf("open_tree of the overlay: %w", err)
 	}
 	return os.NewFile(uintptr(fd), "overlay"), m.writable(fd)
+}
+
+// remap covers a directory by a changed copy of its own mount.
+func remap(dir string, change func(dir *os.File) error) error {
+	if change == nil {
+		return nil
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("open_tree %s: %w", dir, err)
+	}
+	tree := os.NewFile(uintptr(fd), dir)
+	defer tree.Close()
+	if err := change(tree); err != nil {
+		return err
+	}
+	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("move_mount to %s: %w", dir, err)
+	}
+	return nil
 }
 
 // options gives the directory the layer names are relative to and the option

@@ -67,17 +67,37 @@ func makeNode(dir *os.File, name string, device specs.LinuxDevice, uid, gid int)
 	number := int(unix.Mkdev(uint32(device.Major), uint32(device.Minor)))
 	trace.Step("mknod", "%s %s %d:%d", device.Path, device.Type, device.Major, device.Minor)
 	err = unix.Mknodat(int(dir.Fd()), name, kind|uint32(permissions), number)
-	if errors.Is(err, unix.EEXIST) && isDevice(dir, name, kind, number) {
-		err = nil
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
 	}
+	// It may be in a volume, and another container exchange what is there for a link, which
+	// leads to the host before the pivot: so what has the name is opened, and then looked at.
+	node, err := openNode(dir, name)
 	if err != nil {
 		return err
 	}
-	// mknod obeys the umask; the specification's mode does not.
-	if err := unix.Fchmodat(int(dir.Fd()), name, uint32(permissions), 0); err != nil {
+	defer node.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(node.Fd()), &st); err != nil {
 		return err
 	}
-	return unix.Fchownat(int(dir.Fd()), name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+	if st.Mode&unix.S_IFMT != kind || st.Rdev != uint64(number) && kind != unix.S_IFIFO {
+		return unix.EEXIST
+	}
+	// mknod obeys the umask; the specification's mode does not.
+	if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", node.Fd()), uint32(permissions)); err != nil {
+		return err
+	}
+	return unix.Fchownat(int(node.Fd()), "", uid, gid, unix.AT_EMPTY_PATH)
+}
+
+// openNode opens what has a name, and no link that it may be.
+func openNode(dir *os.File, name string) (*os.File, error) {
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 func deviceKind(t string) (uint32, error) {
@@ -90,12 +110,6 @@ func deviceKind(t string) (uint32, error) {
 		return unix.S_IFIFO, nil
 	}
 	return 0, fmt.Errorf("unknown device type %q", t)
-}
-
-func isDevice(dir *os.File, name string, kind uint32, number int) bool {
-	var st unix.Stat_t
-	err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return err == nil && st.Mode&unix.S_IFMT == kind && st.Rdev == uint64(number)
 }
 
 // MakeLinks makes the symbolic links that belong into /dev.

@@ -3,6 +3,7 @@ package rootfs
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"minidocker/mydocker/namespace"
@@ -46,11 +47,28 @@ func BindDevices(root *os.File, devices []specs.LinuxDevice, nodes *os.File) err
 }
 
 func bindNode(root *os.File, path string, nodes *os.File, name string) error {
-	point, err := makeFile(root, path)
+	dir, err := MakeDir(root, filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	// Not where a link in the image or a bound /dev would lead.
+	if fd, err := unix.Openat(int(dir.Fd()), filepath.Base(path), unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644); err == nil {
+		unix.Close(fd)
+	} else if err != unix.EEXIST {
+		return err
+	}
+	point, err := openNode(dir, filepath.Base(path))
 	if err != nil {
 		return err
 	}
 	defer point.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(point.Fd()), &st); err != nil {
+		return err
+	} else if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFLNK || kind == unix.S_IFDIR {
+		return unix.EEXIST
+	}
 	fd, err := unix.OpenTree(int(nodes.Fd()), name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("open_tree: %w", err)

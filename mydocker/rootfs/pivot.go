@@ -152,8 +152,13 @@ func HideHost() error {
 		if kind := fields[slices.Index(fields, "-")+1]; kind != "proc" && kind != "sysfs" {
 			continue
 		}
-		// Mount points of the container have the same names, but no path from here leads to them.
-		if err := unix.Unmount(fields[4], unix.MNT_DETACH); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
+		// Mount points of the container have the same names, but no path from here leads to
+		// them. In a user namespace what the host has mounted stays (EINVAL), and is covered.
+		err := unix.Unmount(fields[4], unix.MNT_DETACH)
+		if errors.Is(err, unix.EINVAL) {
+			err = unix.Mount("tmpfs", fields[4], "tmpfs", 0, "")
+		}
+		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("unmount the host's %s: %w", fields[4], err)
 		}
 	}

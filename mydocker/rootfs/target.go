@@ -109,9 +109,18 @@ func makeFile(root *os.File, path string) (*os.File, error) {
 // target opens the mount point for a mount, made if it is missing: a directory,
 // or for the bind mount of a file a file.
 func target(root *os.File, m specs.Mount, directory bool) (*os.File, error) {
-	if err := refuseProc(root, m); err != nil {
+	point, err := openTarget(root, m, directory)
+	if err == nil {
+		err = refuseProc(point, m)
+	}
+	if err != nil {
+		point.Close() // of a nil file an error, not a panic
 		return nil, err
 	}
+	return point, nil
+}
+
+func openTarget(root *os.File, m specs.Mount, directory bool) (*os.File, error) {
 	if !directory {
 		return makeFile(root, m.Destination)
 	}
@@ -131,26 +140,21 @@ func target(root *os.File, m specs.Mount, directory bool) (*os.File, error) {
 	return dir, err
 }
 
-// refuseProc refuses a mount point inside the container's /proc, wherever links
-// in the image would put it: a fake /proc/self/attr there would make the kernel's
-// own protections be written to a file of the image (CVE-2019-16884).
-func refuseProc(root *os.File, m specs.Mount) error {
+// refuseProc refuses a mount point that is the container's /proc or inside it, wherever links
+// in the image have put it: a fake /proc/self/attr there would make the kernel's
+// own protections be written to a file of the image (CVE-2019-16884). It looks at
+// the opened point: what a path leads to may be exchanged.
+func refuseProc(point *os.File, m specs.Mount) error {
 	path := m.Destination
 	clean := filepath.Clean("/" + path)
+	var st unix.Statfs_t
 	if clean == "/proc" {
-		var st unix.Statfs_t
 		if m.Type == "proc" || m.Type == "bind" && unix.Statfs(m.Source, &st) == nil && st.Type == unix.PROC_SUPER_MAGIC {
 			return nil
 		}
 		return fmt.Errorf("%q cannot be mounted because it is not of type proc", path)
 	}
-	parent, err := lookup(root, filepath.Dir(clean), 0)
-	if err != nil {
-		return nil // not there yet, so not procfs
-	}
-	defer parent.Close()
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(parent.Fd()), &st); err != nil {
+	if err := unix.Fstatfs(int(point.Fd()), &st); err != nil {
 		return err
 	}
 	if st.Type != unix.PROC_SUPER_MAGIC {

@@ -114,7 +114,7 @@ func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (_ *P
 		defer o.Root.Close()
 		defer func() {
 			if err != nil {
-				Release(spec, state)
+				Release(state)
 			}
 		}()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
@@ -29,7 +30,7 @@ func mountOnHost(spec *specs.Spec, state string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = os.WriteFile(filepath.Join(state, mountMark), []byte(mountID(int(root.Fd()), "")), 0o600); err == nil {
+	if err = os.WriteFile(filepath.Join(state, mountMark), []byte(mountID(int(root.Fd()), "")+" "+spec.Root.Path), 0o600); err == nil {
 		err = unix.MoveMount(int(root.Fd()), "", unix.AT_FDCWD, spec.Root.Path, unix.MOVE_MOUNT_F_EMPTY_PATH)
 	}
 	if err != nil {
@@ -39,19 +40,49 @@ func mountOnHost(spec *specs.Spec, state string) (*os.File, error) {
 	return root, nil
 }
 
+// attachRoot attaches the root file system over the host's, or where hooks look for it.
+func attachRoot(p *payload) (*os.File, error) {
+	var mount *os.File
+	if p.HasRoot {
+		mount = os.NewFile(rootFD, "root")
+	}
+	if inHostMounts(p.Spec) {
+		return mount, nil // it is attached
+	}
+	path, at := p.Spec.Root.Path, "/"
+	if p.Spec.Hooks != nil && !p.NoPivot && unix.Access(path, unix.X_OK) == nil {
+		at = path
+	}
+	return rootfs.Attach(mount, path, at)
+}
+
+func enterRoot(p *payload, root *os.File) error {
+	switch {
+	case inHostMounts(p.Spec):
+		return rootfs.ChangeRoot(root)
+	case p.NoPivot:
+		if err := rootfs.HideHost(); err != nil {
+			return err
+		}
+		return rootfs.ChangeRoot(root)
+	}
+	return rootfs.Pivot(root)
+}
+
 // Release takes away what a container without a mount namespace of its own, whose
 // process has ended, leaves mounted; of others nothing is left. state is the directory
 // that Create was given.
-func Release(spec *specs.Spec, state string) error {
+func Release(state string) error {
 	mark, err := os.ReadFile(filepath.Join(state, mountMark))
-	if errors.Is(err, os.ErrNotExist) || err == nil && mountID(unix.AT_FDCWD, spec.Root.Path) != string(mark) {
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err == nil {
-		err = unix.Unmount(spec.Root.Path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	id, path, _ := strings.Cut(string(mark), " ")
+	if err == nil && mountID(unix.AT_FDCWD, path) == id {
+		err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	}
 	if err != nil {
-		return fmt.Errorf("unmount %s: %w", spec.Root.Path, err)
+		return fmt.Errorf("unmount %s: %w", path, err)
 	}
 	return nil
 }

@@ -181,35 +181,6 @@ func initContainer(sync channel, p *payload) error {
 	return finish(p, sync, terminal, slave, descriptors)
 }
 
-// attachRoot attaches the root file system over the host's, or where hooks look for it.
-func attachRoot(p *payload) (*os.File, error) {
-	var mount *os.File
-	if p.HasRoot {
-		mount = os.NewFile(rootFD, "root")
-	}
-	if inHostMounts(p.Spec) {
-		return mount, nil // it is attached
-	}
-	path, at := p.Spec.Root.Path, "/"
-	if p.Spec.Hooks != nil && !p.NoPivot && unix.Access(path, unix.X_OK) == nil {
-		at = path
-	}
-	return rootfs.Attach(mount, path, at)
-}
-
-func enterRoot(p *payload, root *os.File) error {
-	switch {
-	case inHostMounts(p.Spec):
-		return rootfs.ChangeRoot(root)
-	case p.NoPivot:
-		if err := rootfs.HideHost(); err != nil {
-			return err
-		}
-		return rootfs.ChangeRoot(root)
-	}
-	return rootfs.Pivot(root)
-}
-
 // newSessionKeyring leaves the keyring of whoever started the engine. The name is
 // a null pointer, which unix.KeyctlJoinSessionKeyring cannot pass: by a name,
 // also an empty one, containers would meet in one keyring. It is no error: a

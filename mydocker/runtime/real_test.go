@@ -157,7 +157,7 @@ func (c container) run(t *testing.T) (output string, err error) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := Release(spec, filepath.Join(bundle, "state")); err != nil {
+		if err := Release(filepath.Join(bundle, "state")); err != nil {
 			t.Error(err)
 		}
 		if err := group.Delete(); err != nil {

@@ -101,7 +101,10 @@ func (p *Process) cloneInside(spec *specs.Spec, group cgroup.Group, l *launch, f
 	if err != nil {
 		return fmt.Errorf("clone init: %w", err)
 	}
-	p.pidfd, err = unix.PidfdOpen(p.Pid, 0) // this thread has not waited for it yet, so it is this process
+	if p.pidfd, err = unix.PidfdOpen(p.Pid, 0); err != nil { // before this thread waits for it, so it is this process
+		unix.Kill(p.Pid, unix.SIGKILL)
+		unix.Wait4(p.Pid, nil, 0, nil)
+	}
 	return err
 }
 

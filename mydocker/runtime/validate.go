@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -33,25 +34,14 @@ func validate(spec *specs.Spec, o Options) error {
 	if spec.Solaris != nil || spec.Windows != nil || spec.VM != nil || spec.ZOS != nil || spec.FreeBSD != nil {
 		return errors.New("specification: a section for another platform than linux")
 	}
-	for _, check := range []func() error{
-		func() error { return validateProcess(spec.Process, spec.Linux) },
-		func() error { return validateRoot(spec.Root, o.Root != nil) },
-		func() error { return validateNamespaces(spec) },
-		func() error { return validateSysctls(spec.Linux) },
-		func() error { return validateMounts(spec.Mounts) },
-		func() error { return validateHooks(spec.Hooks) },
-	} {
-		if err := check(); err != nil {
-			return err
-		}
-	}
 	switch {
 	case spec.Linux.IntelRdt != nil:
 		return errors.New("intelRdt is specified in config, but Intel RDT is not supported")
 	case len(spec.Linux.NetDevices) > 0:
 		return errors.New("linux.netDevices is not supported")
 	}
-	return nil
+	return cmp.Or(validateProcess(spec.Process, spec.Linux), validateRoot(spec.Root, o.Root != nil), validateNamespaces(spec),
+		validateSysctls(spec.Linux), validateMounts(spec.Mounts), validateHooks(spec.Hooks))
 }
 
 func validateProcess(process *specs.Process, linux *specs.Linux) error {

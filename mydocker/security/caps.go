@@ -1,7 +1,8 @@
 // Package security limits what a process inside the container may do, however
 // privileged its user is there: capabilities, the system call filter (seccomp),
-// resource limits, no_new_privs. It owns nothing on the host: all are properties
-// of a thread, inherited over execve and gone with it, also after a crash.
+// resource limits, no_new_privs, and whose IDs the users inside have. On the host it owns
+// the leases of ID ranges, see Ranges; all else are properties of a thread, inherited over
+// execve and gone with it, also after a crash.
 package security
 
 import (

@@ -1,6 +1,7 @@
 package security
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,25 +30,15 @@ var (
 // Properties writes down how a process gets the scheduler, the I/O priority, the
 // personality and the memory policy that a specification asks for; by root, before
 // its credentials change. What the specification does not allow is an error.
-func Properties(process *specs.Process, linux *specs.Linux) (calls []namespace.Call, err error) {
-	for _, property := range []func() (*namespace.Call, error){
-		func() (*namespace.Call, error) { return schedule(process.Scheduler) },
-		func() (*namespace.Call, error) { return prioritize(process.IOPriority) },
-		func() (*namespace.Call, error) { return personality(linux.Personality) },
-		func() (*namespace.Call, error) { return memoryPolicy(linux.MemoryPolicy) },
-	} {
-		call, err := property()
-		if err != nil {
-			return nil, err
-		}
-		if call != nil {
-			calls = append(calls, *call)
-		}
-	}
-	return calls, nil
+func Properties(process *specs.Process, linux *specs.Linux) ([]namespace.Call, error) {
+	scheduler, err := schedule(process.Scheduler)
+	priority, err2 := prioritize(process.IOPriority)
+	domain, err3 := personality(linux.Personality)
+	policy, err4 := memoryPolicy(linux.MemoryPolicy)
+	return slices.Concat(scheduler, priority, domain, policy), cmp.Or(err, err2, err3, err4)
 }
 
-func schedule(s *specs.Scheduler) (*namespace.Call, error) {
+func schedule(s *specs.Scheduler) ([]namespace.Call, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -73,13 +64,12 @@ func schedule(s *specs.Scheduler) (*namespace.Call, error) {
 		}
 		attr.Flags |= 1 << bit
 	}
-	call := namespace.NewCall(fmt.Sprintf("sched_setattr %s nice %d priority %d", s.Policy, s.Nice, s.Priority), unix.SYS_SCHED_SETATTR, 0, namespace.Pointer(attr), 0)
-	return &call, nil
+	return []namespace.Call{namespace.NewCall(fmt.Sprintf("sched_setattr %s nice %d priority %d", s.Policy, s.Nice, s.Priority), unix.SYS_SCHED_SETATTR, 0, namespace.Pointer(attr), 0)}, nil
 }
 
 // prioritize sets the I/O priority of the process group (ioprio_set(2)): a process
 // of ours is alone in its own.
-func prioritize(p *specs.LinuxIOPriority) (*namespace.Call, error) {
+func prioritize(p *specs.LinuxIOPriority) ([]namespace.Call, error) {
 	if p == nil {
 		return nil, nil
 	}
@@ -91,11 +81,10 @@ func prioritize(p *specs.LinuxIOPriority) (*namespace.Call, error) {
 		return nil, fmt.Errorf("invalid ioPriority.Priority: %d", p.Priority)
 	}
 	const processGroup, classShift = 2, 13 // IOPRIO_WHO_PGRP, IOPRIO_CLASS_SHIFT
-	call := namespace.NewCall(fmt.Sprintf("ioprio_set %s %d", p.Class, p.Priority), unix.SYS_IOPRIO_SET, processGroup, 0, class<<classShift|p.Priority)
-	return &call, nil
+	return []namespace.Call{namespace.NewCall(fmt.Sprintf("ioprio_set %s %d", p.Class, p.Priority), unix.SYS_IOPRIO_SET, processGroup, 0, class<<classShift|p.Priority)}, nil
 }
 
-func personality(p *specs.LinuxPersonality) (*namespace.Call, error) {
+func personality(p *specs.LinuxPersonality) ([]namespace.Call, error) {
 	if p == nil {
 		return nil, nil
 	}
@@ -110,11 +99,10 @@ func personality(p *specs.LinuxPersonality) (*namespace.Call, error) {
 	default:
 		return nil, fmt.Errorf("invalid personality domain: %q", p.Domain)
 	}
-	call := namespace.NewCall(fmt.Sprintf("personality %s", p.Domain), unix.SYS_PERSONALITY, number)
-	return &call, nil
+	return []namespace.Call{namespace.NewCall(fmt.Sprintf("personality %s", p.Domain), unix.SYS_PERSONALITY, number)}, nil
 }
 
-func memoryPolicy(p *specs.LinuxMemoryPolicy) (*namespace.Call, error) {
+func memoryPolicy(p *specs.LinuxMemoryPolicy) ([]namespace.Call, error) {
 	if p == nil {
 		return nil, nil
 	}
@@ -133,11 +121,11 @@ func memoryPolicy(p *specs.LinuxMemoryPolicy) (*namespace.Call, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memory policy nodes %q: %w", p.Nodes, err)
 	}
-	call := namespace.NewCall(fmt.Sprintf("set_mempolicy %s nodes %q", p.Mode, p.Nodes), unix.SYS_SET_MEMPOLICY, mode, 0, 0)
-	if p.Nodes != "" { // the kernel wants one bit more than there are
-		call = namespace.NewCall(call.Name, unix.SYS_SET_MEMPOLICY, mode, namespace.Slice(nodes), len(nodes)*64)
+	length := len(nodes) * 64 // the kernel wants one bit more than are looked at
+	if p.Nodes == "" {
+		length = 1
 	}
-	return &call, nil
+	return []namespace.Call{namespace.NewCall(fmt.Sprintf("set_mempolicy %s nodes %q", p.Mode, p.Nodes), unix.SYS_SET_MEMPOLICY, mode, namespace.Slice(nodes), length)}, nil
 }
 
 // Affinity is the call by which a thread binds itself to the CPUs of a list such

@@ -30,6 +30,8 @@ type Facts struct {
 	CgroupPath string // cgroup, relative to the mount points
 	CgroupV2   bool
 
+	IDs security.IDRange // of its user namespace; zero: it has none
+
 	User specs.User // who runs the command, and
 	Home string     // that user's home directory: both from ResolveUser
 
@@ -96,14 +98,18 @@ func Build(config *api.Config, host *api.HostConfig, facts Facts) (*specs.Spec, 
 			CgroupsPath:       facts.CgroupPath,
 			Resources:         resources(host, facts),
 			Devices:           deviceNodes(host, facts),
-			Sysctl:            sysctls(config, host),
+			Sysctl:            sysctls(config, host, facts.IDs),
 			RootfsPropagation: rootPropagation(facts.Mounts),
 			MaskedPaths:       host.MaskedPaths,
 			ReadonlyPaths:     host.ReadonlyPaths,
 		},
 	}
+	if facts.IDs.Size > 0 {
+		s.Linux.UIDMappings, s.Linux.GIDMappings = facts.IDs.Inside(), facts.IDs.Inside()
+		s.Domainname = config.Domainname
+	}
 	if host.UTSMode.IsHost() {
-		s.Hostname = "" // sethostname would rename the host
+		s.Hostname, s.Domainname = "", "" // sethostname would rename the host
 	}
 	if len(host.MaskedPaths) > 0 { // not systempaths=unconfined, nor privileged
 		s.Linux.MaskedPaths = slices.Concat(host.MaskedPaths, facts.MaskedPaths)
@@ -145,6 +151,9 @@ func rlimits(ulimits []*api.Ulimit) (limits []specs.POSIXRlimit) {
 // listed is the host's.
 func namespaces(host *api.HostConfig, facts Facts) ([]specs.LinuxNamespace, error) {
 	list := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
+	if facts.IDs.Size > 0 {
+		list = append(list, specs.LinuxNamespace{Type: specs.UserNamespace})
+	}
 	for _, ns := range []struct {
 		kind specs.LinuxNamespaceType
 		mode string // "host", "container:ID", and others for one of its own

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	api "github.com/moby/moby/api/types/container"
 	profiles "github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"minidocker/mydocker/security"
 )
 
 // securityOptions reads HostConfig.SecurityOpt. seccomp is "" or "builtin" for the
@@ -71,15 +74,18 @@ func capabilitySets(bounding []string, user specs.User) *specs.LinuxCapabilities
 
 // sysctls are the container's kernel parameters. In a network namespace of its
 // own Docker lets every user ping and open ports below 1024: neither guards
-// anything there.
-func sysctls(config *api.Config, host *api.HostConfig) map[string]string {
-	all := map[string]string{}
-	if config.Domainname != "" && !host.UTSMode.IsHost() {
+// anything there. In a user namespace the kernel takes only groups that are in it, and
+// lets nobody write the domain name.
+func sysctls(config *api.Config, host *api.HostConfig, ids security.IDRange) map[string]string {
+	all, last := map[string]string{}, uint32(math.MaxInt32)
+	if ids.Size > 0 {
+		last = ids.Size - 1
+	} else if config.Domainname != "" && !host.UTSMode.IsHost() {
 		all["kernel.domainname"] = config.Domainname // the spec's field is younger than many runtimes
 	}
 	if host.NetworkMode.IsPrivate() {
 		all["net.ipv4.ip_unprivileged_port_start"] = "0"
-		all["net.ipv4.ping_group_range"] = "0 2147483647"
+		all["net.ipv4.ping_group_range"] = fmt.Sprintf("0 %d", last)
 	}
 	maps.Copy(all, host.Sysctls)
 	return all

@@ -9,6 +9,8 @@ import (
 	"github.com/moby/moby/api/types/blkiodev"
 	api "github.com/moby/moby/api/types/container"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"minidocker/mydocker/security"
 )
 
 func TestValidate(t *testing.T) {
@@ -103,7 +105,7 @@ func TestJoinNamespaces(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
-	if s := sysctls(&api.Config{}, host); len(s) != 0 {
+	if s := sysctls(&api.Config{}, host, security.IDRange{}); len(s) != 0 {
 		t.Errorf("sysctls of a joined network namespace: %v", s)
 	}
 }

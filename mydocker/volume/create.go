@@ -98,7 +98,7 @@ func (s *Store) make(r api.CreateRequest, d disk.Durability) (h *Held, err error
 // hold a volume, or two that make two volumes could wait for each other.
 func (s *Store) begin(entry string) (*disk.Lock, error) {
 	for {
-		if err := errors.Join(os.MkdirAll(s.root, 0o711), os.MkdirAll(s.path(entry), 0o711)); err != nil {
+		if err := errors.Join(os.MkdirAll(s.root, 0o711), os.MkdirAll(s.path(entry), 0o700)); err != nil {
 			return nil, err
 		}
 		lock, err := disk.Acquire(s.path(entry, lockFile), disk.Shared)

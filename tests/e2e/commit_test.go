@@ -53,7 +53,7 @@ func (h *host) entries(id string) (list []string) {
 // TestCommit: what docker commit makes of the same lines, but for the date.
 func TestCommit(t *testing.T) {
 	h := newHost(t)
-	h.ok("run", "--name", "c1", "busybox", "sh", "-c", `mkdir -p /n/a; echo x >/n/a/f; ln /n/a/f /n/a/g; rm /bin/ls; rm -rf /var; mkdir /var; echo >/var/new
+	h.ok("run", "--name", "c1", "--userns", "host", "busybox", "sh", "-c", `mkdir -p /n/a; echo x >/n/a/f; ln /n/a/f /n/a/g; rm /bin/ls; rm -rf /var; mkdir /var; echo >/var/new
 		chown 7:8 /n/a/f; chmod 4755 /n/a/f; mknod /n/c c 1 3; mkfifo /n/p; ln -s /etc/x /n/s; touch -d '2001-02-03 04:05:06' /n/a; echo hi >>/etc/passwd; touch "$(printf '\377')"`)
 	id := h.ok("commit", "c1", "site/app:1")
 	want := []string{"5 bin/ 0", "0 bin/.wh.ls 0", "5 etc/ 0", fmt.Sprintf("0 etc/passwd %d", len(h.ok("run", "--rm", "site/app:1", "cat", "/etc/passwd"))+1),

@@ -12,7 +12,7 @@ func TestDevices(t *testing.T) {
 		{0, "", []string{"--device", "/dev/kmsg:/dev/log:w", "busybox", "sh", "-c", "test -c /dev/log && : >/dev/log"}},
 		{1, "not permitted", []string{"--device", "/dev/kmsg:/dev/log:w", "busybox", "head", "-c1", "/dev/log"}},
 		{1, "not permitted", []string{"busybox", "sh", "-c", "mknod /tmp/kmsg c 1 11 && head -c1 /tmp/kmsg"}},
-		{0, "", []string{"--device-cgroup-rule", "c 1:11 rwm", "busybox", "sh", "-c", "mknod /tmp/kmsg c 1 11 && : >/tmp/kmsg"}},
+		{0, "", []string{"--userns", "host", "--device-cgroup-rule", "c 1:11 rwm", "busybox", "sh", "-c", "mknod /tmp/kmsg c 1 11 && : >/tmp/kmsg"}},
 		{125, "bad mode specified: zz", []string{"--device", "/dev/null:/dev/x:zz", "busybox", "true"}},
 		{125, "foo is not an absolute path", []string{"--device", "foo", "busybox", "true"}},
 		{127, `custom device "/dev/nosuch": no such file or directory`, []string{"--device", "/dev/nosuch", "busybox", "true"}},

@@ -11,7 +11,7 @@ func TestExport(t *testing.T) {
 	h := newHost(t)
 	dir := h.dir("data")
 	long := strings.Repeat("long/", 40) + "name"
-	h.ok("run", "-d", "--name", "c1", "-v", dir+":/vol", "busybox", "sh", "-c", `echo x >/x; chown 12:34 /x; ln /x /y; ln -s x /l; mknod /n c 1 3; mkfifo /p
+	h.ok("run", "-d", "--name", "c1", "--userns", "host", "-v", dir+":/vol", "busybox", "sh", "-c", `echo x >/x; chown 12:34 /x; ln /x /y; ln -s x /l; mknod /n c 1 3; mkfifo /p
 		mkdir -p /`+filepath.Dir(long)+`; echo deep >/`+long+`; echo no >/dev/shm/no; rm /bin/vi; echo ready; sleep 1000`)
 	h.eventually("it is ready", func() bool { return h.try("logs", "c1").out == "ready\n" })
 	live := h.ok("export", "c1")

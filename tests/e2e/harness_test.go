@@ -34,7 +34,26 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "these tests start and kill processes as root; MYDOCKER_DISPOSABLE=1 says this machine may take it")
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(withMode(os.Getenv("MYDOCKER_TEST_USERNS"), m.Run))
+}
+
+// withMode runs the tests with a mode of user namespaces for all containers that name
+// none, by settings for every command; "" is the engine's own default, private.
+func withMode(mode string, run func() int) int {
+	if mode == "" {
+		return run()
+	}
+	file, err := os.CreateTemp("", "mydocker-e2e-*.json")
+	if err == nil {
+		defer os.Remove(file.Name())
+		_, err = fmt.Fprintf(file, `{"userns": %q}`, mode)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	os.Setenv("MYDOCKER_CONFIG", file.Name())
+	return run()
 }
 
 // host is an engine of one test.

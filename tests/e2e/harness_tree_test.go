@@ -149,8 +149,8 @@ func overlaid(t *testing.T, lower string) tree {
 	if out, err := exec.Command("mount", "-t", "overlay", "overlay", "-o", "ro,lowerdir="+lower, target).CombinedOutput(); err != nil {
 		t.Fatalf("mount: %v: %s", err, out)
 	}
-	defer func() {
-		if err := unix.Unmount(target, 0); err != nil {
+	defer func() { // a child of another test, forked and not yet executed, may have a file of it open
+		if err := unix.Unmount(target, unix.MNT_DETACH); err != nil {
 			t.Errorf("unmount %s: %v", target, err)
 		}
 	}()

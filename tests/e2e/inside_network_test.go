@@ -18,7 +18,7 @@ func TestInsideFiles(t *testing.T) {
 	h := newHost(t)
 	equal(t, "hosts", h.ok("run", "--rm", "--network", "none", "busybox", "cat", "/etc/hosts"), dockerHosts)
 	equal(t, "-h", h.ok("run", "--rm", "-h", "a.b.c", "busybox", "sh", "-c", "hostname; cat /etc/hostname /proc/sys/kernel/domainname; echo $HOSTNAME"), "a.b.c\na.b.c\n(none)\na.b.c")
-	equal(t, "modes", h.ok("run", "--rm", "busybox", "stat", "-c", "%a %u:%g", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys"),
+	equal(t, "modes", h.ok("run", "--rm", "--userns", "host", "busybox", "stat", "-c", "%a %u:%g", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys"),
 		"644 0:0\n644 0:0\n644 0:0\n555 0:0\n555 0:0")
 	resolv, _ := os.ReadFile("/etc/resolv.conf") // a host may have none
 	equal(t, "resolv.conf", nameservers(h.ok("run", "--rm", "--network", "host", "busybox", "cat", "/etc/resolv.conf")), nameservers(string(resolv)))
@@ -70,8 +70,8 @@ func TestInsideSysctls(t *testing.T) {
 	h := newHost(t)
 	const show = "cd /proc/sys; cat net/ipv4/ip_unprivileged_port_start net/ipv4/ping_group_range net/ipv4/ip_forward kernel/msgmax"
 	equal(t, "Docker's", strings.Split(h.ok("run", "--rm", "busybox", "sh", "-c", show), "\n")[0], "0")
-	equal(t, "Docker's", strings.Split(h.ok("run", "--rm", "busybox", "sh", "-c", show), "\n")[1], "0\t2147483647")
-	equal(t, "--sysctl", h.ok("run", "--rm", "--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "kernel.msgmax=1234", "--sysctl", "net.ipv4.ip_unprivileged_port_start=99",
+	equal(t, "Docker's", strings.Split(h.ok("run", "--rm", "--userns", "host", "busybox", "sh", "-c", show), "\n")[1], "0\t2147483647")
+	equal(t, "--sysctl", h.ok("run", "--rm", "--userns", "host", "--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "kernel.msgmax=1234", "--sysctl", "net.ipv4.ip_unprivileged_port_start=99",
 		"busybox", "sh", "-c", show), "99\n0\t2147483647\n1\n1234")
 	h.fails(125, []string{"sysctl 'kernel.panic"}, "run", "--rm", "--sysctl", "kernel.panic=1", "busybox", "true")
 	h.fails(125, []string{"net/nope", "no such file or directory"}, "run", "--rm", "--sysctl", "net.nope=1", "busybox", "true")

@@ -83,7 +83,7 @@ func TestInsideMounts(t *testing.T) {
 		}
 	}
 	seen := map[string]bool{}
-	for _, m := range parseMountinfo(h.ok("run", "--rm", "busybox", "cat", "/proc/self/mountinfo")) {
+	for _, m := range parseMountinfo(h.ok("run", "--rm", "--userns", "host", "busybox", "cat", "/proc/self/mountinfo")) {
 		if seen[m.Target] {
 			t.Errorf("mounted twice: %s", m.Target)
 		}
@@ -183,7 +183,7 @@ func TestInsideDenied(t *testing.T) {
 		}
 	}
 	// And what it may: nodes of its own, root directories of its own.
-	equal(t, "allowed", h.ok("run", "--rm", "busybox", "sh", "-c",
+	equal(t, "allowed", h.ok("run", "--rm", "--userns", "host", "busybox", "sh", "-c",
 		"mknod /zero c 1 5 && head -c 3 /zero | wc -c; chroot / echo chroot; chown 5:6 /tmp && stat -c %u:%g /tmp"), "3\nchroot\n5:6")
 }
 

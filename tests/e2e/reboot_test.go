@@ -36,6 +36,13 @@ func powerOff(h *host) {
 	if err := os.RemoveAll(h.runRoot); err != nil {
 		h.t.Fatal(err)
 	}
+	leases, _ := filepath.Glob("/run/mydocker-host/ids/*/*")
+	for _, lease := range leases {
+		if root, _ := os.Readlink(lease); root == h.root {
+			os.Remove(lease)
+			os.Remove(filepath.Dir(lease))
+		}
+	}
 	boot := strings.TrimSpace(read(h.t, "/proc/sys/kernel/random/boot_id"))
 	states, _ := filepath.Glob(h.root + "/containers/*/state.json")
 	for _, file := range states {

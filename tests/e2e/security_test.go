@@ -421,10 +421,10 @@ func TestSecurityDevices(t *testing.T) {
 	}
 	script := fmt.Sprintf(`mknod /made b %d %d && dd if=/made bs=512 count=1 2>&1; mknod /c c 10 237; dd if=/c count=0 2>&1; mknod /vcs c 7 0; dd if=/vcs count=0 2>&1; true`, major, minor)
 	denied := "Operation not permitted"
-	if got := h.ok("run", "--rm", "busybox", "sh", "-c", script); strings.Count(got, denied) != 3 {
+	if got := h.ok("run", "--rm", "--userns", "host", "busybox", "sh", "-c", script); strings.Count(got, denied) != 3 {
 		t.Errorf("nodes made: %q", got)
 	}
-	id := h.idle()
+	id := h.idle("--userns", "host")
 	if got := h.ok("exec", id, "sh", "-c", script); strings.Count(got, denied) != 3 {
 		t.Errorf("nodes made by exec: %q", got)
 	}

@@ -16,10 +16,12 @@ import (
 )
 
 // Pack writes a tar archive of source, see Walk, as Docker does: times in whole
-// seconds, no names of users, extended headers (PAX) only where they are needed.
-func Pack(w io.Writer, source *os.File, name string) error {
+// seconds, no names of users, extended headers (PAX) only where they are needed. Each
+// header change may change before.
+func Pack(w io.Writer, source *os.File, name string, change func(*tar.Header)) error {
 	return pack(w, func(visit visitor) error {
 		return Walk(source, name, nil, func(header *tar.Header, content *os.File) error {
+			change(header)
 			header.ModTime = header.ModTime.Truncate(time.Second)
 			return visit(header, content)
 		})

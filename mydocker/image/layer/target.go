@@ -51,7 +51,7 @@ func (t *Target) Put(header *tar.Header, content io.Reader) error {
 }
 
 // Extract puts the entries of a tar archive, after change has seen them.
-func (t *Target) Extract(r io.Reader, change func(*tar.Header)) error {
+func (t *Target) Extract(r io.Reader, change func(*tar.Header) error) error {
 	archive := tar.NewReader(r)
 	for {
 		header, err := archive.Next()
@@ -61,7 +61,9 @@ func (t *Target) Extract(r io.Reader, change func(*tar.Header)) error {
 		if err != nil {
 			return fmt.Errorf("read archive: %w", err)
 		}
-		change(header)
+		if err := change(header); err != nil {
+			return err
+		}
 		if err := t.Put(header, archive); err != nil {
 			return err
 		}
