@@ -1,5 +1,5 @@
 # Each target is a few commands that can be typed as well. Only what needs root is run as root (labs/as-root.sh).
-.PHONY: build image demo test test-vm bench clean
+.PHONY: build image demo test test-oci test-vm bench clean
 .DELETE_ON_ERROR:
 
 export CGO_ENABLED = 0
@@ -32,6 +32,14 @@ test: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
 	$(go_test) -timeout 10m ./mydocker/... || status=1; \
 	$(go_test) -timeout 20m ./tests/e2e/... || status=1; \
 	exit $$status
+
+# As an OCI runtime: beside runc and crun, under runtime-tools' validation programs, below Docker, Podman and containerd.
+test-oci: build bin/rootfs/busybox.tar
+	labs/need.sh procps runc crun containerd docker.io podman conmon
+	@mkdir -p bin/validation/bin
+	cd tests/oci/validation && go build -o "$(CURDIR)/bin/validation/runtimetest" github.com/opencontainers/runtime-tools/cmd/runtimetest && \
+		go build -o "$(CURDIR)/bin/validation/bin/" github.com/opencontainers/runtime-tools/validation/...
+	MYDOCKER_OCI_VALIDATION="$(CURDIR)/bin/validation" $(go_test) -timeout 20m ./tests/oci
 
 # The same tests in a virtual machine: another kernel, systemd, pure cgroup v2.
 test-vm: build
