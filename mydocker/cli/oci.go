@@ -6,8 +6,8 @@ import "github.com/urfave/cli/v2"
 // flags of ours come first, which are not the runtime's.
 func ociCommand(*session) *command {
 	return &command{
-		Usage: "Be the OCI runtime of another engine, with the command line of runc", ArgsUsage: "[global options] COMMAND [ARG...]",
-		Description: "cd bundle && mydocker oci spec && mydocker oci run first",
+		Usage: "Be the OCI runtime of another engine, with the command line of runc", ArgsUsage: "[OPTIONS] COMMAND [ARG...]",
+		Description: "mydocker oci run --bundle DIR first",
 		Action: func(*cli.Context) error {
 			return exit(1, "mydocker oci: no other flags may stand before oci; its own follow it, as 'mydocker oci --debug run ID'")
 		},
