@@ -2,7 +2,7 @@
 udevadm settle
 [ ! -e bin/mydocker ] || install -m 755 bin/mydocker /usr/local/bin/mydocker
 export MYDOCKER_BIN=/usr/local/bin/mydocker MYDOCKER_DISPOSABLE=1
-export MYDOCKER_ROOTFS_BUSYBOX=/rootfs/busybox.tar MYDOCKER_ROOTFS_DEBIAN=/rootfs/debian.tar MYDOCKER_ESCAPE_BUILDS=/suite/builds
+export MYDOCKER_ROOTFS_BUSYBOX=/rootfs/busybox.tar MYDOCKER_ROOTFS_DEBIAN=/rootfs/debian.tar
 
 if [ ! -e /dev/virtio-ports/out ]; then # --shell
 	setsid --ctty --wait bash /suite/command <>/dev/hvc0 >&0 2>&1
