@@ -26,9 +26,34 @@ func (m *Monitor) makeUsers() func() (*os.File, error) {
 	if ids.Mode != container.Private || ids.Container != "" {
 		return func() (*os.File, error) { return nil, nil }
 	}
-	made := sync.OnceValues(func() (*os.File, error) { return namespace.NewUser(ids.Inside(), ids.Inside()) })
+	made := sync.OnceValues(func() (users *os.File, err error) {
+		err = namespace.OnThread(func() error {
+			if err := actAs(ids.First); err != nil {
+				return err
+			}
+			users, err = namespace.NewUser(ids.Inside(), ids.Inside())
+			return err
+		})
+		return users, err
+	})
 	go made()
 	return made
+}
+
+// actAs makes a user of the host's the calling thread's, for what the kernel charges to the
+// maker of a user namespace: all that is inotify's, and the like, in it (namespaces(7)). Were
+// that root, containers would take it from each other, and from the host.
+func actAs(id uint32) error {
+	const noSetuidFixup = 1 << 2 // SECBIT_NO_SETUID_FIXUP: or else the capabilities go
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, noSetuidFixup, 0, 0, 0); err != nil {
+		return fmt.Errorf("set securebits: %w", err)
+	}
+	// Not Setresuid, which changes all threads.
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(id), ^uintptr(0)); errno != 0 {
+		return fmt.Errorf("setresuid %d: %w", id, errno)
+	}
+	// With the user goes the process's being dumpable: children would not have their own /proc/self.
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 }
 
 // mapMounts opens what the container's bind mounts show, and id-maps it: a file belongs to
