@@ -70,7 +70,9 @@ func (n *creation) create(c *cli.Context, id string) (err error) {
 	if err != nil {
 		return err
 	}
-	giveStreams(options.Stdio, n.spec)
+	if !n.spec.Process.Terminal { // else they stay the caller's
+		giveStreams(options.Stdio, n.spec)
+	}
 	options.State, options.Connect = n.State, n.recordProcess
 	options.NoPivot, options.NoNewKeyring = c.Bool("no-pivot"), c.Bool("no-new-keyring")
 	for _, warning := range runtime.Warnings(n.spec.Process) {
