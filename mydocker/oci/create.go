@@ -66,6 +66,9 @@ func (n *creation) create(c *cli.Context, id string) (err error) {
 	if err := n.prepareGroup(); err != nil {
 		return err
 	}
+	if err := n.offerSocket(); err != nil {
+		return err
+	}
 	options, err := n.options(n.spec.Process)
 	if err != nil {
 		return err
