@@ -170,7 +170,7 @@ func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter 
 	if err != nil {
 		return nil, err
 	}
-	properties, err := security.Properties(process, spec.Linux)
+	properties, err := security.Properties(spec.Linux)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter 
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
-	envv, err := namespace.Strings(environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return openInside(first, "/etc/passwd") }))
+	envv, err := namespace.Strings(environment(process, func() (io.ReadCloser, error) { return openPasswd(first) }))
 	if err != nil {
 		return nil, fmt.Errorf("environment: %w", err)
 	}
@@ -234,22 +234,23 @@ func explainExec(first *Process, process *specs.Process, err error) error {
 	return execError(name, failed.Errno)
 }
 
-// openInside opens a file for reading, from outside.
-func openInside(first *Process, path string) (*os.File, error) {
+// openPasswd opens the container's /etc/passwd, from outside.
+func openPasswd(first *Process) (io.ReadCloser, error) {
 	root, err := first.Root()
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	return rootfs.OpenIn(root, path)
+	return rootfs.OpenIn(root, "/etc/passwd")
 }
 
 func isDirectory(first *Process, path string) bool {
-	file, err := openInside(first, path)
+	root, err := first.Root()
 	if err != nil {
 		return false
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	return err == nil && info.IsDir()
+	defer root.Close()
+	dir, err := rootfs.Lookup(root, path+"/", false)
+	dir.Close() // of a nil file an error, not a panic
+	return err == nil
 }
