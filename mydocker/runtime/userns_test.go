@@ -271,6 +271,28 @@ func TestOwners(t *testing.T) {
 	}
 }
 
+// TestSharedRoot gives a root that is a peer of a mount of the host, as where systemd is
+// process 1 every copy of one is: nothing that is mounted in the container appears there.
+func TestSharedRoot(t *testing.T) {
+	b := newBox(t, "cut -d' ' -f5 /proc/self/mountinfo | grep -cx -e /proc -e /dev")
+	root := b.spec.Root.Path
+	if err := errors.Join(unix.Mount(root, root, "", unix.MS_BIND, ""), unix.Mount("", root, "", unix.MS_SHARED, "")); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(root, unix.MNT_DETACH)
+	for _, user := range []bool{true, false} {
+		if b.mapRoot(); !user {
+			b.namespace(specs.UserNamespace, "").options.Root = nil
+			b.state = t.TempDir()
+		}
+		same(t, "mounts", b.run(), "2")
+		host, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil || strings.Contains(string(host), root+"/") {
+			t.Errorf("user namespace %t: mounts of the container on the host: %v\n%s", user, err, host)
+		}
+	}
+}
+
 // TestRootPath runs from a root that is not given but a directory, with its owner mapped.
 func TestRootPath(t *testing.T) {
 	for _, mode := range []os.FileMode{0o700, 0o711} { // can root inside walk there?
