@@ -127,10 +127,8 @@ func (e *Engine) noUsers() (reason string, err error) {
 	defer os.RemoveAll(scratch)
 	tried.Boot = boot
 	err = probeIDMap(scratch)
-	for _, passing := range []error{unix.ENOMEM, unix.EDQUOT, unix.EIO, unix.EMFILE, unix.ENFILE} {
-		if errors.Is(err, passing) {
-			return "", err
-		}
+	if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EIO) { // it may be otherwise soon
+		return "", err
 	}
 	if err != nil {
 		tried.Reason = "this host cannot have it: " + err.Error()
