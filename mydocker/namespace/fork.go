@@ -21,10 +21,11 @@ type cloneArgs struct {
 // clone flags, and name a cgroup to be born in. With CLONE_VM among them the child has this
 // process's memory, else a copy: to mark what a Go process has written as to be copied,
 // and copy it at the next write, costs half a millisecond. But who may ptrace such a
-// child, or sets its oom_score_adj, gets at this process; PR_SET_DUMPABLE counts for both;
-// and it cannot join a time namespace. hold, if not nil, is called before the child's first call. The calls come
-// from list, which is told the descriptor the child reports a failure on: it has to
-// move it out of the way first, tell where, and keep it open and close-on-exec.
+// child, sets its oom_score_adj, or kills it for want of memory, gets at this process;
+// PR_SET_DUMPABLE counts for both; and it cannot join a time namespace. hold, if not nil,
+// is called before the child's first call. The calls come from list, which is told the
+// descriptor the child reports a failure on: it has to move it out of the way first, tell
+// where, and keep it open and close-on-exec.
 func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report int) (calls []Call, moved int)) (pid int, err error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
