@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -46,18 +47,20 @@ func Lookup(root *os.File, path string, follow bool) (*os.File, error) {
 	return lookup(root, path, unix.O_NOFOLLOW)
 }
 
-// OpenIn opens a file below root for reading; links in it cannot leave root.
-// An absent file is an error that matches os.ErrNotExist.
+// OpenIn opens a regular file below root for reading; links in it cannot leave root.
+// An absent file is an error that matches os.ErrNotExist. What else may stand there is
+// looked at before it is opened: a fifo would block, and a device node do on the host, to
+// whoever opens it there, what the container itself may not (/dev/watchdog reboots).
 func OpenIn(root *os.File, path string) (*os.File, error) {
-	how := unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, // a fifo must not block
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	}
-	fd, err := unix.Openat2(int(root.Fd()), path, &how)
+	at, err := lookup(root, path, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	defer at.Close()
+	if info, err := at.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "open", Path: path, Err: cmp.Or(err, errors.New("it is no regular file"))}
+	}
+	return os.Open(fmt.Sprintf("/proc/self/fd/%d", at.Fd()))
 }
 
 // MakeDir makes the directory path below root, its parents too, and opens it.
