@@ -397,6 +397,22 @@ func TestUsernsHighIDs(t *testing.T) {
 	})
 }
 
+// What the kernel counts for each user it counts for the container's own: one that takes all
+// it can have of it takes nothing from the host or another container.
+func TestUsernsCounts(t *testing.T) {
+	h := newUserns(t)
+	h.ok("run", "-d", "--name", "c1", "busybox", "sleep", "1000")
+	first, _ := h.idsOf("c1")
+	users, err := os.Open("/proc/" + h.pid("c1") + "/ns/user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer users.Close()
+	if owner, err := unix.IoctlGetInt(int(users.Fd()), unix.NS_GET_OWNER_UID); err != nil || owner != first {
+		t.Errorf("the user namespace belongs to %d, %v, want %d", owner, err, first)
+	}
+}
+
 // A pool that is used up says so; what a kill left of leases is found and repaired.
 func TestUsernsPool(t *testing.T) {
 	h := newUserns(t)
