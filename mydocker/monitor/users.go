@@ -40,9 +40,9 @@ func (m *Monitor) makeUsers() func() (*os.File, error) {
 	return made
 }
 
-// actAs makes a user of the host's the calling thread's, for what the kernel charges to the
-// maker of a user namespace: all that is inotify's, and the like, in it (namespaces(7)). Were
-// that root, containers would take it from each other, and from the host.
+// actAs makes a user of the host's the calling thread's, for whom the kernel counts what it
+// counts for the maker of a user namespace: all that is inotify's in it, for one (namespaces(7)).
+// Were that root, containers would take it from each other, and from the host.
 func actAs(id uint32) error {
 	const noSetuidFixup = 1 << 2 // SECBIT_NO_SETUID_FIXUP: or else the capabilities go
 	if err := unix.Prctl(unix.PR_SET_SECUREBITS, noSetuidFixup, 0, 0, 0); err != nil {
