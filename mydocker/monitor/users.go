@@ -26,9 +26,12 @@ func (m *Monitor) makeUsers() func() (*os.File, error) {
 	if ids.Mode != container.Private || ids.Container != "" {
 		return func() (*os.File, error) { return nil, nil }
 	}
+	// For its maker the kernel counts what it counts for users and not for user namespaces
+	// (namespaces(7)), all that is inotify's in it for one. Of what is counted for the host's
+	// root containers would take from each other, and from the host.
 	made := sync.OnceValues(func() (users *os.File, err error) {
 		err = namespace.OnThread(func() error {
-			if err := actAs(ids.First); err != nil {
+			if err := namespace.ActAs(ids.Host(0), ids.Host(0)); err != nil {
 				return err
 			}
 			users, err = namespace.NewUser(ids.Inside(), ids.Inside())
@@ -38,22 +41,6 @@ func (m *Monitor) makeUsers() func() (*os.File, error) {
 	})
 	go made()
 	return made
-}
-
-// actAs makes a user of the host's the calling thread's, for whom the kernel counts what it
-// counts for the maker of a user namespace: all that is inotify's in it, for one (namespaces(7)).
-// Were that root, containers would take it from each other, and from the host.
-func actAs(id uint32) error {
-	const noSetuidFixup = 1 << 2 // SECBIT_NO_SETUID_FIXUP: or else the capabilities go
-	if err := unix.Prctl(unix.PR_SET_SECUREBITS, noSetuidFixup, 0, 0, 0); err != nil {
-		return fmt.Errorf("set securebits: %w", err)
-	}
-	// Not Setresuid, which changes all threads.
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(id), ^uintptr(0)); errno != 0 {
-		return fmt.Errorf("setresuid %d: %w", id, errno)
-	}
-	// With the user goes the process's being dumpable: children would not have their own /proc/self.
-	return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 }
 
 // mapMounts opens what the container's bind mounts show, and id-maps it: a file belongs to

@@ -182,5 +182,21 @@ func (p *Process) limitOutside(spec *specs.Spec) error {
 		more, err2 := security.Scheduling(spec.Process, id)
 		calls, err = append(calls, more...), errors.Join(err, err2)
 	}
-	return errors.Join(err, namespace.Do(calls))
+	if err != nil || len(calls) == 0 {
+		return err
+	}
+	ids, err := namespace.ReadIDs(p.Pid)
+	if err != nil {
+		return err
+	}
+	uid, gid, err := ids.Outside(0, 0)
+	if err != nil {
+		return err
+	}
+	return namespace.OnThread(func() error { // without CAP_SYS_RESOURCE only a user himself may set them
+		if err := namespace.ActAs(uid, gid); err != nil {
+			return err
+		}
+		return namespace.Do(calls)
+	})
 }
