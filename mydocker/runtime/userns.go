@@ -185,16 +185,18 @@ func (p *Process) limitOutside(spec *specs.Spec) error {
 	if err != nil || len(calls) == 0 {
 		return err
 	}
-	ids, err := namespace.ReadIDs(p.Pid)
+	user, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", p.Pid))
 	if err != nil {
 		return err
 	}
-	uid, gid, err := ids.Outside(0, 0)
+	defer user.Close()
+	// Its owner has all privileges over it, also where the host's root has not: CAP_SYS_RESOURCE.
+	owner, err := unix.IoctlGetUint32(int(user.Fd()), unix.NS_GET_OWNER_UID)
 	if err != nil {
-		return err
+		return fmt.Errorf("ask for the owner of the user namespace: %w", err)
 	}
-	return namespace.OnThread(func() error { // without CAP_SYS_RESOURCE only a user himself may set them
-		if err := namespace.ActAs(uid, gid); err != nil {
+	return namespace.OnThread(func() error {
+		if err := namespace.ActAs(int(owner), int(owner)); err != nil {
 			return err
 		}
 		return namespace.Do(calls)

@@ -408,7 +408,7 @@ func TestUsernsCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer users.Close()
-	if owner, err := unix.IoctlGetInt(int(users.Fd()), unix.NS_GET_OWNER_UID); err != nil || owner != first {
+	if owner, err := unix.IoctlGetUint32(int(users.Fd()), unix.NS_GET_OWNER_UID); err != nil || int(owner) != first {
 		t.Errorf("the user namespace belongs to %d, %v, want %d", owner, err, first)
 	}
 }
