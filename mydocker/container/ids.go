@@ -21,11 +21,11 @@ type UserNamespace struct {
 // Private is the mode of a container with a user namespace.
 const Private = "private"
 
-// ranges are the leases of ID ranges, which all engines of the host share.
-func ranges() security.Ranges {
-	return security.Ranges{Dir: filepath.Join(network.HostDir, "ids"), Exists: func(root, id string) bool {
-		s := Open(root, "", nil)
-		return exists(s.Dir(id)) || exists(s.Dir(making+id)) || exists(s.Dir(removing+id))
+// ranges are the leases of ID ranges, beside those of other roots.
+func (s *Store) ranges() security.Ranges {
+	return security.Ranges{Dir: filepath.Join(network.HostDir, "ids"), Root: s.root, Exists: func(id string) bool {
+		found, err := filepath.Glob(s.Dir("*" + id + "*")) // or new-ID, or removing-ID
+		return err != nil || len(found) > 0
 	}}
 }
 
@@ -34,7 +34,7 @@ func ranges() security.Ranges {
 func (s *Store) leaseIDs(r *Record) (err error) {
 	u := &r.UserNamespace
 	if u.Mode == Private && u.Container == "" {
-		u.IDRange, err = ranges().Lease(s.IDPool, s.root, r.ID)
+		u.IDRange, err = s.ranges().Lease(s.IDPool, r.ID)
 		return err
 	}
 	return s.RenewIDs(r)
@@ -46,7 +46,7 @@ func (s *Store) RenewIDs(r *Record) error {
 	if r.UserNamespace.Mode != Private {
 		return nil
 	}
-	return ranges().Renew(r.UserNamespace.IDRange, s.root, r.ID)
+	return s.ranges().Renew(r.UserNamespace.IDRange, r.ID)
 }
 
 // RenewAllIDs leases the IDs of all containers again, so that no new one gets them.
@@ -66,19 +66,12 @@ func (s *Store) releaseIDs(aside, id string) error {
 	if err := disk.ReadJSON(s.file(aside, configFile), r); err == nil && r.UserNamespace.Mode != Private {
 		return nil
 	}
-	return ranges().Release(r.UserNamespace.IDRange, id)
+	return s.ranges().Release(r.UserNamespace.IDRange, id)
 }
 
-// ids finds leases of this root's containers that are gone.
+// ids finds leases of containers that are gone.
 func (c *checker) ids() error {
-	var gone []string
-	err := ranges().Sweep(func(root, id string) (keep bool) {
-		if root != c.root || ranges().Exists(root, id) {
-			return true
-		}
-		gone = append(gone, id)
-		return !c.repair
-	})
+	gone, err := c.ranges().Sweep(c.repair)
 	for _, id := range gone {
 		c.report("user ids of container "+id, "leased, and there is no such container", func() error { return nil })
 	}

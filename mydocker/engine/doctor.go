@@ -91,7 +91,7 @@ func (d *doctor) storage(root string) {
 	d.try("disk", false, space, err, elsewhere)
 	d.try("extended attributes", true, "trusted, security", probeAttributes(scratch), elsewhere)
 	d.try("overlayfs", true, "mounted below "+root, probeOverlay(scratch, nil), "modprobe overlay; or "+elsewhere)
-	d.try("id-mapped layers", false, "on "+fileSystem(root)+": containers get a user namespace of their own", probeIDMap(scratch),
+	d.try("id-mapped mounts", false, "on "+fileSystem(root)+": containers get a user namespace of their own", probeIDMap(scratch),
 		"without it containers have the host's user namespace (--userns host): use Linux 5.19 or newer, and a Root on ext4, xfs or btrfs")
 }
 

@@ -80,7 +80,7 @@ func TestDoctorFinds(t *testing.T) {
 		{"CAP_NET_RAW", false, false, "by default", "--cap-add CAP_NET_RAW"},
 		{"pid namespace", false, true, "CLONE_NEWPID", "as root"},
 		{"cgroup namespace", false, true, "CLONE_NEWCGROUP", "as root"},
-		{"user namespace", false, false, "CLONE_NEWUSER", "as root"},
+		{"user namespace", false, false, "make user namespace", "as root"},
 		{"extended attributes", false, true, "trusted.mydocker", "as root"},
 		{"overlayfs", false, true, "unshare", "as root"},
 		{"id-mapped mounts", false, false, "", "as root"},

@@ -116,13 +116,7 @@ func copyMount(mounts, path string, unmap bool) (copied *os.File, err error) {
 		if err := namespace.Enter([]specs.LinuxNamespace{{Type: specs.MountNamespace, Path: mounts}}); err != nil {
 			return err
 		}
-		const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_SYMLINK_NOFOLLOW
-		fd, err := 0, error(nil)
-		if unmap {
-			fd, err = openTreeUnmapped(path, flags)
-		} else {
-			fd, err = unix.OpenTree(unix.AT_FDCWD, path, flags)
-		}
+		fd, err := openCopy(path, unmap)
 		if err != nil {
 			return fmt.Errorf("open_tree %s: %w", path, err)
 		}
@@ -132,11 +126,12 @@ func copyMount(mounts, path string, unmap bool) (copied *os.File, err error) {
 	return copied, err
 }
 
-// openTreeUnmapped is open_tree_attr(2), which alone can undo MOUNT_ATTR_IDMAP.
-func openTreeUnmapped(path string, flags uintptr) (int, error) {
+// openCopy is open_tree(2), or open_tree_attr(2), which alone can undo MOUNT_ATTR_IDMAP.
+func openCopy(path string, unmap bool) (int, error) {
+	const flags = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_SYMLINK_NOFOLLOW
 	name, err := unix.BytePtrFromString(path)
-	if err != nil {
-		return -1, err
+	if err != nil || !unmap {
+		return unix.OpenTree(unix.AT_FDCWD, path, flags)
 	}
 	attr, here := &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_IDMAP}, unix.AT_FDCWD
 	fd, _, errno := unix.Syscall6(unix.SYS_OPEN_TREE_ATTR, uintptr(here), uintptr(unsafe.Pointer(name)), flags, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr), 0)

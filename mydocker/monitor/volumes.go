@@ -69,7 +69,7 @@ func (m *Monitor) sharedTmpfs(j *joined, name string) (*os.File, error) {
 			}
 			shared, err := copyMount(mounts, other.Target, record.UserNamespace.Mode == container.Private)
 			if errors.Is(err, unix.ENOSYS) {
-				return nil, fmt.Errorf("volume %s in memory: container %s runs with it, whose user ids are others: to share it needs Linux 6.15", name, record.Name)
+				return nil, fmt.Errorf("volume %s in memory: container %s runs with it, whose user ids are others: to share it needs Linux 6.15, or both made with --userns host", name, record.Name)
 			}
 			if err != nil {
 				continue

@@ -33,7 +33,7 @@ func NewUser(uids, gids []specs.LinuxIDMapping) (user *os.File, err error) {
 	if len(uids) == 0 || len(gids) == 0 {
 		return nil, errors.New("make user namespace: there are no id mappings")
 	}
-	pid, err := fork(&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}, made, func(report int) ([]Call, int) {
+	pid, err := fork(&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_VM}, made, func(report int) ([]Call, int) {
 		return []Call{NewCall("exit_group", unix.SYS_EXIT_GROUP, 0)}, report
 	})
 	if err == nil {

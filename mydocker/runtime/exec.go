@@ -49,7 +49,7 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 			files[i] = file
 		}
 	}
-	p := &Process{exited: make(chan unix.WaitStatus, 1), pidfd: -1}
+	p := &Process{pidfd: -1}
 	if process.Terminal {
 		terminal, slave, err := openTerminal(first, process)
 		if err != nil {
@@ -108,7 +108,10 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		return nil, explainExec(first, process, err)
 	}
 	p.pidfd, err = unix.PidfdOpen(p.Pid, 0) // before it is reaped, so it is this process
-	go p.reap()
+	if !o.Orphan {
+		p.exited = make(chan unix.WaitStatus, 1)
+		go p.reap()
+	}
 	if agent != nil {
 		err = errors.Join(err, <-agent.passed)
 	}

@@ -1,6 +1,7 @@
 package security
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"minidocker/mydocker/disk"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -83,123 +86,178 @@ func subIDsEnd(text string) (end uint64) {
 	return end
 }
 
-// Ranges are the leases of ranges, of all engines of a host: a directory for each range,
-// called as its first ID, with a symbolic link for each container that has it, called as
-// its ID, to the engine's Root. All of it is one step each, so there is no lock: who makes
-// the directory has a new range, and it goes with its last link (rmdir(2): ENOTEMPTY).
+// Ranges are the leases of ranges that one engine has, in a directory that all engines of a
+// host share: a symbolic link for each range, called as its first ID, that says who took it,
+// ROOT/CONTAINER; and a hard link to it, FIRST-CONTAINER, for each container that has it, one
+// or several that share it. Whoever removes the last of these removes the first. Changes are
+// made under the lock DIR.lock. (A directory or a file with content would cost a millisecond
+// where /run is on a disk; a link of less than 60 bytes is in its inode, which is why names
+// are cut.)
 //
-// A kill -9 leaves at most an empty directory, which counts for free, or the link of a
-// container that is not there: see Exists.
+// A kill -9 leaves at most the lease of a container that is not there: see Sweep.
 type Ranges struct {
-	Dir    string
-	Exists func(root, id string) bool // whether the Root has that container, or is making it
+	Dir, Root string
+	Exists    func(id string) bool // whether the engine has a container whose ID begins so, or is making it
 }
 
 // ErrNoRange says that all ranges are leased.
 var ErrNoRange = errors.New("no range of user ids is free: all of the pool are leased to containers")
 
-// Lease gives a container a range of the pool that nobody else has; of the zero pool, which
-// is the default one, also. It is looked for where the container's ID says, so that engines
-// that know nothing of each other's containers, as after a reboot, seldom choose the same.
-func (s Ranges) Lease(pool IDRange, root, id string) (r IDRange, err error) {
+// Lease gives a container a range of the pool that nobody else has; the zero pool is the
+// default one. It is looked for where the container's ID says, so that engines that know
+// nothing of each other's containers, as after a reboot, seldom choose the same.
+func (s Ranges) Lease(pool IDRange, id string) (r IDRange, err error) {
 	if pool.Size == 0 {
 		if pool, err = defaultPool(); err != nil {
 			return r, err
 		}
 	}
+	lock, err := s.lock()
+	if err != nil {
+		return r, err
+	}
+	defer lock.Release()
+	hash, count := fnv.New32a(), pool.Size/RangeSize
+	hash.Write([]byte(id))
 	for range 2 {
-		hash, count := fnv.New32a(), pool.Size/RangeSize
-		hash.Write([]byte(id))
 		for i := range count {
 			r = IDRange{pool.First + (hash.Sum32()%count+i)%count*RangeSize, RangeSize}
-			if err = s.claim(r, root, id); !errors.Is(err, os.ErrExist) && !errors.Is(err, os.ErrNotExist) {
-				return r, err
+			if err = os.Symlink(s.owner(id), s.path(r)); err == nil {
+				err = os.Link(s.path(r), s.holder(r, id))
+			}
+			if err == nil {
+				return r, nil
+			} else if !errors.Is(err, os.ErrExist) {
+				return r, fmt.Errorf("lease user ids: %w", err)
 			}
 		}
-		if err := s.Sweep(s.Exists); err != nil {
+		if _, err := s.sweep(true); err != nil {
 			return r, err
 		}
 	}
 	return IDRange{}, fmt.Errorf("%w (%s)", ErrNoRange, pool)
 }
 
-// claim makes the directory and the link. os.ErrExist says that somebody has the range,
-// os.ErrNotExist that somebody took the directory for abandoned, before the link was in it.
-func (s Ranges) claim(r IDRange, root, id string) error {
-	err := os.Mkdir(s.dir(r), 0o700)
-	if errors.Is(err, os.ErrNotExist) && os.MkdirAll(s.Dir, 0o700) == nil || errors.Is(err, os.ErrExist) && unix.Rmdir(s.dir(r)) == nil {
-		err = os.Mkdir(s.dir(r), 0o700)
-	}
-	if err == nil {
-		err = os.Symlink(root, s.link(r, id))
-	}
-	return err
-}
-
-func (s Ranges) dir(r IDRange) string             { return filepath.Join(s.Dir, strconv.Itoa(int(r.First))) }
-func (s Ranges) link(r IDRange, id string) string { return filepath.Join(s.dir(r), id) }
+func (s Ranges) path(r IDRange) string              { return filepath.Join(s.Dir, strconv.Itoa(int(r.First))) }
+func (s Ranges) holder(r IDRange, id string) string { return s.path(r) + "-" + cut(id) }
+func (s Ranges) owner(id string) string             { return s.root() + "/" + cut(id) }
+func (s Ranges) root() string                       { return fmt.Sprintf("%x", sha256.Sum256([]byte(s.Root)))[:12] }
+func cut(id string) string                          { return id[:min(len(id), 46)] }
 
 // Renew leases a range to a container that its record names it for: again, or with the
-// others of its Root that have it. An error says that a container of another Root has it.
-func (s Ranges) Renew(r IDRange, root, id string) error {
-	for {
-		switch owner, err := os.Readlink(s.link(r, id)); {
-		case err == nil && owner == root:
-			return nil
-		case err == nil:
-			return inUse(r, owner, id)
-		}
-		if err := os.MkdirAll(s.dir(r), 0o700); err != nil {
-			return fmt.Errorf("lease user ids %s: %w", r, err)
-		}
-		// The link before the look: of two that come at once one at least sees the other.
-		if err := os.Symlink(root, s.link(r, id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("lease user ids %s: %w", r, err)
-		} else if err == nil {
-			break
-		}
+// others of its engine that have it. It is an error if a container of another one has it.
+func (s Ranges) Renew(r IDRange, id string) error {
+	lock, err := s.lock()
+	if err != nil {
+		return err
 	}
-	others, err := os.ReadDir(s.dir(r))
-	for _, other := range others {
-		owner, readErr := os.Readlink(s.link(r, other.Name()))
-		if readErr != nil || owner == root {
-			continue
-		}
-		if s.Exists(owner, other.Name()) {
-			return errors.Join(inUse(r, owner, other.Name()), s.Release(r, id))
-		}
-		err = errors.Join(err, s.Release(r, other.Name()))
+	defer lock.Release()
+	owner, err := os.Readlink(s.path(r))
+	if _, other, _ := strings.Cut(owner, "/"); err == nil && !strings.HasPrefix(owner, s.root()+"/") {
+		return fmt.Errorf("user ids %s are in use by container %.12s of another root: remove one of the two", r, other)
 	}
-	return err
-}
-
-func inUse(r IDRange, root, id string) error {
-	return fmt.Errorf("user ids %s are in use by container %s of %s: remove one of the two", r, id, root)
-}
-
-// Release ends a container's lease, whatever its range if r is zero. That it has none is a success.
-func (s Ranges) Release(r IDRange, id string) error {
-	links := []string{s.link(r, id)}
-	if r == (IDRange{}) {
-		links, _ = filepath.Glob(filepath.Join(s.Dir, "*", id))
+	if err != nil {
+		err = os.Symlink(s.owner(id), s.path(r))
 	}
-	for _, link := range links {
-		if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("release user ids: %w", err)
-		}
-		unix.Rmdir(filepath.Dir(link)) // stays if another container has the range too
+	if err == nil {
+		err = os.Link(s.path(r), s.holder(r, id))
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("lease user ids %s: %w", r, err)
 	}
 	return nil
 }
 
-// Sweep releases the leases that keep says false of.
-func (s Ranges) Sweep(keep func(root, id string) bool) error {
-	links, err := filepath.Glob(filepath.Join(s.Dir, "*", "*"))
-	for _, link := range links {
-		if root, gone := os.Readlink(link); gone == nil && !keep(root, filepath.Base(link)) {
-			os.Remove(link)
-			unix.Rmdir(filepath.Dir(link))
+// Release ends a container's lease, whatever its range if r is zero. That it has none is a success.
+func (s Ranges) Release(r IDRange, id string) error {
+	lock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if r.First > 0 {
+		return s.release(r, id)
+	}
+	return s.each(func(found IDRange, holder string) error {
+		if holder == cut(id) {
+			return s.release(found, id)
 		}
+		return nil
+	})
+}
+
+func (s Ranges) release(r IDRange, id string) error {
+	taken, err := os.Readlink(s.holder(r, id))
+	if err != nil { // its maker was killed before it was made, or it is gone
+		taken = s.owner(id)
+	} else if !strings.HasPrefix(taken, s.root()+"/") {
+		return nil
+	}
+	err = unix.Unlink(s.holder(r, id))
+	var st unix.Stat_t
+	if now, _ := os.Readlink(s.path(r)); now == taken && unix.Lstat(s.path(r), &st) == nil && st.Nlink == 1 {
+		err = unix.Unlink(s.path(r))
+	}
+	if err != nil && err != unix.ENOENT {
+		return fmt.Errorf("release user ids %s: %w", r, err)
+	}
+	return nil
+}
+
+func (s Ranges) lock() (*disk.Lock, error) {
+	err := os.MkdirAll(s.Dir, 0o700)
+	if err == nil {
+		return disk.Acquire(s.Dir+".lock", disk.Exclusive)
+	}
+	return nil, fmt.Errorf("lease user ids: %w", err)
+}
+
+// Sweep finds the containers that have leases and are not there, and with release ends these.
+func (s Ranges) Sweep(release bool) (gone []string, err error) {
+	lock, err := s.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
+	return s.sweep(release)
+}
+
+func (s Ranges) sweep(release bool) (gone []string, err error) {
+	err = s.each(func(r IDRange, holder string) error {
+		if s.Exists(holder) {
+			return nil
+		}
+		gone = append(gone, holder)
+		if release {
+			return s.release(r, holder)
+		}
+		return nil
+	})
+	return gone, err
+}
+
+// each visits the engine's leases. Holders are the beginnings of IDs.
+func (s Ranges) each(visit func(r IDRange, holder string) error) error {
+	entries, err := os.ReadDir(s.Dir)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	for _, entry := range entries {
+		var st unix.Stat_t
+		path := filepath.Join(s.Dir, entry.Name())
+		owner, gone := os.Readlink(path)
+		taker, ours := strings.CutPrefix(owner, s.root()+"/")
+		if gone != nil || !ours || unix.Lstat(path, &st) != nil {
+			continue
+		}
+		number, holder, isHolder := strings.Cut(entry.Name(), "-")
+		if !isHolder && st.Nlink > 1 {
+			continue
+		} else if !isHolder { // taken, and no more yet
+			holder = taker
+		}
+		first, _ := strconv.ParseUint(number, 10, 32)
+		err = errors.Join(err, visit(IDRange{uint32(first), RangeSize}, holder))
 	}
 	return err
 }

@@ -21,7 +21,8 @@ type measure struct {
 	slow    bool   // a quarter of the rounds
 	once    bool   // one round: what it measures is a mean already
 	budgets []budget
-	skip    func(*engine) bool // nil: measured with every engine
+	skip    func(*engine) bool        // nil: measured with every engine
+	engines func() ([]*engine, error) // instead of all others, if not nil
 	setup   func(*engine) error
 	sample  func(*engine) (float64, error)
 	done    func(*engine) error // takes away what setup made for this measure alone
@@ -87,6 +88,12 @@ func (m measure) measure(ctx context.Context, engines []*engine, rounds int) (re
 	if m.skip != nil {
 		engines = slices.DeleteFunc(slices.Clone(engines), m.skip)
 	}
+	if m.engines != nil {
+		var err error
+		if engines, err = m.engines(); err != nil {
+			return r, err
+		}
+	}
 	if m.setup != nil {
 		for _, e := range engines {
 			if err := m.setup(e); err != nil {
@@ -134,7 +141,7 @@ func noService(e *engine) bool { return noImages(e) || noProcess(e) }
 
 // measures are all there are. The order matters: ps makes many containers.
 func measures(dir string, containers int) []measure {
-	return slices.Concat(basicMeasures(dir), lifeMeasures(100), fileMeasures(dir), imageMeasures(dir), commitMeasures(dir), networkMeasures(containers), []measure{listMeasure(containers)})
+	return slices.Concat(basicMeasures(dir), []measure{ociMeasure(dir)}, lifeMeasures(100), fileMeasures(dir), imageMeasures(dir), commitMeasures(dir), networkMeasures(containers), []measure{listMeasure(containers)})
 }
 
 func basicMeasures(dir string) []measure {

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -36,11 +38,10 @@ func powerOff(h *host) {
 	if err := os.RemoveAll(h.runRoot); err != nil {
 		h.t.Fatal(err)
 	}
-	leases, _ := filepath.Glob("/run/mydocker-host/ids/*/*")
+	leases, _ := filepath.Glob("/run/mydocker-host/ids/*")
 	for _, lease := range leases {
-		if root, _ := os.Readlink(lease); root == h.root {
+		if owner, _ := os.Readlink(lease); strings.HasPrefix(owner, fmt.Sprintf("%x", sha256.Sum256([]byte(h.root)))[:12]) {
 			os.Remove(lease)
-			os.Remove(filepath.Dir(lease))
 		}
 	}
 	boot := strings.TrimSpace(read(h.t, "/proc/sys/kernel/random/boot_id"))

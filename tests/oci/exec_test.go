@@ -107,12 +107,13 @@ func TestExecJoins(t *testing.T) {
 				}
 				inside, host := observation{}, observation{}
 				outside(b.pid, inside)
-				text, _ := os.ReadFile(b.dir + "/exec-pid")
-				pid, _ := strconv.Atoi(string(text))
+				var pid int
+				b.eventually("a PID", func() bool {
+					text, _ := os.ReadFile(b.dir + "/exec-pid")
+					pid, _ = strconv.Atoi(string(text))
+					return pid != 0
+				})
 				outside(pid, host)
-				if len(host) == 0 {
-					t.Errorf("nothing is known of process %q", text)
-				}
 				if diff := differences(inside, host); diff != "" {
 					t.Errorf("cgroups of the first and of the executed:\n%s", diff)
 				}

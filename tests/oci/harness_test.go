@@ -235,7 +235,7 @@ func (r result) String() string {
 }
 
 // limit is how long a command may take before the test calls it a hang.
-const limit = 60 * time.Second
+const limit = 30 * time.Second
 
 func (b *box) command(args ...string) *exec.Cmd {
 	argv := append(append(append([]string{}, b.rt.argv...), "--root", b.root), args...)
