@@ -54,6 +54,17 @@ func TestNotifySocket(t *testing.T) {
 	}
 }
 
+// TestHookEnvironment asserts that a hook which runs in the container's namespaces, but in the
+// host's file system, gets no variable of the image's (CVE-2025-23266).
+func TestHookEnvironment(t *testing.T) {
+	b := newBox(t, tested)
+	b.spec.Process.Env = append(b.spec.Process.Env, "LD_PRELOAD=/proc/self/cwd/evil.so")
+	b.spec.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "test -z \"$LD_PRELOAD\""}}}}
+	if r := b.run("echo $LD_PRELOAD"); r.code != 0 || r.out != "/proc/self/cwd/evil.so\n" {
+		t.Error(r)
+	}
+}
+
 // TestNotReady ends without a word, for which start does not wait.
 func TestNotReady(t *testing.T) {
 	b := newBox(t, tested)
