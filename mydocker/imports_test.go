@@ -42,7 +42,8 @@ func sources(t *testing.T) []file {
 	var files []file
 	used := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+		assembly := filepath.Ext(path) == ".s"
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" && !assembly || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		f := file{path: path}
@@ -55,6 +56,10 @@ func sources(t *testing.T) []file {
 		used[path], used[pkg] = true, true
 		if f.chapter == 0 {
 			t.Errorf("%s: package %s has no chapter", path, pkg)
+		}
+		if assembly {
+			files = append(files, f)
+			return nil
 		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 		if err != nil {
@@ -111,6 +116,7 @@ func TestStages(t *testing.T) {
 			copyTo(t, filepath.Join("..", name), filepath.Join(stage, name))
 		}
 		copyTree(t, "security/syscalls", filepath.Join(stage, "mydocker/security/syscalls")) // embedded
+		copyTree(t, "oci/templates", filepath.Join(stage, "mydocker/oci/templates"))
 		copyTree(t, "cli/completion", filepath.Join(stage, "mydocker/cli/completion"))
 		cmd := exec.Command("go", "vet", "-tags", "urfave_cli_no_docs", "./...")
 		cmd.Dir = stage
@@ -123,7 +129,7 @@ func TestStages(t *testing.T) {
 
 // TestSize asserts that the engine stays readable (lines of Go without tests).
 func TestSize(t *testing.T) {
-	const limit = 39500
+	const limit = 40000
 	total := 0
 	for _, f := range sources(t) {
 		data, err := os.ReadFile(f.path)
