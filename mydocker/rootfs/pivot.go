@@ -64,7 +64,7 @@ func Attach(mount *os.File, path, at string) (*os.File, error) {
 	}
 	// A mount below a shared parent would appear on the host too, and
 	// pivot_root refuses a shared parent (EINVAL).
-	if err := privateParent(at); err != nil {
+	if err := enslaveParent(at); err != nil {
 		return nil, err
 	}
 	trace.Step("move_mount", "the root file system on %s", at)
@@ -74,16 +74,17 @@ func Attach(mount *os.File, path, at string) (*os.File, error) {
 	return mount, nil
 }
 
-// privateParent makes the mount that holds path private in this namespace.
-func privateParent(path string) error {
+// enslaveParent makes the mount that holds path a slave, which is not shared in this
+// namespace, and of which a copy still gets what the host mounts.
+func enslaveParent(path string) error {
 	for at := path; ; at = filepath.Dir(at) {
-		err := unix.Mount("", at, "", unix.MS_PRIVATE, "")
+		err := unix.Mount("", at, "", unix.MS_SLAVE, "")
 		if err == nil {
 			return nil
 		}
 		// EINVAL: at is no mount point; the mount that holds it is further up.
 		if !errors.Is(err, unix.EINVAL) || at == "/" {
-			return fmt.Errorf("make the mount above %s private: %w", path, err)
+			return fmt.Errorf("make the mount above %s a slave: %w", path, err)
 		}
 	}
 }

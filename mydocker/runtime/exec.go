@@ -115,6 +115,10 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 	if agent != nil {
 		err = errors.Join(err, <-agent.passed)
 	}
+	if err != nil {
+		unix.Kill(p.Pid, unix.SIGKILL)
+		p.Wait()
+	}
 	return p, err
 }
 

@@ -18,7 +18,8 @@ import (
 // have become another's before: the caller compares its start time, after Open.
 func Open(pid int, state string) (*Process, error) {
 	pidfd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
+	// EINVAL: the number is a thread's by now, or still that of the session the process began.
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
 		return nil, os.ErrProcessDone
 	}
 	if err != nil {
@@ -69,26 +70,37 @@ func openFifo(path string, pidfd int) error {
 	}
 }
 
-// reap waits for the process, on the thread that started it.
+// unreaped stands for the status of a process that has ended and is still a zombie.
+const unreaped = ^unix.WaitStatus(0)
+
+// reap waits for the end of the process, on the thread that started it. The zombie is
+// left to who asks for its status: a caller that ends without having asked, for the process
+// is detached, hands it over to its own parent, which may want to know.
 func (p *Process) reap() {
-	var status unix.WaitStatus
-	for {
-		if _, err := unix.Wait4(p.Pid, &status, 0, nil); err != unix.EINTR {
-			break
+	for unix.Waitid(unix.P_PID, p.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	p.exited <- unreaped
+}
+
+func (p *Process) takeStatus(status unix.WaitStatus) unix.WaitStatus {
+	for status == unreaped {
+		if _, err := unix.Wait4(p.Pid, &status, 0, nil); err != nil && err != unix.EINTR {
+			status = 0
 		}
 	}
 	p.exited <- status
+	return status
 }
 
 // Wait waits for the end of the process and returns its exit status as a shell
 // has it: the exit code, or 128 + the signal's number; -1 if it is another's child.
+// Without a call of it the process stays a zombie.
 func (p *Process) Wait() int {
 	if p.exited == nil {
 		p.DoneWithin(-1)
 		return -1
 	}
-	status := <-p.exited
-	p.exited <- status
+	status := p.takeStatus(<-p.exited)
 	if status.Signaled() {
 		return 128 + int(status.Signal())
 	}
@@ -137,8 +149,7 @@ func (p *Process) explain(err error) error {
 	}
 	select {
 	case status := <-p.exited:
-		p.exited <- status
-		if status.Signaled() && status.Signal() == unix.SIGKILL {
+		if status = p.takeStatus(status); status.Signaled() && status.Signal() == unix.SIGKILL {
 			return fmt.Errorf("%w (init was killed; is the memory limit too small for it?)", err)
 		}
 	default:

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"minidocker/mydocker/cgroup"
 
@@ -288,3 +292,43 @@ func TestFailingHooks(t *testing.T) {
 }
 
 var errPlay = errors.New("no such part")
+
+// TestOpenEnded opens a process that has ended, while others are in the session it began.
+func TestOpenEnded(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := strconv.Atoi(strings.TrimSpace(string(out)))
+	defer unix.Kill(other, unix.SIGKILL)
+	if _, err := Open(cmd.Process.Pid, t.TempDir()); !errors.Is(err, os.ErrProcessDone) {
+		t.Error(err)
+	}
+}
+
+// TestDetached asserts that who has created a process and does not wait for it leaves that
+// to its own parent.
+func TestDetached(t *testing.T) {
+	container{args: []string{"env"}, during: func(p *Process) error {
+		group, _ := groups.Load(p)
+		spec, _ := bundleOf(t)
+		process := *spec.Process
+		process.Args = []string{"/play", "play", "fail"}
+		e, err := Exec(spec, p, &process, group.(cgroup.Group), Options{})
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		if !e.DoneWithin(20000) {
+			t.Error("it does not end")
+		}
+		time.Sleep(50 * time.Millisecond)
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(e.Pid, &status, 0, nil); err != nil || status.ExitStatus() != 3 {
+			t.Errorf("exit status %d, %v", status.ExitStatus(), err)
+		}
+		return nil
+	}}.mustRun(t)
+}
