@@ -70,37 +70,26 @@ func openFifo(path string, pidfd int) error {
 	}
 }
 
-// unreaped stands for the status of a process that has ended and is still a zombie.
-const unreaped = ^unix.WaitStatus(0)
-
-// reap waits for the end of the process, on the thread that started it. The zombie is
-// left to who asks for its status: a caller that ends without having asked, for the process
-// is detached, hands it over to its own parent, which may want to know.
+// reap waits for the process, on the thread that started it.
 func (p *Process) reap() {
-	for unix.Waitid(unix.P_PID, p.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
-	}
-	p.exited <- unreaped
-}
-
-func (p *Process) takeStatus(status unix.WaitStatus) unix.WaitStatus {
-	for status == unreaped {
-		if _, err := unix.Wait4(p.Pid, &status, 0, nil); err != nil && err != unix.EINTR {
-			status = 0
+	var status unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(p.Pid, &status, 0, nil); err != unix.EINTR {
+			break
 		}
 	}
 	p.exited <- status
-	return status
 }
 
 // Wait waits for the end of the process and returns its exit status as a shell
 // has it: the exit code, or 128 + the signal's number; -1 if it is another's child.
-// Without a call of it the process stays a zombie.
 func (p *Process) Wait() int {
 	if p.exited == nil {
 		p.DoneWithin(-1)
 		return -1
 	}
-	status := p.takeStatus(<-p.exited)
+	status := <-p.exited
+	p.exited <- status
 	if status.Signaled() {
 		return 128 + int(status.Signal())
 	}
@@ -149,7 +138,8 @@ func (p *Process) explain(err error) error {
 	}
 	select {
 	case status := <-p.exited:
-		if status = p.takeStatus(status); status.Signaled() && status.Signal() == unix.SIGKILL {
+		p.exited <- status
+		if status.Signaled() && status.Signal() == unix.SIGKILL {
 			return fmt.Errorf("%w (init was killed; is the memory limit too small for it?)", err)
 		}
 	default:

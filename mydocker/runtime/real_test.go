@@ -308,15 +308,14 @@ func TestOpenEnded(t *testing.T) {
 	}
 }
 
-// TestDetached asserts that who has created a process and does not wait for it leaves that
-// to its own parent.
+// TestDetached asserts that an orphan's exit status is left to whom it falls to.
 func TestDetached(t *testing.T) {
 	container{args: []string{"env"}, during: func(p *Process) error {
 		group, _ := groups.Load(p)
 		spec, _ := bundleOf(t)
 		process := *spec.Process
 		process.Args = []string{"/play", "play", "fail"}
-		e, err := Exec(spec, p, &process, group.(cgroup.Group), Options{})
+		e, err := Exec(spec, p, &process, group.(cgroup.Group), Options{Orphan: true})
 		if err != nil {
 			return err
 		}
