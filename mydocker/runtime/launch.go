@@ -52,7 +52,7 @@ type launch struct {
 }
 
 func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
-	l = &launch{env: []string{"GOMAXPROCS=1", "GOGC=off"}} // init is short: no collector, few threads
+	l = &launch{env: []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=" + NoCRCTables}} // init is short: no collector, few threads
 	if traced, _ := trace.Output(); traced != nil {
 		l.env = append(l.env, trace.Variable(traceFD))
 	}
