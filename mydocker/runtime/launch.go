@@ -29,7 +29,7 @@ const (
 
 // payload is what init is told.
 type payload struct {
-	Spec          *specs.Spec // without its process and seccomp profile
+	Spec          Config // without its process and seccomp profile
 	Process       *specs.Process
 	Filter        []byte // the compiled seccomp profile
 	FilterFlags   []specs.LinuxSeccompFlag
@@ -121,9 +121,9 @@ func compile(profile *specs.LinuxSeccomp) ([]byte, []specs.LinuxSeccompFlag, err
 
 // writePayload puts what init is told into a file in memory, which has no size limit.
 func writePayload(p payload) (file *os.File, err error) {
-	bare, linux := *p.Spec, *p.Spec.Linux
+	bare, linux := *p.Spec.Spec, *p.Spec.Linux
 	linux.Seccomp, bare.Linux, bare.Process = nil, &linux, nil
-	p.Spec = &bare
+	p.Spec.Spec = &bare
 	fd, err := unix.MemfdCreate("payload", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
