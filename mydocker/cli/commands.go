@@ -36,6 +36,7 @@ func entries() []entry {
 		{"container", nil, group("container", "Manage containers")},
 		{"image", nil, group("image", "Manage images")},
 		{"network", nil, group("network", "Manage networks")},
+		{"oci", nil, ociCommand},
 		{"volume", nil, group("volume", "Manage volumes")},
 		{"system", nil, group("system", "Manage mydocker")},
 

@@ -66,11 +66,16 @@ func (n *creation) create(c *cli.Context, id string) (err error) {
 	if err := n.prepareGroup(); err != nil {
 		return err
 	}
+	if err := n.offerSocket(); err != nil {
+		return err
+	}
 	options, err := n.options(n.spec.Process)
 	if err != nil {
 		return err
 	}
-	giveStreams(options.Stdio, n.spec)
+	if !n.spec.Process.Terminal { // else they stay the caller's
+		giveStreams(options.Stdio, n.spec)
+	}
 	options.State, options.Connect = n.State, n.recordProcess
 	options.NoPivot, options.NoNewKeyring = c.Bool("no-pivot"), c.Bool("no-new-keyring")
 	for _, warning := range runtime.Warnings(n.spec.Process) {

@@ -108,7 +108,8 @@ func mountHierarchy(h hierarchy, o options, point *os.File) error {
 	return attach(mount, point)
 }
 
-// hostHierarchies reads the cgroup mounts from proc_pid_mountinfo(5).
+// hostHierarchies reads the cgroup mounts from proc_pid_mountinfo(5): the first of each,
+// for they may be mounted again elsewhere, or in the container with the host's /sys.
 func hostHierarchies() ([]hierarchy, error) {
 	file, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -120,6 +121,11 @@ func hostHierarchies() ([]hierarchy, error) {
 		return nil, err
 	}
 	var found []hierarchy
+	add := func(h hierarchy) {
+		if !slices.ContainsFunc(found, func(f hierarchy) bool { return f.version == h.version && slices.Equal(f.options, h.options) }) {
+			found = append(found, h)
+		}
+	}
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		mount, fs, ok := strings.Cut(lines.Text(), " - ")
@@ -130,9 +136,9 @@ func hostHierarchies() ([]hierarchy, error) {
 		options := hierarchyOptions(right[len(right)-1])
 		switch {
 		case right[0] == "cgroup2":
-			found = append(found, hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], []string{""}), 2, nil})
+			add(hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], []string{""}), 2, nil})
 		case right[0] == "cgroup" && filepath.Dir(left[4]) == "/sys/fs/cgroup":
-			found = append(found, hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], options), 1, options})
+			add(hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], options), 1, options})
 		}
 	}
 	if len(found) == 0 {

@@ -27,7 +27,7 @@ func IsBind(m specs.Mount) bool { return m.Type == "bind" || parseOptions(m.Opti
 // OpenSources opens the sources of the bind mounts among mounts; the others get nil.
 // given are detached mounts that are open already, by the destinations they are for.
 func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
-	sources, err := GivenSources(mounts, given)
+	sources, err := GivenSources(mounts, func(i int) *os.File { return given[mounts[i].Destination] })
 	for i, m := range mounts {
 		if o := parseOptions(m.Options); err == nil && sources[i] == nil && IsBind(m) && !o.remount {
 			if sources[i], err = openSource(m, o); err != nil {
@@ -39,11 +39,12 @@ func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, er
 }
 
 // GivenSources is OpenSources that leaves to MountAll what is not given: the mounts
-// then have numbers in their order, by which since Linux 6.8 they are listed.
-func GivenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
+// then have numbers in their order, by which since Linux 6.8 they are listed. given
+// gives nil, or a detached mount for the i-th of mounts.
+func GivenSources(mounts []specs.Mount, given func(i int) *os.File) ([]*Source, error) {
 	sources := make([]*Source, len(mounts))
 	for i, m := range mounts {
-		mount := given[m.Destination]
+		mount := given(i)
 		if mount == nil || !IsBind(m) || parseOptions(m.Options).remount {
 			continue
 		}

@@ -47,16 +47,20 @@ func Isolate(propagation string) error {
 
 // Attach attaches the container's root file system at the directory at, since
 // pivot_root(2) wants a mount point, and gives it back. mount is detached; if it is nil,
-// the directory path becomes a mount of its own.
+// the directory path becomes a mount of its own. Neither stays a peer of the host's:
+// pivot_root refuses that (EINVAL), and what is mounted below would appear there.
 //
 // At is best "/", over what all paths still start from: no path has to be walked, which
 // the root of a user namespace could not walk everywhere. Only hooks look for it at its path.
 func Attach(mount *os.File, path, at string) (*os.File, error) {
+	var err error
 	if mount == nil {
-		var err error
-		if mount, err = OpenRoot(path); err != nil {
-			return nil, err
-		}
+		mount, err = OpenRoot(path)
+	} else {
+		err = enslave(mount)
+	}
+	if err != nil {
+		return nil, err
 	}
 	// A mount below a shared parent would appear on the host too, and
 	// pivot_root refuses a shared parent (EINVAL).

@@ -55,7 +55,9 @@ func agent(t *testing.T, listener *net.UnixListener, states chan<- specs.Contain
 			defer file.Close()
 			for {
 				var request notification
-				if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, 0xc0502100, uintptr(unsafe.Pointer(&request))); errno != 0 {
+				if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, 0xc0502100, uintptr(unsafe.Pointer(&request))); errno == unix.EINTR {
+					continue
+				} else if errno != 0 {
 					return // the process has ended
 				}
 				answer := response{id: request.id, err: -int32(unix.ENOSPC)}

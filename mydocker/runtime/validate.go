@@ -72,8 +72,9 @@ func validateProcess(process *specs.Process, linux *specs.Linux) error {
 			return fmt.Errorf("rlimit %s is specified twice", limit.Type)
 		}
 	}
-	_, err := security.Properties(process, linux)
-	return err
+	_, err := security.Scheduling(process, 0)
+	_, err2 := security.Properties(linux)
+	return cmp.Or(err, err2)
 }
 
 func validateRoot(root *specs.Root, given bool) error {

@@ -53,6 +53,7 @@ func newTool(t *testing.T) *tool {
 func (d *tool) command(args ...string) (*exec.Cmd, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
 	cmd := exec.CommandContext(ctx, d.argv[0], append(append([]string{}, d.argv[1:]...), args...)...)
+	cmd.Dir = d.dir // conmon leaves a file where it is
 	cmd.WaitDelay = time.Second
 	return cmd, cancel
 }

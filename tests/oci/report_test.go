@@ -210,10 +210,11 @@ func reportThread(set func(string, any, error)) {
 	priority, err := call(unix.SYS_IOPRIO_GET, 1, 0)
 	set("io priority", fmt.Sprintf("class %d level %d", priority>>13, priority&0x1fff), err)
 	scheduling, err := unix.SchedGetAttr(0, 0)
+	text := ""
 	if err == nil {
-		scheduling.Size = 0
+		text = fmt.Sprintf("policy %d flags %d nice %d priority %d", scheduling.Policy, scheduling.Flags, scheduling.Nice, scheduling.Priority)
 	}
-	set("scheduler", fmt.Sprintf("%+v", scheduling), err)
+	set("scheduler", text, err)
 	var mode int32
 	var mask [16]uint64
 	_, err = call(unix.SYS_GET_MEMPOLICY, uintptr(unsafe.Pointer(&mode)), uintptr(unsafe.Pointer(&mask)), 1024)

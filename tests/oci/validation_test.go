@@ -34,7 +34,7 @@ func TestValidation(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { // what the programs that fail have left
-		b := box{t: t, rt: tested, root: place + "/state", dir: place}
+		b := box{t: t, rt: tested, root: place + "/containers", dir: place}
 		for _, id := range strings.Fields(b.try("list", "-q").out) {
 			b.try("delete", "--force", id)
 		}
@@ -107,7 +107,7 @@ func validate(program, place string) (string, error) {
 		// It compares a PID of hooks with what `state` says after `start` of a process that ends at once: one that ends later is meant.
 		script += "[ \"$1\" != create ] || sed -i 's/\"true\"/\"sleep\",\"1\"/' \"$3/config.json\"\n"
 	}
-	script += "exec " + strings.Join(tested.argv, " ") + " --root " + place + "/state \"$@\"\n"
+	script += "exec " + strings.Join(tested.argv, " ") + " --root " + place + "/containers \"$@\"\n"
 	if err := os.WriteFile(command, []byte(script), 0o755); err != nil {
 		return "", err
 	}

@@ -12,7 +12,7 @@ labs=$(readlink -f "$here/../../labs")
 
 packages=(
 	systemd-sysv udev dbus kmod procps iproute2 nftables iptables # the machine itself
-	e2fsprogs util-linux xz-utils zstd bzip2 zsh fish busybox-static docker-registry # debootstrap cannot configure skopeo
+	e2fsprogs util-linux xz-utils zstd bzip2 zsh fish busybox-static runc crun docker-registry # debootstrap cannot configure skopeo
 )
 read -r id _ <<<"$(host_release)"
 case $id in

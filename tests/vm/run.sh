@@ -50,12 +50,13 @@ trap 'exit 130' INT TERM HUP
 stage=$run/stage
 mkdir -p "$stage"/{bin,tests,src}
 cp "$here/guest.sh" "$here/suite.sh" "$stage"
+for variable in ${!MYDOCKER_TEST_@} ${!MYDOCKER_KILL_@} ${!MYDOCKER_OCI_@}; do printf 'export %s=%q\n' "$variable" "${!variable}"; done >"$stage/command"
 case $mode in
-suite) printf '%q ' exec bash /suite/suite.sh "$limit" "${flags[@]}" >"$stage/command" ;;
-command) printf '%q ' exec "${command[@]}" >"$stage/command" ;;
+suite) printf '%q ' exec bash /suite/suite.sh "$limit" "${flags[@]}" >>"$stage/command" ;;
+command) printf '%q ' exec "${command[@]}" >>"$stage/command" ;;
 shell)
 	read -r rows columns < <(stty size)
-	printf '%s\n' "export TERM=${TERM:-linux}" "stty rows $rows cols $columns" 'cd; exec bash -l' >"$stage/command"
+	printf '%s\n' "export TERM=${TERM:-linux}" "stty rows $rows cols $columns" 'cd; exec bash -l' >>"$stage/command"
 	;;
 esac
 cd "$top"
