@@ -42,7 +42,8 @@ func sources(t *testing.T) []file {
 	var files []file
 	used := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" && filepath.Ext(path) != ".s" || strings.HasSuffix(path, "_test.go") {
+		assembly := filepath.Ext(path) == ".s"
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" && !assembly || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		f := file{path: path}
@@ -56,7 +57,7 @@ func sources(t *testing.T) []file {
 		if f.chapter == 0 {
 			t.Errorf("%s: package %s has no chapter", path, pkg)
 		}
-		if filepath.Ext(path) == ".s" {
+		if assembly {
 			files = append(files, f)
 			return nil
 		}

@@ -112,10 +112,6 @@ func openOptional(root *os.File, path string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the image's /%s: %w", path, err)
 	}
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		file.Close()
-		return nil, fmt.Errorf("read the image's /%s: it is no regular file", path)
-	}
 	return file, nil
 }
 

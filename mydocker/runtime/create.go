@@ -78,7 +78,7 @@ type Process struct {
 // directory, for Start. The cgroup exists, with its limits. When the process has ended,
 // Release takes away what may be left.
 func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (_ *Process, err error) {
-	if err := validate(spec, o); err != nil {
+	if err := Validate(spec, o.Root != nil); err != nil {
 		return nil, err
 	}
 	user, opened, err := openOutside(spec, &o)

@@ -98,7 +98,7 @@ func (p *Process) cloneInside(spec *specs.Spec, group cgroup.Group, l *launch, f
 	p.Pid, err = namespace.CloneInside(user, spec.Linux.Namespaces, spec.Linux.TimeOffsets,
 		namespace.Child{Files: files, Calls: calls, Enter: group.Enter})
 	if errors.Is(err, unix.EACCES) {
-		err = fmt.Errorf("%w (in a user namespace all users must be permitted to read and execute the program file)", err)
+		err = fmt.Errorf("%w (in a user namespace everybody must be permitted to execute the program file)", err)
 	}
 	if err != nil {
 		return fmt.Errorf("clone init: %w", err)

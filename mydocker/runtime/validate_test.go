@@ -84,7 +84,7 @@ func TestValidate(t *testing.T) {
 	} {
 		spec, _ := bundleOf(t)
 		c.change(spec)
-		err := validate(spec, Options{})
+		err := Validate(spec, false)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
