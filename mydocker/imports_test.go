@@ -129,7 +129,7 @@ func TestStages(t *testing.T) {
 
 // TestSize asserts that the engine stays readable (lines of Go without tests).
 func TestSize(t *testing.T) {
-	const limit = 39500
+	const limit = 40000
 	total := 0
 	for _, f := range sources(t) {
 		data, err := os.ReadFile(f.path)

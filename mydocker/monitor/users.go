@@ -26,7 +26,19 @@ func (m *Monitor) makeUsers() func() (*os.File, error) {
 	if ids.Mode != container.Private || ids.Container != "" {
 		return func() (*os.File, error) { return nil, nil }
 	}
-	made := sync.OnceValues(func() (*os.File, error) { return namespace.NewUser(ids.Inside(), ids.Inside()) })
+	// For its maker the kernel counts what it counts for users and not for user namespaces
+	// (namespaces(7)), all that is inotify's in it for one. Of what is counted for the host's
+	// root containers would take from each other, and from the host.
+	made := sync.OnceValues(func() (users *os.File, err error) {
+		err = namespace.OnThread(func() error {
+			if err := namespace.ActAs(ids.Host(0), ids.Host(0)); err != nil {
+				return err
+			}
+			users, err = namespace.NewUser(ids.Inside(), ids.Inside())
+			return err
+		})
+		return users, err
+	})
 	go made()
 	return made
 }
@@ -111,10 +123,16 @@ func mapParts(tree *os.File, source string, users *os.File) (whole *os.File, lef
 			part.Close()
 		}
 	}()
+	var hidden []string
 	for _, point := range append([]string{source}, points...) {
+		inside := func(above string) bool { return strings.HasPrefix(point, above+"/") }
+		if slices.ContainsFunc(hidden, inside) {
+			continue
+		}
 		part, err := openPoint(point)
 		if point != source && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EINVAL)) {
-			continue // something else is mounted above it, or it is unbindable
+			hidden = append(hidden, point) // something else is mounted above it, or it is unbindable
+			continue
 		}
 		if err != nil {
 			return nil, nil, err
@@ -132,7 +150,7 @@ func mapParts(tree *os.File, source string, users *os.File) (whole *os.File, lef
 		if err != nil {
 			return nil, nil, err
 		}
-		if !slices.ContainsFunc(left, func(above string) bool { return strings.HasPrefix(point, above+"/") }) {
+		if !slices.ContainsFunc(left, inside) {
 			left = append(left, refused...)
 		}
 	}
@@ -146,7 +164,7 @@ func mapParts(tree *os.File, source string, users *os.File) (whole *os.File, lef
 				err = unix.MoveMount(int(parts[point].Fd()), "", int(at.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 				at.Close()
 			}
-			if err != nil && !errors.Is(err, os.ErrNotExist) { // below an unbindable one, or a deleted point
+			if err != nil && !errors.Is(err, os.ErrNotExist) { // its mount point is deleted
 				return nil, fmt.Errorf("move_mount to %s: %w", point, err)
 			}
 		}

@@ -182,5 +182,23 @@ func (p *Process) limitOutside(spec *specs.Spec) error {
 		more, err2 := security.Scheduling(spec.Process, id)
 		calls, err = append(calls, more...), errors.Join(err, err2)
 	}
-	return errors.Join(err, namespace.Do(calls))
+	if err != nil || len(calls) == 0 {
+		return err
+	}
+	user, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", p.Pid))
+	if err != nil {
+		return err
+	}
+	defer user.Close()
+	// Its owner has all privileges over it, also where the host's root has not: CAP_SYS_RESOURCE.
+	owner, err := unix.IoctlGetUint32(int(user.Fd()), unix.NS_GET_OWNER_UID)
+	if err != nil {
+		return fmt.Errorf("ask for the owner of the user namespace: %w", err)
+	}
+	return namespace.OnThread(func() error {
+		if err := namespace.ActAs(int(owner), int(owner)); err != nil {
+			return err
+		}
+		return namespace.Do(calls)
+	})
 }
