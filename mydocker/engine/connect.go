@@ -154,7 +154,7 @@ func (e *Engine) spawn(id string, lock *disk.Lock) error {
 	files := []uintptr{null.Fd(), null.Fd(), complaints.Fd(), listener.Fd(), lock.File().Fd(), program.Fd()}
 	// One processor is enough for one container, and each has its caches. Where
 	// every program gets huge pages, as on Debian, its heap would be of 2 MB each.
-	env := []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=1", "GODEBUG=disablethp=1"}
+	env := []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=1", "GODEBUG=disablethp=1," + runtime.NoCRCTables}
 	if path, err := os.Executable(); err == nil {
 		env = append(env, monitor.ProgramVariable+"="+path)
 	}

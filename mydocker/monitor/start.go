@@ -93,7 +93,7 @@ func (m *Monitor) run() error {
 	if err != nil {
 		return err
 	}
-	if err := disk.WriteJSON(filepath.Join(bundle, "config.json"), s, disk.Volatile); err != nil {
+	if err := disk.WriteJSON(filepath.Join(bundle, "config.json"), runtime.Config{Spec: s}, disk.Volatile); err != nil {
 		return err
 	}
 	if users != nil {

@@ -9,7 +9,6 @@
 package runtime
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,7 +20,6 @@ import (
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/namespace"
-	"minidocker/mydocker/rootfs"
 	"minidocker/mydocker/trace"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -75,29 +73,6 @@ type Process struct {
 	exited chan unix.WaitStatus // nil: another's to wait for
 }
 
-// Load reads a bundle's config.json (OCI runtime specification, bundle.md). The
-// path of its root becomes absolute, as do the sources of bind mounts.
-func Load(bundle string) (*specs.Spec, error) {
-	path := filepath.Join(bundle, "config.json")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read bundle: %w", err)
-	}
-	var spec specs.Spec
-	if err := json.Unmarshal(data, &spec); err != nil {
-		return nil, fmt.Errorf("read bundle %s: %w", path, err)
-	}
-	if spec.Root != nil && spec.Root.Path != "" && !filepath.IsAbs(spec.Root.Path) {
-		spec.Root.Path = filepath.Join(bundle, spec.Root.Path)
-	}
-	for i := range spec.Mounts {
-		if m := &spec.Mounts[i]; rootfs.IsBind(*m) && !filepath.IsAbs(m.Source) {
-			m.Source = filepath.Join(bundle, m.Source)
-		}
-	}
-	return &spec, nil
-}
-
 // Create makes the process that spec describes and takes it to its second stop:
 // all is in place, and the command waits in exec.fifo, which is made in the state
 // directory, for Start. The cgroup exists, with its limits. When the process has ended,
@@ -143,7 +118,7 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user 
 		return nil, err
 	}
 	defer fifoFile.Close()
-	l, err := newLaunch(payload{Spec: spec, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Preserved: len(o.PreserveFDs)}, spec.Linux.Seccomp)
+	l, err := newLaunch(payload{Spec: Config{Spec: spec}, Process: spec.Process, HasRoot: o.Root != nil, Given: slices.Sorted(maps.Keys(o.Given)), DieWithParent: o.DieWithParent, State: o.State, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Preserved: len(o.PreserveFDs)}, spec.Linux.Seccomp)
 	if err != nil {
 		os.Remove(fifo)
 		return nil, err

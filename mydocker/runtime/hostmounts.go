@@ -46,7 +46,7 @@ func attachRoot(p *payload) (*os.File, error) {
 	if p.HasRoot {
 		mount = os.NewFile(rootFD, "root")
 	}
-	if inHostMounts(p.Spec) {
+	if inHostMounts(p.Spec.Spec) {
 		return mount, nil // it is attached
 	}
 	path, at := p.Spec.Root.Path, "/"
@@ -58,7 +58,7 @@ func attachRoot(p *payload) (*os.File, error) {
 
 func enterRoot(p *payload, root *os.File) error {
 	switch {
-	case inHostMounts(p.Spec):
+	case inHostMounts(p.Spec.Spec):
 		return rootfs.ChangeRoot(root)
 	case p.NoPivot:
 		if err := rootfs.HideHost(); err != nil {

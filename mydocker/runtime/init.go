@@ -50,7 +50,7 @@ func Init() {
 // top to bottom. What comes early needs the privileges or the view of the host
 // that a later step takes away.
 func initContainer(sync channel, p *payload) error {
-	spec, linux := p.Spec, p.Spec.Linux
+	spec, linux := p.Spec.Spec, p.Spec.Linux
 
 	// A session of its own: no terminal of the host is ours, no signal typed
 	// there reaches us. A session keyring of its own, for the same reason.

@@ -29,7 +29,7 @@ const (
 
 // payload is what init is told.
 type payload struct {
-	Spec          *specs.Spec // without its process and seccomp profile
+	Spec          Config // without its process and seccomp profile
 	Process       *specs.Process
 	Filter        []byte // the compiled seccomp profile
 	FilterFlags   []specs.LinuxSeccompFlag
@@ -53,7 +53,7 @@ type launch struct {
 }
 
 func newLaunch(p payload, profile *specs.LinuxSeccomp) (l *launch, err error) {
-	l = &launch{env: []string{"GOMAXPROCS=1", "GOGC=off"}} // init is short: no collector, few threads
+	l = &launch{env: []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=" + NoCRCTables}} // init is short: no collector, few threads
 	if traced, _ := trace.Output(); traced != nil {
 		l.env = append(l.env, trace.Variable(traceFD))
 	}
@@ -122,9 +122,9 @@ func compile(profile *specs.LinuxSeccomp) ([]byte, []specs.LinuxSeccompFlag, err
 
 // writePayload puts what init is told into a file in memory, which has no size limit.
 func writePayload(p payload) (file *os.File, err error) {
-	bare, linux := *p.Spec, *p.Spec.Linux
+	bare, linux := *p.Spec.Spec, *p.Spec.Linux
 	linux.Seccomp, bare.Linux, bare.Process = nil, &linux, nil
-	p.Spec = &bare
+	p.Spec.Spec = &bare
 	if bare.Hooks != nil {
 		p.HookEnv = os.Environ()
 	}

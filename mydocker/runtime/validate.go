@@ -32,7 +32,7 @@ func Validate(spec *specs.Spec, hasRoot bool) error {
 		return errors.New("specification: there is no linux section")
 	}
 	if spec.Solaris != nil || spec.Windows != nil || spec.VM != nil || spec.ZOS != nil || spec.FreeBSD != nil {
-		return errors.New("specification: a section for another platform than linux")
+		return errPlatform
 	}
 	switch {
 	case spec.Linux.IntelRdt != nil:
