@@ -75,15 +75,20 @@ func (g Group) memoryStats(s *Stats) (err error) {
 	if s.Memory, err = g.table("memory.stat"); err != nil {
 		return err
 	}
-	err = errors.Join(
-		g.read(&s.MemoryUsage, "memory.usage_in_bytes", "memory.current"),
-		g.read(&s.MemoryLimit, "memory.limit_in_bytes", "memory.max"),
-	)
+	err = g.read(&s.MemoryUsage, "memory.usage_in_bytes", "memory.current")
 	s.MemoryUsage -= min(s.InactiveFile(), s.MemoryUsage)
-	if s.MemoryLimit >= 1<<62 { // version 1's "unlimited" is the largest number of whole pages
-		s.MemoryLimit = 0
+	limit, err2 := g.MemoryLimit()
+	s.MemoryLimit = limit
+	return errors.Join(err, err2)
+}
+
+// MemoryLimit is the group's own limit of memory in bytes; 0: none.
+func (g Group) MemoryLimit() (limit uint64, err error) {
+	err = g.read(&limit, "memory.limit_in_bytes", "memory.max")
+	if limit >= 1<<62 { // version 1's "unlimited" is the largest number of whole pages
+		limit = 0
 	}
-	return err
+	return limit, err
 }
 
 // InactiveFile is the page cache that MemoryUsage leaves out, in bytes.

@@ -60,7 +60,7 @@ func CloneInside(user *os.File, namespaces []specs.LinuxNamespace, offsets map[s
 	// Nobody can ptrace the child: it is the first process in its PID namespace, or is in
 	// a user namespace whose privileges do not count for the caller's memory.
 	var attr syscall.SysProcAttr
-	if Find(namespaces, specs.TimeNamespace) == nil {
+	if Find(namespaces, specs.TimeNamespace) == nil && !child.Limited {
 		attr.Cloneflags = unix.CLONE_VM
 	}
 	leave, err := child.Enter(&attr)

@@ -37,6 +37,9 @@ type Child struct {
 	Enter func(attr *syscall.SysProcAttr) (leave func() error, err error)
 	// Hold, if not nil, is called before the child has made any call.
 	Hold func(pid int) error
+	// Limited says that its cgroup has a limit of memory. When that is reached the kernel
+	// kills all that have the victim's memory, so the child gets a copy of the caller's.
+	Limited bool
 }
 
 // Spawn starts child inside all namespaces of the process pid and returns its
@@ -75,7 +78,7 @@ func spawn(pidfd, pid int, child Child) (int, error) {
 	var attr syscall.SysProcAttr
 	// In a user namespace of its own, nobody of the container may ptrace what has memory from
 	// outside; in the caller's, CAP_SYS_PTRACE would be a way into the caller.
-	if user != 0 && clock == 0 && child.Hold == nil {
+	if user != 0 && clock == 0 && child.Hold == nil && !child.Limited {
 		attr.Cloneflags = unix.CLONE_VM
 	}
 	if child.Enter != nil {

@@ -77,7 +77,7 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 	}
 	calls, err := execCalls(spec, first, process, filterOf(filter, flags, len(files)-1), o)
 	if err == nil {
-		child := namespace.Child{Files: files, Before: before, Calls: calls, Enter: enter}
+		child := namespace.Child{Files: files, Before: before, Calls: calls, Enter: enter, Limited: limited(group)}
 		score := spec.Process.OOMScoreAdj
 		hold := func(pid int) error {
 			if agent != nil {
@@ -120,6 +120,12 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		p.Wait()
 	}
 	return p, err
+}
+
+// limited tells whether a process in the group may be killed for want of memory.
+func limited(group cgroup.Group) bool {
+	limit, err := group.MemoryLimit()
+	return limit != 0 || err != nil
 }
 
 // openTerminal makes a terminal of the container's /dev/pts, from outside.

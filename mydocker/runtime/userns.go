@@ -96,7 +96,7 @@ func (p *Process) cloneInside(spec *specs.Spec, group cgroup.Group, l *launch, f
 		namespace.NewCall("execveat init", unix.SYS_EXECVEAT, programFD, "", argv, envv, unix.AT_EMPTY_PATH),
 	}
 	p.Pid, err = namespace.CloneInside(user, spec.Linux.Namespaces, spec.Linux.TimeOffsets,
-		namespace.Child{Files: files, Calls: calls, Enter: group.Enter})
+		namespace.Child{Files: files, Calls: calls, Enter: group.Enter, Limited: limited(group)})
 	if errors.Is(err, unix.EACCES) {
 		err = fmt.Errorf("%w (in a user namespace everybody must be permitted to execute the program file)", err)
 	}
