@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"minidocker/mydocker/cgroup"
@@ -253,6 +254,16 @@ func (p *Process) serve(spec *specs.Spec, o Options) error {
 			return fmt.Errorf("tell init to proceed: %w", err)
 		}
 	}
+}
+
+// inheritsOOM says that a child of this process has the score by birth. The caller's
+// own is not always 0: containerd protects itself and its shims from the OOM killer.
+func inheritsOOM(score *int) bool {
+	if score == nil {
+		return true
+	}
+	own, err := os.ReadFile("/proc/self/oom_score_adj")
+	return err == nil && strings.TrimSpace(string(own)) == strconv.Itoa(*score)
 }
 
 // adjustOOM is done from outside, where no path belongs to the container.

@@ -87,7 +87,7 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 			}
 			return adjustOOM(pid, score)
 		}
-		if score != nil && *score != 0 || agent != nil {
+		if !inheritsOOM(score) || agent != nil {
 			child.Hold = hold
 		}
 		p.Pid, err = namespace.Spawn(first.pidfd, first.Pid, child)

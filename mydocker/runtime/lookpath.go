@@ -63,7 +63,7 @@ func searchPath(env []string) string {
 func executable(name, path string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		return execError(name, err)
+		return execError(name, fmt.Errorf("stat %s: %w", path, err))
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return &Error{fmt.Sprintf("exec: %q: is a directory", name), 126}

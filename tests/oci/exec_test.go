@@ -212,6 +212,21 @@ func TestExecCgroup(t *testing.T) {
 }
 
 // TestExecMany is that of several at once.
+// The shims above a runtime are protected from the OOM killer; what they execute is not.
+func TestExecOOMScore(t *testing.T) {
+	both(t, func(t *testing.T, b *box) {
+		for _, score := range []int{0, 300} {
+			b.spec.Process.OOMScoreAdj = &score
+			b.begin("sleep", "100000")
+			cmd := b.command("exec", b.id, "cat", "/proc/self/oom_score_adj")
+			cmd.Args = append([]string{"sh", "-c", `echo 100 >/proc/self/oom_score_adj; exec "$0" "$@"`}, cmd.Args...)
+			cmd.Path = "/bin/sh"
+			equal(t, "oom_score_adj", b.tryCommand(cmd).out, strconv.Itoa(score)+"\n")
+			b.ok("delete", "--force", b.id)
+		}
+	})
+}
+
 func TestExecMany(t *testing.T) {
 	both(t, func(t *testing.T, b *box) {
 		b.begin("sleep", "100000")
