@@ -20,7 +20,7 @@ var chapters = map[string]int{
 	"security": 8, "spec": 9, "runtime": 9, "oci": 9, "container": 10, "journal": 10, "logfile": 10, "attach": 10,
 	"monitor": 10, "engine": 10, "cli": 11, ".": 11,
 
-	"namespace/thread.go": 4, "namespace/loopback.go": 7, "namespace/enter.go": 7, "namespace/call.go": 8, "namespace/fork.go": 8, "namespace/userns.go": 8, "namespace/join.go": 9, "namespace/inside.go": 9,
+	"namespace/thread.go": 4, "namespace/loopback.go": 7, "namespace/enter.go": 7, "namespace/call.go": 8, "namespace/child.go": 8, "namespace/child_amd64.s": 8, "namespace/child_arm64.s": 8, "namespace/fork.go": 8, "namespace/userns.go": 8, "namespace/join.go": 9, "namespace/inside.go": 9,
 	"rootfs/apart.go": 6, "rootfs/mask.go": 8, "rootfs/idmap.go": 8, "rootfs/node.go": 8, "rootfs/proc.go": 9, "rootfs/names.go": 9,
 	"cgroup/devices.go": 8, "cgroup/devices_v2.go": 8, "cgroup/resolve.go": 9, "cgroup/reopen.go": 9, "cgroup/systemd.go": 9, "cgroup/systemd_props.go": 9,
 	"cgroup/details.go": 9, "cgroup/oom.go": 9,
@@ -42,7 +42,8 @@ func sources(t *testing.T) []file {
 	var files []file
 	used := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+		assembly := filepath.Ext(path) == ".s"
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" && !assembly || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		f := file{path: path}
@@ -55,6 +56,10 @@ func sources(t *testing.T) []file {
 		used[path], used[pkg] = true, true
 		if f.chapter == 0 {
 			t.Errorf("%s: package %s has no chapter", path, pkg)
+		}
+		if assembly {
+			files = append(files, f)
+			return nil
 		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 		if err != nil {
@@ -111,6 +116,7 @@ func TestStages(t *testing.T) {
 			copyTo(t, filepath.Join("..", name), filepath.Join(stage, name))
 		}
 		copyTree(t, "security/syscalls", filepath.Join(stage, "mydocker/security/syscalls")) // embedded
+		copyTree(t, "oci/templates", filepath.Join(stage, "mydocker/oci/templates"))
 		copyTree(t, "cli/completion", filepath.Join(stage, "mydocker/cli/completion"))
 		cmd := exec.Command("go", "vet", "-tags", "urfave_cli_no_docs", "./...")
 		cmd.Dir = stage
@@ -123,7 +129,7 @@ func TestStages(t *testing.T) {
 
 // TestSize asserts that the engine stays readable (lines of Go without tests).
 func TestSize(t *testing.T) {
-	const limit = 39500
+	const limit = 40000
 	total := 0
 	for _, f := range sources(t) {
 		data, err := os.ReadFile(f.path)

@@ -138,6 +138,9 @@ func probeOverlay(dir string, users *os.File) error {
 // probeIDMap does the same with layers as containers in a user namespace have them: id-mapped
 // mounts (mount_setattr(2)), which came with Linux 5.12, overlayfs takes for layers since 5.19.
 func probeIDMap(dir string) error {
+	if self, err := os.Stat("/proc/self/exe"); err == nil && self.Mode()&1 == 0 {
+		return errors.New("root of a user namespace may not execute this program file: chmod o+x it")
+	}
 	users, err := newUser()
 	if err != nil {
 		return err

@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
 
 	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/security"
 
 	api "github.com/moby/moby/api/types/container"
+	"golang.org/x/sys/unix"
 )
 
 // Top lists a container's processes as the host's ps(1) shows them with the given
@@ -63,7 +66,27 @@ func (e *Engine) Top(ref string, options []string) (api.TopResponse, error) {
 	case err != nil:
 		return top, fmt.Errorf("ps: %w", err)
 	}
-	return parsePS(string(output), pids)
+	top, err = parsePS(string(output), pids)
+	nameUsers(top, c.UserNamespace.IDRange)
+	return top, err
+}
+
+// nameUsers names a process's user as without a user namespace: ps knows what it is outside,
+// a number of which its column shows a part.
+func nameUsers(top api.TopResponse, ids security.IDRange) {
+	pid := slices.Index(top.Titles, "PID")
+	for i, title := range top.Titles {
+		for _, row := range top.Processes {
+			var st unix.Stat_t
+			if (title != "UID" && title != "USER") || i >= len(row) || unix.Stat("/proc/"+row[pid], &st) != nil || st.Uid-ids.First >= ids.Size {
+				continue
+			}
+			row[i] = strconv.Itoa(int(st.Uid - ids.First))
+			if known, err := user.LookupId(row[i]); err == nil {
+				row[i] = known.Username
+			}
+		}
+	}
 }
 
 // parsePS takes ps's table apart and keeps the rows of the given processes, and the

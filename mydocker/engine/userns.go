@@ -120,6 +120,9 @@ func (e *Engine) noUsers() (reason string, err error) {
 	if disk.ReadJSON(path, &tried) == nil && tried.Boot == boot {
 		return tried.Reason, nil
 	}
+	if limit, _ := os.ReadFile("/proc/sys/user/max_user_namespaces"); string(limit) == "0\n" {
+		return "the sysctl user.max_user_namespaces is 0", nil
+	}
 	scratch, err := os.MkdirTemp(e.config.Root, fmt.Sprintf("%s%d-*", doctorPrefix, os.Getpid()))
 	if err != nil {
 		return "", err
@@ -127,8 +130,10 @@ func (e *Engine) noUsers() (reason string, err error) {
 	defer os.RemoveAll(scratch)
 	tried.Boot = boot
 	err = probeIDMap(scratch)
-	if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EIO) { // it may be otherwise soon
-		return "", err
+	for _, other := range []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.ENOMEM, unix.EAGAIN, unix.EMFILE, unix.ENFILE} {
+		if errors.Is(err, other) { // it may be otherwise soon, and a container keeps what it gets
+			return "", err
+		}
 	}
 	if err != nil {
 		tried.Reason = "this host cannot have it: " + err.Error()

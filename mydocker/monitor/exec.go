@@ -159,7 +159,7 @@ func (m *Monitor) describeExec(l *life, r api.ExecCreateRequest) (*specs.Process
 	if who == "" {
 		who = m.record().Config.User
 	}
-	user, home, err := resolveUser(root, who, m.record().HostConfig.GroupAdd)
+	user, home, err := m.resolveUser(root, who)
 	if err != nil {
 		return nil, &attach.Error{Message: err.Error(), Code: 126}
 	}

@@ -38,7 +38,7 @@ func (m *Monitor) facts(l *life, root *os.File, rootPath string) (spec.Facts, er
 	if f.Hostname, err = os.Hostname(); err != nil {
 		return f, err
 	}
-	if f.User, f.Home, err = resolveUser(root, config.User, host.GroupAdd); err != nil {
+	if f.User, f.Home, err = m.resolveUser(root, config.User); err != nil {
 		return f, err
 	}
 	if f.Capabilities, err = security.AvailableCapabilities(); err != nil {
@@ -84,18 +84,23 @@ func devicePaths(r *api.Resources) (paths []string) {
 }
 
 // resolveUser finds a user in the files of the container's own /etc.
-func resolveUser(root *os.File, user string, groups []string) (specs.User, string, error) {
+func (m *Monitor) resolveUser(root *os.File, user string) (found specs.User, home string, err error) {
 	passwd, err := openOptional(root, "etc/passwd")
 	if err != nil {
-		return specs.User{}, "", err
+		return found, "", err
 	}
 	defer passwd.Close()
 	group, err := openOptional(root, "etc/group")
 	if err != nil {
-		return specs.User{}, "", err
+		return found, "", err
 	}
 	defer group.Close()
-	return spec.ResolveUser(user, groups, passwd, group)
+	found, home, err = spec.ResolveUser(user, m.record().HostConfig.GroupAdd, passwd, group)
+	ids, highest := m.record().UserNamespace, max(found.UID, slices.Max(append(found.AdditionalGids, found.GID)))
+	if err == nil && ids.Size > 0 && highest >= ids.Size {
+		err = fmt.Errorf("user or group %d: the container has the ids 0 to %d, unless it is made with --userns host", highest, ids.Size-1)
+	}
+	return found, home, err
 }
 
 // openOptional opens a regular file of the image, as empty if there is none.
@@ -106,10 +111,6 @@ func openOptional(root *os.File, path string) (io.ReadCloser, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the image's /%s: %w", path, err)
-	}
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		file.Close()
-		return nil, fmt.Errorf("read the image's /%s: it is no regular file", path)
 	}
 	return file, nil
 }

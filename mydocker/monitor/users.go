@@ -26,7 +26,19 @@ func (m *Monitor) makeUsers() func() (*os.File, error) {
 	if ids.Mode != container.Private || ids.Container != "" {
 		return func() (*os.File, error) { return nil, nil }
 	}
-	made := sync.OnceValues(func() (*os.File, error) { return namespace.NewUser(ids.Inside(), ids.Inside()) })
+	// For its maker the kernel counts what it counts for users and not for user namespaces
+	// (namespaces(7)), all that is inotify's in it for one. Of what is counted for the host's
+	// root containers would take from each other, and from the host.
+	made := sync.OnceValues(func() (users *os.File, err error) {
+		err = namespace.OnThread(func() error {
+			if err := namespace.ActAs(ids.Host(0), ids.Host(0)); err != nil {
+				return err
+			}
+			users, err = namespace.NewUser(ids.Inside(), ids.Inside())
+			return err
+		})
+		return users, err
+	})
 	go made()
 	return made
 }
@@ -45,6 +57,10 @@ func (m *Monitor) mapMounts(j *joined, users *os.File, mounts []specs.Mount) err
 		}
 		if err == nil && len(left) > 0 && j.memory[one.Destination] {
 			left, err = nil, m.own(tree)
+		}
+		var st unix.Stat_t
+		if len(left) == 0 && unix.Stat(one.Source, &st) == nil && max(st.Uid, st.Gid) >= m.record().UserNamespace.Size {
+			left = []string{fmt.Sprintf("it, which belongs to %d:%d", st.Uid, st.Gid)}
 		}
 		if err != nil {
 			return fmt.Errorf("mount %s on %s: %w", one.Source, one.Destination, err)
@@ -80,33 +96,51 @@ func mapMount(one specs.Mount, tree, users *os.File) (_ *os.File, left []string,
 	if left, err = mapIDs(tree, one.Source, users, recursive); len(left) == 0 || !recursive {
 		return tree, left, err
 	}
-	// The kernel maps all of a tree or nothing, and no mount that is attached. So each of them
-	// is mapped alone, and then they are put together.
-	source, err := filepath.EvalSymlinks(one.Source)
+	whole, left2, err := mapParts(tree, one.Source, users)
+	if whole != nil {
+		tree.Close()
+		return whole, left2, nil
+	}
+	return tree, left, err
+}
+
+// mapParts opens a tree of mounts anew, with all of them mapped that can be: the kernel maps
+// all of a tree or nothing, and no mount that is attached. So each is mapped alone, and then
+// they are put together. nil, without an error: tree is one mount, or not what is at source.
+func mapParts(tree *os.File, source string, users *os.File) (whole *os.File, left []string, err error) {
+	source, err = filepath.EvalSymlinks(source)
 	points, err2 := disk.MountPoints()
-	points = slices.DeleteFunc(points, func(point string) bool { return !strings.HasPrefix(point, strings.TrimSuffix(source, "/")+"/") })
+	below := strings.TrimSuffix(source, "/") + "/"
+	points = slices.DeleteFunc(points, func(point string) bool { return point == source || !strings.HasPrefix(point, below) })
 	if err = errors.Join(err, err2); err != nil || len(points) == 0 {
-		return tree, left, err
+		return nil, nil, err
 	}
 	slices.Sort(points) // what is below comes after; of several on one point the last is seen
 	points = slices.Compact(points)
-	tree.Close()
 	parts := map[string]*os.File{}
 	defer func() {
 		for _, part := range parts {
 			part.Close()
 		}
 	}()
-	left = nil
+	var hidden []string
 	for _, point := range append([]string{source}, points...) {
-		part, err := openTree(point, "bind")
-		if errors.Is(err, unix.ENOENT) { // something else is mounted above it
+		inside := func(above string) bool { return strings.HasPrefix(point, above+"/") }
+		if slices.ContainsFunc(hidden, inside) {
+			continue
+		}
+		part, err := openPoint(point)
+		if point != source && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EINVAL)) {
+			hidden = append(hidden, point) // something else is mounted above it, or it is unbindable
 			continue
 		}
 		if err != nil {
 			return nil, nil, err
 		}
 		parts[point] = part
+		if point == source && !sameFile(part, tree) { // a volume's driver options, or its subpath
+			return nil, nil, nil
+		}
 		// What is put on a copy that is still the original's peer would appear on the host.
 		attr := unix.MountAttr{Propagation: unix.MS_SLAVE}
 		if err := unix.MountSetattr(int(part.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
@@ -116,21 +150,44 @@ func mapMount(one specs.Mount, tree, users *os.File) (_ *os.File, left []string,
 		if err != nil {
 			return nil, nil, err
 		}
-		left = append(left, refused...)
+		if !slices.ContainsFunc(left, inside) {
+			left = append(left, refused...)
+		}
 	}
-	tree, err = rootfs.Apart(parts[source], func(root *os.File) (*os.File, error) {
+	whole, err = rootfs.Apart(parts[source], func(root *os.File) (*os.File, error) {
 		for _, point := range points {
 			if parts[point] == nil {
 				continue
 			}
-			err := unix.MoveMount(int(parts[point].Fd()), "", int(root.Fd()), "."+strings.TrimPrefix(point, strings.TrimSuffix(source, "/")), unix.MOVE_MOUNT_F_EMPTY_PATH)
-			if err != nil {
-				return root, fmt.Errorf("move_mount to %s: %w", point, err)
+			at, err := rootfs.Lookup(root, strings.TrimPrefix(point, below), false)
+			if err == nil {
+				err = unix.MoveMount(int(parts[point].Fd()), "", int(at.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+				at.Close()
+			}
+			if err != nil && !errors.Is(err, os.ErrNotExist) { // its mount point is deleted
+				return nil, fmt.Errorf("move_mount to %s: %w", point, err)
 			}
 		}
 		return root, nil
 	})
-	return tree, left, err
+	return whole, left, err
+}
+
+// openPoint makes a detached copy of the mount at a mount point. Whoever else can write to
+// the source may have put a link on the way there, which would lead anywhere.
+func openPoint(path string) (*os.File, error) {
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	return openTree(fmt.Sprintf("/proc/self/fd/%d", fd), "bind")
+}
+
+func sameFile(a, b *os.File) bool {
+	one, err := a.Stat()
+	other, err2 := b.Stat()
+	return err == nil && err2 == nil && os.SameFile(one, other)
 }
 
 // openTree makes a detached copy of the mount at path; kind is bind or rbind.

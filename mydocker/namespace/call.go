@@ -7,8 +7,6 @@ import (
 	"unsafe"
 
 	"minidocker/mydocker/trace"
-
-	"golang.org/x/sys/unix"
 )
 
 // Call is a system call written down, to be made later: by this thread, or by
@@ -122,59 +120,4 @@ func Do(calls []Call) error {
 	}
 	runtime.KeepAlive(calls)
 	return nil
-}
-
-// child is what the child of a fork has: the calls, and where to tell of a failure.
-type child struct {
-	calls   []Call
-	report  uintptr   // descriptor of a pipe; close-on-exec, so its end says execve succeeded
-	failure [2]uint32 // the number of a call and its errno, or split and a pid
-}
-
-const split = ^uint32(0)
-
-// run makes the calls in the child. It never returns.
-//
-//go:nosplit
-//go:norace
-func (c *child) run() {
-	missed := false
-	worst := uint32(0)
-	for i := range c.calls {
-		k := &c.calls[i]
-		if k.If == Else && !missed {
-			continue
-		}
-		r, _, errno := syscall.RawSyscall6(k.Number, k.Args[0], k.Args[1], k.Args[2], k.Args[3], k.Args[4], k.Args[5])
-		if k.If == Try {
-			missed = errno != 0
-			continue
-		}
-		if k.If == Split && errno == 0 && r != 0 {
-			c.failure[0], c.failure[1] = split, uint32(r)
-			syscall.RawSyscall6(unix.SYS_WRITE, c.report, uintptr(unsafe.Pointer(&c.failure)), 8, 0, 0, 0)
-			syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
-		}
-		if errno == 0 || k.If == Ignore {
-			continue
-		}
-		c.failure[0], c.failure[1] = uint32(i), uint32(errno)
-		if k.If != Exec {
-			break
-		}
-		// As execvp(3): not permitted somewhere outweighs not found elsewhere.
-		if errno == syscall.EACCES {
-			worst = uint32(errno)
-		}
-		if worst != 0 {
-			c.failure[1] = worst
-		}
-		if errno != syscall.ENOENT && errno != syscall.ENOTDIR && errno != syscall.EACCES {
-			break
-		}
-	}
-	syscall.RawSyscall6(unix.SYS_WRITE, c.report, uintptr(unsafe.Pointer(&c.failure)), 8, 0, 0, 0)
-	for {
-		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 127, 0, 0, 0, 0, 0)
-	}
 }

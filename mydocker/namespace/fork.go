@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"syscall"
 	"unsafe"
 
@@ -17,12 +16,16 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
-// fork makes a child that has a copy of this process's memory and one thread,
-// and makes the calls, of which the last is an execve or the end. It returns when that
-// has succeeded, or a *CallError. attr may have clone flags, and name a cgroup to be
-// born in; hold, if not nil, is called before the child's first call. The calls come
-// from list, which is told the descriptor the child reports a failure on: it has to
-// move it out of the way first, tell where, and keep it open and close-on-exec.
+// fork makes a child that has one thread and makes the calls, of which the last is an
+// execve or the end. It returns when that has succeeded, or a *CallError. attr may have
+// clone flags, and name a cgroup to be born in. With CLONE_VM among them the child has this
+// process's memory, else a copy: to mark what a Go process has written as to be copied,
+// and copy it at the next write, costs half a millisecond. But who may ptrace such a
+// child, sets its oom_score_adj, or kills it for want of memory, gets at this process;
+// PR_SET_DUMPABLE counts for both; and it cannot join a time namespace. hold, if not nil,
+// is called before the child's first call. The calls come from list, which is told the
+// descriptor the child reports a failure on: it has to move it out of the way first, tell
+// where, and keep it open and close-on-exec.
 func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report int) (calls []Call, moved int)) (pid int, err error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -51,6 +54,15 @@ func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report 
 			return err
 		}
 	}
+	for i := range c.stacks {
+		c.stacks[i] = new(stack)
+	}
+	splits := false
+	for i := range c.calls {
+		if k := &c.calls[i]; k.If == Split {
+			k.Args[0], k.Args[1], splits = k.Args[0]|attr.Cloneflags&unix.CLONE_VM, c.stacks[1].top(), true
+		}
+	}
 	args := &cloneArgs{flags: uint64(attr.Cloneflags), exitSignal: uint64(syscall.SIGCHLD)}
 	if attr.UseCgroupFD {
 		args.flags, args.cgroup = args.flags|unix.CLONE_INTO_CGROUP, uint64(attr.CgroupFD)
@@ -68,7 +80,7 @@ func fork(attr *syscall.SysProcAttr, hold func(pid int) error, list func(report 
 		err = failed
 	}
 	runtime.KeepAlive(c)
-	if !slices.ContainsFunc(c.calls, func(k Call) bool { return k.If == Split }) {
+	if !splits {
 		born = pid
 	} else if unix.Wait4(pid, nil, 0, nil); born == 0 && err == nil {
 		err = errors.New("fork: the child ended before it had one of its own")
@@ -117,13 +129,11 @@ func cloneChild(args *cloneArgs, c *child, oldMask *[16]uint32) (pid int, errno 
 		all[i] = ^uint32(0)
 	}
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(oldMask)), 8, 0, 0)
-	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
+	args.stack, args.stackSize = uint64(c.stacks[0].bottom()), uint64(c.stacks[0].top()-c.stacks[0].bottom())
+	pid, errno = result(cloneOnto(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), c))
 	if errno == syscall.ENOSYS && args.flags&unix.CLONE_INTO_CGROUP == 0 { // a seccomp profile cannot look into clone_args, and refuses it
-		r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(args.flags|args.exitSignal), 0, 0, 0, 0, 0)
-	}
-	if errno == 0 && r == 0 {
-		c.run()
+		pid, errno = result(cloneOnto(unix.SYS_CLONE, uintptr(args.flags|args.exitSignal), c.stacks[0].top(), c))
 	}
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(oldMask)), 0, 8, 0, 0)
-	return int(r), errno
+	return pid, errno
 }

@@ -57,7 +57,12 @@ func CloneInside(user *os.File, namespaces []specs.LinuxNamespace, offsets map[s
 	flags &^= unix.CLONE_NEWUSER | unix.CLONE_NEWTIME
 	joins = append(joins, NewCall("clone "+Names(flags), unix.SYS_CLONE, flags|unix.CLONE_PARENT, 0, 0, 0, 0).On(Split))
 
+	// Nobody can ptrace the child: it is the first process in its PID namespace, or is in
+	// a user namespace whose privileges do not count for the caller's memory.
 	var attr syscall.SysProcAttr
+	if Find(namespaces, specs.TimeNamespace) == nil {
+		attr.Cloneflags = unix.CLONE_VM
+	}
 	leave, err := child.Enter(&attr)
 	if err != nil {
 		return 0, fmt.Errorf("enter cgroup: %w", err)

@@ -73,6 +73,11 @@ func spawn(pidfd, pid int, child Child) (int, error) {
 		return 0, fmt.Errorf("join PID namespace of process %d: %w", pid, err)
 	}
 	var attr syscall.SysProcAttr
+	// In a user namespace of its own, nobody of the container may ptrace what has memory from
+	// outside; in the caller's, CAP_SYS_PTRACE would be a way into the caller.
+	if user != 0 && clock == 0 && child.Hold == nil {
+		attr.Cloneflags = unix.CLONE_VM
+	}
 	if child.Enter != nil {
 		leave, err := child.Enter(&attr)
 		if err != nil {

@@ -33,7 +33,7 @@ func NewUser(uids, gids []specs.LinuxIDMapping) (user *os.File, err error) {
 	if len(uids) == 0 || len(gids) == 0 {
 		return nil, errors.New("make user namespace: there are no id mappings")
 	}
-	pid, err := fork(&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}, made, func(report int) ([]Call, int) {
+	pid, err := fork(&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_VM}, made, func(report int) ([]Call, int) {
 		return []Call{NewCall("exit_group", unix.SYS_EXIT_GROUP, 0)}, report
 	})
 	if err == nil {
@@ -47,6 +47,25 @@ func NewUser(uids, gids []specs.LinuxIDMapping) (user *os.File, err error) {
 		err = fmt.Errorf("%w (the sysctl user.max_user_namespaces says how many there may be)", err)
 	}
 	return nil, fmt.Errorf("make user namespace: %w", err)
+}
+
+// ActAs makes the calling thread, which is to end (OnThread), another user's and group's. It
+// keeps its privileges.
+func ActAs(uid, gid int) error {
+	const noSetuidFixup = 1 << 2 // SECBIT_NO_SETUID_FIXUP of capabilities(7)
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, noSetuidFixup, 0, 0, 0); err != nil {
+		return fmt.Errorf("set securebits: %w", err)
+	}
+	// Not unix.Setresuid, which changes all threads.
+	_, _, err := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid))
+	if err == 0 {
+		_, _, err = unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid))
+	}
+	if err != 0 {
+		return fmt.Errorf("act as %d:%d: %w", uid, gid, err)
+	}
+	// A process that changes users is not dumpable any more, and its /proc/self the host's root's.
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 }
 
 // idMap writes mappings as /proc/PID/uid_map takes them.

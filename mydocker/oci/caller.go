@@ -57,7 +57,7 @@ func (o *caller) check(p *specs.Process) error {
 // options are the descriptors of the process: the caller's standard streams, and from 3
 // on those of socket activation (sd_listen_fds(3)) and the asked number more.
 func (o *caller) options(p *specs.Process) (runtime.Options, error) {
-	options := runtime.Options{Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
+	options := runtime.Options{Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, Orphan: o.detach}
 	n := o.preserve
 	if listen := os.Getenv("LISTEN_FDS"); listen != "" {
 		count, err := strconv.Atoi(listen)

@@ -53,16 +53,18 @@ func refused(name string) *cli.Command {
 // there is one. It checks how many there are; most < 0 is any number.
 func take(least, most int, do func(c *cli.Context, id string) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		n, demand := c.NArg(), "exactly"
-		if least <= n && (n <= most || most < 0) {
+		n, demand, number := c.NArg(), "exactly", least
+		switch {
+		case least <= n && (n <= most || most < 0):
 			return do(c, c.Args().First())
-		}
-		if least != most {
+		case n < least && least != most:
 			demand = "a minimum of"
+		case least != most:
+			demand, number = "a maximum of", most
 		}
 		fmt.Print("Incorrect Usage.\n\n")
 		cli.ShowSubcommandHelp(c)
-		return fmt.Errorf("%s: %q requires %s %d argument(s)", name, c.Command.Name, demand, least)
+		return fmt.Errorf("%s: %q requires %s %d argument(s)", name, c.Command.Name, demand, number)
 	}
 }
 

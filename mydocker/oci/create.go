@@ -66,11 +66,16 @@ func (n *creation) create(c *cli.Context, id string) (err error) {
 	if err := n.prepareGroup(); err != nil {
 		return err
 	}
+	if err := n.offerSocket(); err != nil {
+		return err
+	}
 	options, err := n.options(n.spec.Process)
 	if err != nil {
 		return err
 	}
-	giveStreams(options.Stdio, n.spec)
+	if !n.spec.Process.Terminal { // else they stay the caller's
+		giveStreams(options.Stdio, n.spec)
+	}
 	options.State, options.Connect = n.State, n.recordProcess
 	options.NoPivot, options.NoNewKeyring = c.Bool("no-pivot"), c.Bool("no-new-keyring")
 	for _, warning := range runtime.Warnings(n.spec.Process) {
@@ -117,18 +122,11 @@ func (n *creation) load() (config []byte, err error) {
 
 func (n *creation) check() error {
 	s := n.spec
-	switch {
-	case s.Version != "" && !strings.HasPrefix(s.Version, "1."):
+	if s.Version != "" && !strings.HasPrefix(s.Version, "1.") {
 		return fmt.Errorf("ociVersion %q of config.json is not supported: this runtime knows %s", s.Version, specs.Version)
-	case s.Process == nil:
-		return errors.New("process property must not be empty")
-	case s.Linux == nil:
-		return errors.New("linux property must not be empty")
-	case s.Root == nil || s.Root.Path == "":
-		return errors.New("root property must not be empty")
 	}
-	if info, err := os.Stat(s.Root.Path); err != nil || !info.IsDir() {
-		return fmt.Errorf("rootfs (%s) does not exist", s.Root.Path)
+	if err := runtime.Validate(s, false); err != nil {
+		return err
 	}
 	return n.caller.check(s.Process)
 }

@@ -10,6 +10,7 @@ import (
 
 	"minidocker/mydocker/cgroup"
 	"minidocker/mydocker/disk"
+	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -229,10 +230,6 @@ func sharesPids(spec *specs.Spec) bool {
 	if spec == nil || spec.Linux == nil {
 		return true
 	}
-	for _, ns := range spec.Linux.Namespaces {
-		if ns.Type == specs.PIDNamespace {
-			return ns.Path != ""
-		}
-	}
-	return true
+	ns := namespace.Find(spec.Linux.Namespaces, specs.PIDNamespace)
+	return ns == nil || ns.Path != ""
 }

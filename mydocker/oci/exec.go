@@ -163,15 +163,8 @@ func (x *execution) process(process specs.Process) (*specs.Process, error) {
 		process = specs.Process{}
 		err = json.Unmarshal(data, &process)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case process.Cwd == "":
-		return nil, errors.New("cwd property must not be empty")
-	case !filepath.IsAbs(process.Cwd):
-		return nil, errors.New("cwd must be an absolute path")
-	case len(process.Args) == 0:
-		return nil, errors.New("process args cannot be empty")
 	}
 	return &process, x.check(&process)
 }

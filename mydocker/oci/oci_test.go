@@ -207,7 +207,7 @@ func TestExecProcess(t *testing.T) {
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Error(diff)
 	}
-	for _, args := range []string{"x", "-u a x ls", "-u :5 x ls", "-g -1 x ls", "--cwd tmp x ls", "-p /nonexistent x"} {
+	for _, args := range []string{"-u a x ls", "-u :5 x ls", "-g -1 x ls", "-p /nonexistent x"} {
 		if p, err := run(strings.Fields(args)...); err == nil {
 			t.Errorf("%s: %+v", args, p)
 		}

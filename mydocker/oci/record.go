@@ -138,8 +138,8 @@ func (c *container) publish() error {
 	return os.Rename(filepath.Join(c.dir, creatingFile), filepath.Join(c.dir, stateFile))
 }
 
-// spec is the configuration the container was created with.
-// A relative path in it is relative to the bundle.
+// spec is the configuration the container was created with; what its relative paths were
+// relative to, the bundle, may have gone.
 func (c *container) spec() (*specs.Spec, error) { return runtime.Load(c.dir) }
 
 // process opens the container's process. os.ErrProcessDone: it has ended.

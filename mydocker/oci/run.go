@@ -38,23 +38,32 @@ func (h *host) start(_ *cli.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return c.begin(v.process, spec, lock)
+	return c.begin(v.process, spec, lock, v.process.Pid)
 }
 
 // begin lets the process go and runs the hooks for that. A hook that fails ends it. The
-// lock is released before: a hook may use the container.
-func (c *container) begin(p *runtime.Process, spec *specs.Spec, lock *disk.Lock) error {
-	err := p.Start()
+// lock is released before: a hook may use the container. main is who stands for it to a
+// service manager; if that is not the caller, it waits until it is ready.
+func (c *container) begin(p *runtime.Process, spec *specs.Spec, lock *disk.Lock, main int) error {
+	socket, err := c.listen()
+	if err == nil {
+		err = p.Start()
+	}
 	lock.Release()
-	if err != nil || spec.Hooks == nil {
+	if err == nil && spec.Hooks != nil {
+		if err = runtime.RunHooks(spec.Hooks.Poststart, c.state(specs.StateRunning)); err != nil {
+			err = fmt.Errorf("poststart: %w", err)
+			p.Signal(unix.SIGKILL)
+		}
+	}
+	switch {
+	case err != nil || socket == nil:
 		return err
+	case main == p.Pid:
+		return passReady(socket, p, main)
 	}
-	err = runtime.RunHooks(spec.Hooks.Poststart, c.state(specs.StateRunning))
-	if err != nil {
-		err = fmt.Errorf("poststart: %w", err)
-		p.Signal(unix.SIGKILL)
-	}
-	return err
+	go passReady(socket, p, main)
+	return nil
 }
 
 func (n *creation) runAction(c *cli.Context, id string) error {
@@ -82,7 +91,11 @@ func (n *creation) run(c *cli.Context, id string) (code int, err error) {
 		err = f.connect(n.process.Terminal)
 	}
 	if err == nil {
-		err = n.begin(n.process, n.spec, n.lock)
+		main := n.process.Pid
+		if !n.detach {
+			main = os.Getpid()
+		}
+		err = n.begin(n.process, n.spec, n.lock, main)
 	}
 	n.lock.Release()
 	switch {

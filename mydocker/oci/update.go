@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"minidocker/mydocker/cgroup"
@@ -65,14 +66,15 @@ func fromFlags(value func(flag string) string) (r *specs.LinuxResources, err err
 	for _, l := range limitFlags() {
 		switch text := value(l.flag); {
 		case text == "":
-		case l.section == "memory" && text != "-1":
-			if tree[l.section][l.field], err = units.RAMInBytes(text); err != nil {
-				return nil, fmt.Errorf("invalid value for %s: %w", l.flag, err)
-			}
 		case l.field == "cpus" || l.field == "mems":
 			tree[l.section][l.field] = text
+		case l.section == "memory" && text != "-1":
+			tree[l.section][l.field], err = units.RAMInBytes(text)
 		default:
-			tree[l.section][l.field] = json.Number(text)
+			tree[l.section][l.field], err = strconv.ParseInt(text, 10, 64)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("invalid value for %s: %w", l.flag, err)
 		}
 	}
 	data, err := json.Marshal(tree)

@@ -73,10 +73,7 @@ func mountCgroup(root *os.File, m specs.Mount, o options) error {
 			}
 		}
 	}
-	if err := bindAttributes(top, options{set: o.set}); err != nil {
-		return err
-	}
-	return nil
+	return bindAttributes(top, options{set: o.set})
 }
 
 func mountHierarchy(h hierarchy, o options, point *os.File) error {

@@ -144,7 +144,7 @@ func MakeLinks(root *os.File) error {
 func OpenTerminal(root *os.File, uid, gid int) (master, slave *os.File, err error) {
 	// The device numbers of a devpts instance are its own: opening by the
 	// container's /dev/pts/ptmx, checked to be devpts, and never by /dev/ptmx,
-	// which the image may have replaced.
+	// which the image may have replaced; nor what the container may have mounted over it.
 	point, err := lookup(root, "/dev/pts", unix.O_DIRECTORY)
 	if err != nil {
 		return nil, nil, err
@@ -155,7 +155,8 @@ func OpenTerminal(root *os.File, uid, gid int) (master, slave *os.File, err erro
 		return nil, nil, fmt.Errorf("/dev/pts is no devpts file system: %w", unix.ENODEV)
 	}
 	trace.Step("open", "/dev/pts/ptmx: a new pseudo-terminal of the container")
-	fd, err := unix.Openat(int(point.Fd()), "ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	how := unix.OpenHow{Flags: unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(int(point.Fd()), "ptmx", &how)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open /dev/pts/ptmx: %w", err)
 	}

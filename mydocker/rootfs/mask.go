@@ -101,3 +101,27 @@ func MakeReadOnly(root *os.File, paths []string) error {
 	}
 	return nil
 }
+
+// readOnly makes the mount that path stands on read-only, or if path is no
+// mount of its own, binds it over itself and makes that read-only. An absent
+// path is a success.
+func readOnly(root *os.File, path string) error {
+	at, err := lookup(root, path, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	fd, err := unix.OpenTree(int(at.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
+	if err != nil {
+		return fmt.Errorf("open_tree %s: %w", path, err)
+	}
+	copied := os.NewFile(uintptr(fd), path)
+	defer copied.Close()
+	if err := bindAttributes(copied, options{setAll: unix.MOUNT_ATTR_RDONLY}); err != nil {
+		return err
+	}
+	return attach(copied, at)
+}

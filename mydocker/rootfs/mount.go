@@ -27,7 +27,7 @@ func IsBind(m specs.Mount) bool { return m.Type == "bind" || parseOptions(m.Opti
 // OpenSources opens the sources of the bind mounts among mounts; the others get nil.
 // given are detached mounts that are open already, by the destinations they are for.
 func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
-	sources, err := GivenSources(mounts, given)
+	sources, err := GivenSources(mounts, func(i int) *os.File { return given[mounts[i].Destination] })
 	for i, m := range mounts {
 		if o := parseOptions(m.Options); err == nil && sources[i] == nil && IsBind(m) && !o.remount {
 			if sources[i], err = openSource(m, o); err != nil {
@@ -39,11 +39,12 @@ func OpenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, er
 }
 
 // GivenSources is OpenSources that leaves to MountAll what is not given: the mounts
-// then have numbers in their order, by which since Linux 6.8 they are listed.
-func GivenSources(mounts []specs.Mount, given map[string]*os.File) ([]*Source, error) {
+// then have numbers in their order, by which since Linux 6.8 they are listed. given
+// gives nil, or a detached mount for the i-th of mounts.
+func GivenSources(mounts []specs.Mount, given func(i int) *os.File) ([]*Source, error) {
 	sources := make([]*Source, len(mounts))
 	for i, m := range mounts {
-		mount := given[m.Destination]
+		mount := given(i)
 		if mount == nil || !IsBind(m) || parseOptions(m.Options).remount {
 			continue
 		}
@@ -245,150 +246,4 @@ func coveredMode(root *os.File, path string, data []string) []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("mode=%o", st.Mode&0o7777)}
-}
-
-// newMount makes a detached mount of a new file system instance.
-func newMount(fstype, source string, o options) (*os.File, error) {
-	fs, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("fsopen %s: %w", fstype, err)
-	}
-	defer unix.Close(fs)
-	if source != "" {
-		if err := unix.FsconfigSetString(fs, "source", source); err != nil {
-			return nil, fmt.Errorf("fsconfig source=%s: %w", source, err)
-		}
-	}
-	if fstype == "tmpfs" { // read-only as a mount, not as a file system, which is to be filled yet
-		super := o
-		super.set &^= unix.MOUNT_ATTR_RDONLY
-		err = configure(fs, super)
-	} else {
-		err = configure(fs, o)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return nil, fmt.Errorf("create %s: %w", fstype, explain(fs, err))
-	}
-	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, int(o.set|o.setAll))
-	if err != nil {
-		return nil, fmt.Errorf("fsmount %s: %w", fstype, err)
-	}
-	return os.NewFile(uintptr(fd), fstype), nil
-}
-
-// configure passes on the file system's own options, and those that it shares with
-// the mount: a disk that is write-protected cannot be mounted without "ro".
-func configure(fs int, o options) error {
-	data := o.data
-	if o.set&unix.MOUNT_ATTR_RDONLY != 0 {
-		data = append(slices.Clone(data), "ro")
-	}
-	for _, option := range data {
-		key, value, hasValue := strings.Cut(option, "=")
-		var err error
-		if hasValue {
-			err = unix.FsconfigSetString(fs, key, value)
-		} else {
-			err = unix.FsconfigSetFlag(fs, key)
-		}
-		// Without a file system that can switch it, mount(2) took iversion and did nothing.
-		if err != nil && option != "iversion" {
-			return fmt.Errorf("fsconfig %s: %w", option, explain(fs, err))
-		}
-	}
-	return nil
-}
-
-// hostSys is the host's /sys, read-only: a container's root may mount one only if its
-// network namespace, whose devices a sysfs shows, belongs to its user namespace (EPERM).
-func hostSys() (*os.File, error) {
-	source, err := openSource(specs.Mount{Source: "/sys"}, options{recursive: true})
-	if err != nil {
-		return nil, err
-	}
-	return source.mount, bindAttributes(source.mount, options{setAll: unix.MOUNT_ATTR_RDONLY})
-}
-
-// explain adds what the kernel wrote into the file system context's log, which
-// says more than an errno (since 5.2: read(2) on the context).
-func explain(fs int, err error) error {
-	buffer := make([]byte, 512)
-	if n, readErr := unix.Read(fs, buffer); readErr == nil && n > 2 {
-		return fmt.Errorf("%w (%s)", err, strings.TrimSpace(string(buffer[2:n])))
-	}
-	return err
-}
-
-// bindAttributes sets on a detached bind mount what its options ask for. It is
-// done before the mount can be reached, so it is never writable for a moment.
-func bindAttributes(mount *os.File, o options) error {
-	if err := setAttributes(mount, 0, unix.MountAttr{Attr_set: o.set, Attr_clr: o.clear}); err != nil {
-		return err
-	}
-	return setAttributes(mount, unix.AT_RECURSIVE, unix.MountAttr{Attr_set: o.setAll, Attr_clr: o.clearAll})
-}
-
-// setAttributes is mount_setattr(2) on what mount stands for.
-func setAttributes(mount *os.File, flags uint, attr unix.MountAttr) error {
-	if attr == (unix.MountAttr{}) {
-		return nil
-	}
-	if err := unix.MountSetattr(int(mount.Fd()), "", unix.AT_EMPTY_PATH|flags, &attr); err != nil {
-		return fmt.Errorf("mount_setattr: %w", err)
-	}
-	return nil
-}
-
-func recursive(all bool) uint {
-	if all {
-		return unix.AT_RECURSIVE
-	}
-	return 0
-}
-
-// attach puts a detached mount on point.
-func attach(mount, point *os.File) error {
-	err := unix.MoveMount(int(mount.Fd()), "", int(point.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
-	if err != nil {
-		return fmt.Errorf("move_mount: %w", err)
-	}
-	return nil
-}
-
-// propagate sets what the options say of propagation, in their order: of "slave",
-// "shared" a mount becomes both.
-func propagate(mount *os.File, o options) error {
-	for _, p := range o.propagation {
-		if err := setAttributes(mount, recursive(p.all), unix.MountAttr{Propagation: p.flag}); err != nil {
-			return fmt.Errorf("set propagation: %w", err)
-		}
-	}
-	return nil
-}
-
-// readOnly makes the mount that path stands on read-only, or if path is no
-// mount of its own, binds it over itself and makes that read-only. An absent
-// path is a success.
-func readOnly(root *os.File, path string) error {
-	at, err := lookup(root, path, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer at.Close()
-	fd, err := unix.OpenTree(int(at.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
-	if err != nil {
-		return fmt.Errorf("open_tree %s: %w", path, err)
-	}
-	copied := os.NewFile(uintptr(fd), path)
-	defer copied.Close()
-	if err := bindAttributes(copied, options{setAll: unix.MOUNT_ATTR_RDONLY}); err != nil {
-		return err
-	}
-	return attach(copied, at)
 }

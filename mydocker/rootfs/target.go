@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -46,64 +47,98 @@ func Lookup(root *os.File, path string, follow bool) (*os.File, error) {
 	return lookup(root, path, unix.O_NOFOLLOW)
 }
 
-// OpenIn opens a file below root for reading; links in it cannot leave root.
-// An absent file is an error that matches os.ErrNotExist.
+// OpenIn opens a regular file below root for reading; links in it cannot leave root.
+// An absent file is an error that matches os.ErrNotExist. What else may stand there is
+// looked at before it is opened: a fifo would block, and a device node do on the host, to
+// whoever opens it there, what the container itself may not (/dev/watchdog reboots).
 func OpenIn(root *os.File, path string) (*os.File, error) {
-	how := unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, // a fifo must not block
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	}
-	fd, err := unix.Openat2(int(root.Fd()), path, &how)
+	at, err := lookup(root, path, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	defer at.Close()
+	if info, err := at.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "open", Path: path, Err: cmp.Or(err, errors.New("it is no regular file"))}
+	}
+	return os.Open(fmt.Sprintf("/proc/self/fd/%d", at.Fd()))
 }
 
-// MakeDir makes the directory path below root, its parents too, and opens it.
-func MakeDir(root *os.File, path string) (*os.File, error) {
+// MakeDir makes the directory path below root, its parents too, and opens it. Where a
+// link leads to nothing, what it leads to is made.
+func MakeDir(root *os.File, path string) (*os.File, error) { return makeDir(root, path, maxLinks) }
+
+func makeDir(root *os.File, path string, links int) (*os.File, error) {
 	if dir, err := lookup(root, path, unix.O_DIRECTORY); err == nil || !errors.Is(err, os.ErrNotExist) {
 		return dir, err
 	}
 	done := "."
 	dir, err := lookup(root, done, unix.O_DIRECTORY)
-	for _, name := range strings.Split(filepath.Clean("/" + path)[1:], "/") {
+	names := strings.Split(path, "/")
+	for i, name := range names {
 		if err != nil {
 			return nil, err
 		}
-		parent := dir
-		done = filepath.Join(done, name)
+		parent, above := dir, done
+		done += "/" + name // not cleaned: ".." goes up from where links have led
 		dir, err = lookup(root, done, unix.O_DIRECTORY)
 		if errors.Is(err, os.ErrNotExist) {
-			if err := unix.Mkdirat(int(parent.Fd()), name, 0o755); err != nil && err != unix.EEXIST {
+			err = unix.Mkdirat(int(parent.Fd()), name, 0o755)
+			if err == nil {
+				dir, err = lookup(root, done, unix.O_DIRECTORY)
+			} else if target := linkTarget(parent, name, above); target != "" && links > 0 {
 				parent.Close()
-				return nil, &os.PathError{Op: "mkdir", Path: path, Err: err}
+				return makeDir(root, target+"/"+strings.Join(names[i+1:], "/"), links-1)
+			} else {
+				err = &os.PathError{Op: "mkdir", Path: path, Err: err}
 			}
-			// What exists and still cannot be opened is a link to nowhere.
-			dir, err = lookup(root, done, unix.O_DIRECTORY)
 		}
 		parent.Close()
 	}
 	return dir, err
 }
 
+// maxLinks is how many links that lead to nothing are followed one after the other (path_resolution(7)).
+const maxLinks = 40
+
+// linkTarget gives where a link in the directory dir leads, as a path below root; "": it is none.
+func linkTarget(dir *os.File, name, path string) string {
+	buffer := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(dir.Fd()), name, buffer)
+	if err != nil || n == 0 {
+		return ""
+	}
+	target := string(buffer[:n])
+	if !filepath.IsAbs(target) {
+		target = path + "/" + target
+	}
+	return target
+}
+
 // makeFile makes an empty file at path below root if nothing is there, its
 // parent directories too, and opens it with O_PATH.
 func makeFile(root *os.File, path string) (*os.File, error) {
-	if file, err := lookup(root, path, 0); err == nil || !errors.Is(err, os.ErrNotExist) {
-		return file, err
+	for range maxLinks {
+		if file, err := lookup(root, path, 0); err == nil || !errors.Is(err, os.ErrNotExist) {
+			return file, err
+		}
+		above, name := filepath.Split(strings.TrimRight(path, "/"))
+		parent, err := MakeDir(root, "/"+above)
+		if err != nil {
+			return nil, err
+		}
+		fd, err := unix.Openat(int(parent.Fd()), name, unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_WRONLY, 0o755)
+		target := linkTarget(parent, name, above)
+		parent.Close()
+		switch {
+		case err == nil:
+			unix.Close(fd)
+		case err != unix.EEXIST || target == "":
+			return nil, &os.PathError{Op: "create", Path: path, Err: err}
+		default:
+			path = target
+		}
 	}
-	parent, err := MakeDir(root, filepath.Dir(filepath.Clean("/"+path)))
-	if err != nil {
-		return nil, err
-	}
-	defer parent.Close()
-	fd, err := unix.Openat(int(parent.Fd()), filepath.Base(path), unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_WRONLY, 0o755)
-	if err != nil {
-		return nil, &os.PathError{Op: "create", Path: path, Err: err}
-	}
-	unix.Close(fd)
-	return lookup(root, path, 0)
+	return nil, &os.PathError{Op: "create", Path: path, Err: unix.ELOOP}
 }
 
 // target opens the mount point for a mount, made if it is missing: a directory,

@@ -41,6 +41,10 @@ type Options struct {
 	PreserveFDs []*os.File
 	// DieWithParent kills the process when the creating process ends.
 	DieWithParent bool
+	// Orphan leaves the process's exit status to whom it falls to when this process has
+	// ended: to reap it here, even in the last moment, would take it away from a subreaper
+	// that waits for it.
+	Orphan bool
 	// Connect is called at init's first stop, with init's pid: its namespaces
 	// exist, nothing is mounted yet. nil: nothing to do.
 	Connect func(pid int) error
@@ -68,7 +72,7 @@ type Process struct {
 	flags  []specs.LinuxSeccompFlag
 	sync   channel
 	pidfd  int
-	exited chan unix.WaitStatus
+	exited chan unix.WaitStatus // nil: another's to wait for
 }
 
 // Load reads a bundle's config.json (OCI runtime specification, bundle.md). The
@@ -99,7 +103,7 @@ func Load(bundle string) (*specs.Spec, error) {
 // directory, for Start. The cgroup exists, with its limits. When the process has ended,
 // Release takes away what may be left.
 func Create(spec *specs.Spec, state string, group cgroup.Group, o Options) (_ *Process, err error) {
-	if err := validate(spec, o); err != nil {
+	if err := Validate(spec, o.Root != nil); err != nil {
 		return nil, err
 	}
 	user, opened, err := openOutside(spec, &o)
@@ -145,7 +149,10 @@ func create(spec *specs.Spec, state string, group cgroup.Group, o Options, user 
 		return nil, err
 	}
 	defer l.close()
-	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent, exited: make(chan unix.WaitStatus, 1)}
+	p := &Process{fifo: fifo, filter: l.filter, flags: l.flags, sync: l.parent}
+	if !o.Orphan {
+		p.exited = make(chan unix.WaitStatus, 1)
+	}
 	if err := p.clone(spec, group, l, append(l.files(o.Stdio, fifoFile, o.Root, o.Given), o.PreserveFDs...), user); err != nil {
 		l.parent.file.Close()
 		os.Remove(fifo)
@@ -161,7 +168,7 @@ func (p *Process) clone(spec *specs.Spec, group cgroup.Group, l *launch, files [
 	go namespace.OnThread(func() error {
 		err := p.cloneHere(spec, group, l, files, user)
 		started <- err
-		if err == nil {
+		if err == nil && p.exited != nil {
 			p.reap()
 		}
 		return nil

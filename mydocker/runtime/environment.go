@@ -6,17 +6,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // environment is what the command gets: of a variable that is named twice the last,
 // and HOME if it is not set, by the container's /etc/passwd, as runc has it. passwd is
 // called only then; an error of it means that there is no such file.
-func environment(env []string, uid uint32, passwd func() (io.ReadCloser, error)) []string {
+func environment(process *specs.Process, passwd func() (io.ReadCloser, error)) []string {
 	var clean []string
 	home := false
-	for i, variable := range env {
+	for i, variable := range process.Env {
 		name, value, _ := strings.Cut(variable, "=")
-		again := slices.ContainsFunc(env[i+1:], func(later string) bool { return strings.HasPrefix(later, name+"=") })
+		again := slices.ContainsFunc(process.Env[i+1:], func(later string) bool { return strings.HasPrefix(later, name+"=") })
 		if again || name == "HOME" && value == "" {
 			continue
 		}
@@ -29,7 +31,7 @@ func environment(env []string, uid uint32, passwd func() (io.ReadCloser, error))
 	dir := "/"
 	if file, err := passwd(); err == nil {
 		defer file.Close()
-		dir = homeOf(file, uid)
+		dir = homeOf(file, process.User.UID)
 	}
 	return append(clean, "HOME="+dir)
 }

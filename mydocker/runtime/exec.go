@@ -49,7 +49,7 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 			files[i] = file
 		}
 	}
-	p := &Process{exited: make(chan unix.WaitStatus, 1), pidfd: -1}
+	p := &Process{pidfd: -1}
 	if process.Terminal {
 		terminal, slave, err := openTerminal(first, process)
 		if err != nil {
@@ -108,7 +108,10 @@ func Exec(spec *specs.Spec, first *Process, process *specs.Process, group cgroup
 		return nil, explainExec(first, process, err)
 	}
 	p.pidfd, err = unix.PidfdOpen(p.Pid, 0) // before it is reaped, so it is this process
-	go p.reap()
+	if !o.Orphan {
+		p.exited = make(chan unix.WaitStatus, 1)
+		go p.reap()
+	}
 	if agent != nil {
 		err = errors.Join(err, <-agent.passed)
 	}
@@ -171,7 +174,7 @@ func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter 
 	if err != nil {
 		return nil, err
 	}
-	properties, err := security.Properties(process, spec.Linux)
+	properties, err := security.Properties(spec.Linux)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +189,7 @@ func execCalls(spec *specs.Spec, first *Process, process *specs.Process, filter 
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
-	envv, err := namespace.Strings(environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return openInside(first, "/etc/passwd") }))
+	envv, err := namespace.Strings(environment(process, func() (io.ReadCloser, error) { return openPasswd(first) }))
 	if err != nil {
 		return nil, fmt.Errorf("environment: %w", err)
 	}
@@ -235,22 +238,23 @@ func explainExec(first *Process, process *specs.Process, err error) error {
 	return execError(name, failed.Errno)
 }
 
-// openInside opens a file for reading, from outside.
-func openInside(first *Process, path string) (*os.File, error) {
+// openPasswd opens the container's /etc/passwd, from outside.
+func openPasswd(first *Process) (io.ReadCloser, error) {
 	root, err := first.Root()
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	return rootfs.OpenIn(root, path)
+	return rootfs.OpenIn(root, "/etc/passwd")
 }
 
 func isDirectory(first *Process, path string) bool {
-	file, err := openInside(first, path)
+	root, err := first.Root()
 	if err != nil {
 		return false
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	return err == nil && info.IsDir()
+	defer root.Close()
+	dir, err := rootfs.Lookup(root, path+"/", false)
+	dir.Close() // of a nil file an error, not a panic
+	return err == nil
 }

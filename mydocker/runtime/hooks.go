@@ -118,8 +118,10 @@ func contents(file *os.File) string {
 
 // createHooks is the place of the hooks that find the container's mounts made but
 // the host still there: the parent runs those of the runtime's namespaces, init
-// those of the container's. All are told that the container is created, which the
-// specification's lifecycle has done by then (runc says "creating", crun "created").
+// those of the container's. None gets the container's environment: by LD_PRELOAD an image
+// would have the host's programs load a library of its own (CVE-2025-23266). All are
+// told that the container is created, which the specification's lifecycle has done by
+// then (runc says "creating", crun "created").
 func createHooks(sync channel, p *payload) error {
 	hooks := p.Spec.Hooks
 	if hooks == nil {
@@ -130,7 +132,7 @@ func createHooks(sync channel, p *payload) error {
 			return err
 		}
 	}
-	return runHooks(hooks.CreateContainer, ownState(p), p.Spec.Root.Path, p.Process.Env)
+	return runHooks(hooks.CreateContainer, ownState(p), p.Spec.Root.Path, p.HookEnv)
 }
 
 // runtimeHooks is the parent's part of createHooks.

@@ -6,17 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
+	"strconv"
 
 	"minidocker/mydocker/image/layer"
 	"minidocker/mydocker/namespace"
 	"minidocker/mydocker/rootfs"
-	"minidocker/mydocker/security"
 	"minidocker/mydocker/trace"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,23 +66,8 @@ func initContainer(sync channel, p *payload) error {
 		return err
 	}
 
-	// The cgroup namespace takes the cgroup we are in as its root, so it is made
-	// here and not by the clone, and before cgroup file systems are mounted.
-	if ns := namespace.Find(linux.Namespaces, specs.CgroupNamespace); ns != nil && ns.Path == "" {
-		trace.Step("unshare", "CLONE_NEWCGROUP")
-		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
-			return fmt.Errorf("unshare cgroup namespace: %w", err)
-		}
-	}
-	if ns := namespace.Find(linux.Namespaces, specs.NetworkNamespace); ns != nil && ns.Path == "" {
-		if err := namespace.RaiseLoopback(); err != nil {
-			return err
-		}
-	}
-	if namespace.Find(linux.Namespaces, specs.UTSNamespace) != nil {
-		if err := setNames(spec.Hostname, spec.Domainname); err != nil {
-			return err
-		}
+	if err := setUpNamespaces(spec); err != nil {
+		return err
 	}
 
 	// Cut off from the host before the first mount. What binds show is opened
@@ -96,10 +78,10 @@ func initContainer(sync channel, p *payload) error {
 		}
 	}
 	given := map[string]*os.File{}
-	for i, destination := range p.Given {
-		given[destination] = os.NewFile(uintptr(givenFD+i), destination)
+	for i, key := range p.Given {
+		given[key] = os.NewFile(uintptr(givenFD+i), key)
 	}
-	sources, err := rootfs.GivenSources(spec.Mounts, given)
+	sources, err := rootfs.GivenSources(spec.Mounts, func(i int) *os.File { return given[strconv.Itoa(i)] })
 	if err != nil {
 		return err
 	}
@@ -116,18 +98,8 @@ func initContainer(sync channel, p *payload) error {
 	if err := rootfs.MountAll(root, labelled(spec.Mounts, linux.MountLabel), sources, layer.Copy); err != nil {
 		return err
 	}
-	if !rootfs.BindsDev(spec.Mounts) {
-		if nodes := given[deviceNodes]; nodes != nil {
-			err = rootfs.BindDevices(root, devices(linux), nodes)
-		} else {
-			err = rootfs.MakeDevices(root, devices(linux))
-		}
-		if err != nil {
-			return err
-		}
-		if err := rootfs.MakeLinks(root); err != nil {
-			return err
-		}
+	if err := fillDev(root, spec, given[deviceNodes]); err != nil {
+		return err
 	}
 	var terminal, slave *os.File
 	if p.Process.Terminal {
@@ -141,7 +113,6 @@ func initContainer(sync channel, p *payload) error {
 	if err := makeCwd(root, p.Process); err != nil {
 		return err
 	}
-
 	if err := rootfs.SealDev(root, spec.Mounts); err != nil {
 		return err
 	}
@@ -161,11 +132,12 @@ func initContainer(sync channel, p *payload) error {
 		return err
 	}
 
-	// The fifo is on the host: it is reached through the host's /proc, opened
-	// before the host goes out of sight.
+	// Through the host's /proc, before the host goes out of sight: the labels, the
+	// user's home, and the fifo, which is on the host.
 	if err := setLabels(p.Process); err != nil {
 		return err
 	}
+	p.Process.Env = environment(p.Process, func() (io.ReadCloser, error) { return rootfs.OpenIn(root, "/etc/passwd") })
 	descriptors, err := os.Open("/proc/self/fd")
 	if err != nil {
 		return err
@@ -181,97 +153,10 @@ func initContainer(sync channel, p *payload) error {
 	return finish(p, sync, terminal, slave, descriptors)
 }
 
-// newSessionKeyring leaves the keyring of whoever started the engine. The name is
-// a null pointer, which unix.KeyctlJoinSessionKeyring cannot pass: by a name,
-// also an empty one, containers would meet in one keyring. It is no error: a
-// kernel may have no keyrings.
-func newSessionKeyring() {
-	unix.RawSyscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)
-}
-
-// waitFifo blocks in open(2) until Start opens the other end.
-func waitFifo(descriptors *os.File) error {
-	for {
-		fd, err := unix.Openat(int(descriptors.Fd()), fmt.Sprint(fifoFD), unix.O_WRONLY|unix.O_CLOEXEC, 0)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("open exec.fifo: %w", err)
-		}
-		_, err = unix.Write(fd, []byte{0})
-		return err
-	}
-}
-
-func setNames(host, domain string) error {
-	if host != "" {
-		trace.Step("sethostname", "%s", host)
-		if err := unix.Sethostname([]byte(host)); err != nil {
-			return fmt.Errorf("set hostname %q: %w", host, err)
-		}
-	}
-	if domain != "" {
-		trace.Step("setdomainname", "%s", domain)
-		if err := unix.Setdomainname([]byte(domain)); err != nil {
-			return fmt.Errorf("set domain name %q: %w", domain, err)
-		}
-	}
-	return nil
-}
-
-// makeCwd makes the working directory if the image has none, as Docker does,
-// owned by root.
-func makeCwd(root *os.File, process *specs.Process) error {
-	dir, err := rootfs.MakeDir(root, process.Cwd)
-	if errors.Is(err, unix.ENOTDIR) {
-		return fmt.Errorf("Cannot mkdir: %s is not a directory", process.Cwd)
-	}
-	if err != nil {
-		return fmt.Errorf("make working directory %s: %w", process.Cwd, err)
-	}
-	return dir.Close()
-}
-
-// setSysctls writes kernel parameters through a proc file system mounted for
-// this alone and visible to nobody: in the container's own /proc the image may
-// have bound something over the file (CVE-2025-52881).
-func setSysctls(sysctls map[string]string) error {
-	if len(sysctls) == 0 {
-		return nil
-	}
-	proc, err := rootfs.PrivateProc()
-	if err != nil {
-		return err
-	}
-	defer proc.Close()
-	for name, value := range sysctls {
-		path := filepath.Join("sys", strings.NewReplacer(".", "/", "/", ".").Replace(dottedSysctl(name)))
-		trace.Step("write", "/proc/%s = %s", path, value)
-		file, err := rootfs.OpenProc(proc, path)
-		if err == nil {
-			_, err = file.WriteString(value)
-			file.Close()
-		}
-		if err != nil {
-			return fmt.Errorf("set sysctl %s=%s: %w", name, value, err)
-		}
-	}
-	return nil
-}
-
 // finish gives the process its credentials and executes the command.
 func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.File) error {
 	process := p.Process
-	if isInside(p.Spec.Linux) {
-		process.Rlimits = nil // see limitOutside
-	}
-	process.Env = environment(process.Env, process.User.UID, func() (io.ReadCloser, error) { return os.OpenFile("/etc/passwd", os.O_RDONLY|unix.O_NONBLOCK, 0) })
-	first, last, err := security.Credentials(process, filterOf(p.Filter, p.FilterFlags, syncFD))
-	if err != nil {
-		return err
-	}
-	properties, err := security.Properties(process, p.Spec.Linux)
+	first, last, err := credentials(p)
 	if err != nil {
 		return err
 	}
@@ -287,7 +172,7 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 			return err
 		}
 	}
-	if err := namespace.Do(append(properties, first...)); err != nil {
+	if err := namespace.Do(first); err != nil {
 		return err
 	}
 	if !inside {
@@ -327,50 +212,5 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 	if err := namespace.Do(last); err != nil {
 		return err
 	}
-	// Not unix.Exec: it puts the limit of open files back that Go found at its start.
-	argv, argvErr := namespace.Strings(process.Args)
-	envv, envvErr := namespace.Strings(process.Env)
-	if err := errors.Join(argvErr, envvErr); err != nil {
-		return err
-	}
-	err = namespace.Do([]namespace.Call{namespace.NewCall("execve "+program, unix.SYS_EXECVE, program, argv, envv)})
-	return execError(program, errors.Unwrap(err))
-}
-
-// takeTerminal makes the terminal the controlling one and all three streams.
-func takeTerminal(slave *os.File, size *specs.Box) error {
-	if err := setSize(slave, size); err != nil {
-		return err
-	}
-	fd := int(slave.Fd())
-	if err := unix.IoctlSetInt(fd, unix.TIOCSCTTY, 0); err != nil {
-		return fmt.Errorf("take controlling terminal: %w", err)
-	}
-	for stream := range 3 {
-		if err := unix.Dup3(fd, stream, 0); err != nil {
-			return fmt.Errorf("dup terminal: %w", err)
-		}
-	}
-	return slave.Close()
-}
-
-func setSize(terminal *os.File, size *specs.Box) error {
-	if size == nil {
-		return nil
-	}
-	err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(size.Height), Col: uint16(size.Width)})
-	if err != nil {
-		return fmt.Errorf("set terminal size: %w", err)
-	}
-	return nil
-}
-
-// checkCwd makes sure that the working directory is inside: a descriptor as
-// /proc/self/fd/N would put us on the host (CVE-2024-21626), and then getcwd(2)
-// says that it cannot be reached from the root.
-func checkCwd(dir string) error {
-	if wd, err := unix.Getwd(); err != nil || !strings.HasPrefix(wd, "/") {
-		return fmt.Errorf("chdir to cwd (%q): it is outside of the container's root", dir)
-	}
-	return nil
+	return execute(program, process)
 }

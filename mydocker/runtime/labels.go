@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -73,14 +74,16 @@ func labels(process *specs.Process) (all []label) {
 	return all
 }
 
-// execBefore is what an exec's child does in the host's mount namespace: it sets the
-// limits, which inside may lack the privilege, and the labels. free is the descriptor
-// that open(2) will give.
+// execBefore is what an exec's child does in the host's namespaces: it sets limits and
+// scheduling, for which it may lack the privilege inside, and the labels. free is the
+// descriptor that open(2) will give.
 func execBefore(process *specs.Process, free int) ([]namespace.Call, error) {
-	calls, err := security.Limits(0, process.Rlimits)
-	if err != nil {
+	limits, err := security.Limits(0, process.Rlimits)
+	scheduling, err2 := security.Scheduling(process, 0)
+	if err := cmp.Or(err, err2); err != nil {
 		return nil, err
 	}
+	calls := append(limits, scheduling...)
 	for _, l := range labels(process) {
 		if l.err != nil {
 			return nil, l.err

@@ -40,6 +40,7 @@ type payload struct {
 	NoPivot       bool
 	NoNewKeyring  bool
 	State         specs.State // for hooks
+	HookEnv       []string    // the creator's environment, for hooks in the host's file system
 }
 
 // launch is what it takes to start init.
@@ -124,6 +125,9 @@ func writePayload(p payload) (file *os.File, err error) {
 	bare, linux := *p.Spec, *p.Spec.Linux
 	linux.Seccomp, bare.Linux, bare.Process = nil, &linux, nil
 	p.Spec = &bare
+	if bare.Hooks != nil {
+		p.HookEnv = os.Environ()
+	}
 	fd, err := unix.MemfdCreate("payload", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)

@@ -32,7 +32,7 @@ func Open(pid int, state string) (*Process, error) {
 // with why it could not. It can be called once.
 func (p *Process) Start() error {
 	err := openFifo(p.fifo, p.pidfd)
-	if p.exited == nil { // another's, to whom init talks
+	if p.sync.file == nil { // another's, to whom init talks
 		return err
 	}
 	// What init has to say comes first: it is the reason if it has ended.

@@ -1,9 +1,12 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"minidocker/mydocker/cgroup"
@@ -24,7 +27,8 @@ import (
 const deviceNodes = "device nodes"
 
 // openOutside opens the container's user namespace, nil if it has none, and adds to the
-// options what its init cannot open. The caller closes what was opened.
+// options what its init cannot open; it changes the keys of Options.Given to the mounts'
+// places in the list: two may have one destination. The caller closes what was opened.
 func openOutside(spec *specs.Spec, o *Options) (user *os.File, opened []*os.File, err error) {
 	if user, err = openUser(spec.Linux); err != nil {
 		return nil, nil, err
@@ -43,23 +47,18 @@ func openOutside(spec *specs.Spec, o *Options) (user *os.File, opened []*os.File
 			o.Root = add(rootfs.OpenRoot(spec.Root.Path))
 		}
 	}
-	for _, m := range spec.Mounts {
+	for i, m := range spec.Mounts {
 		if err != nil {
 			return nil, opened, err
 		}
-		if o.Given[m.Destination] != nil {
-			continue
+		file := o.Given[m.Destination]
+		if file == nil {
+			file = add(rootfs.OpenOutside(m, user))
 		}
-		file := add(rootfs.OpenOutside(m, user))
-		switch {
-		case file == nil:
-		case given[m.Destination] != nil:
-			err = fmt.Errorf("two bind mounts on %s", m.Destination)
-		default:
-			given[m.Destination] = file
+		if file != nil {
+			given[strconv.Itoa(i)] = file
 		}
 	}
-	maps.Copy(given, o.Given)
 	o.Given = given
 	return user, opened, err
 }
@@ -98,6 +97,9 @@ func (p *Process) cloneInside(spec *specs.Spec, group cgroup.Group, l *launch, f
 	}
 	p.Pid, err = namespace.CloneInside(user, spec.Linux.Namespaces, spec.Linux.TimeOffsets,
 		namespace.Child{Files: files, Calls: calls, Enter: group.Enter})
+	if errors.Is(err, unix.EACCES) {
+		err = fmt.Errorf("%w (in a user namespace everybody must be permitted to execute the program file)", err)
+	}
 	if err != nil {
 		return fmt.Errorf("clone init: %w", err)
 	}
@@ -167,14 +169,36 @@ func isInside(linux *specs.Linux) bool {
 	return namespace.Find(linux.Namespaces, specs.UserNamespace) != nil
 }
 
-// limitOutside sets the limits of init at stop 2: its own work is done, and it leaves them out.
+// limitOutside gives init at stop 2 what it leaves out for want of the privilege: limits,
+// and for each of its threads, one of which executes the command, its scheduling.
 func (p *Process) limitOutside(spec *specs.Spec) error {
 	if !isInside(spec.Linux) {
 		return nil
 	}
 	calls, err := security.Limits(p.Pid, spec.Process.Rlimits)
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", p.Pid))
+	for _, thread := range threads {
+		id, _ := strconv.Atoi(filepath.Base(thread))
+		more, err2 := security.Scheduling(spec.Process, id)
+		calls, err = append(calls, more...), errors.Join(err, err2)
+	}
+	if err != nil || len(calls) == 0 {
+		return err
+	}
+	user, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", p.Pid))
 	if err != nil {
 		return err
 	}
-	return namespace.Do(calls)
+	defer user.Close()
+	// Its owner has all privileges over it, also where the host's root has not: CAP_SYS_RESOURCE.
+	owner, err := unix.IoctlGetUint32(int(user.Fd()), unix.NS_GET_OWNER_UID)
+	if err != nil {
+		return fmt.Errorf("ask for the owner of the user namespace: %w", err)
+	}
+	return namespace.OnThread(func() error {
+		if err := namespace.ActAs(int(owner), int(owner)); err != nil {
+			return err
+		}
+		return namespace.Do(calls)
+	})
 }

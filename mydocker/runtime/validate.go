@@ -24,10 +24,10 @@ func Warnings(process *specs.Process) (warnings []string) {
 	return warnings
 }
 
-// validate refuses, before anything is made, what the OCI runtime specification
-// forbids and what is not supported. Where runc checks the same, callers may look
-// for its words.
-func validate(spec *specs.Spec, o Options) error {
+// Validate refuses, before anything is made, what the OCI runtime specification
+// forbids and what is not supported; hasRoot: the root is not at its path yet. Where
+// runc checks the same, callers may look for its words.
+func Validate(spec *specs.Spec, hasRoot bool) error {
 	if spec.Linux == nil {
 		return errors.New("specification: there is no linux section")
 	}
@@ -40,7 +40,7 @@ func validate(spec *specs.Spec, o Options) error {
 	case len(spec.Linux.NetDevices) > 0:
 		return errors.New("linux.netDevices is not supported")
 	}
-	return cmp.Or(validateProcess(spec.Process, spec.Linux), validateRoot(spec.Root, o.Root != nil), validateNamespaces(spec),
+	return cmp.Or(validateProcess(spec.Process, spec.Linux), validateRoot(spec.Root, hasRoot), validateNamespaces(spec),
 		validateSysctls(spec.Linux), validateMounts(spec.Mounts), validateHooks(spec.Hooks))
 }
 
@@ -72,8 +72,9 @@ func validateProcess(process *specs.Process, linux *specs.Linux) error {
 			return fmt.Errorf("rlimit %s is specified twice", limit.Type)
 		}
 	}
-	_, err := security.Properties(process, linux)
-	return err
+	_, err := security.Scheduling(process, 0)
+	_, err2 := security.Properties(linux)
+	return cmp.Or(err, err2)
 }
 
 func validateRoot(root *specs.Root, given bool) error {

@@ -84,7 +84,7 @@ func TestValidate(t *testing.T) {
 	} {
 		spec, _ := bundleOf(t)
 		c.change(spec)
-		err := validate(spec, Options{})
+		err := Validate(spec, false)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
@@ -116,7 +116,7 @@ func TestEnvironment(t *testing.T) {
 		{nil, 9, passwd, []string{"HOME=/"}},
 		{nil, 0, none, []string{"HOME=/"}},
 	} {
-		if got := environment(c.env, c.uid, c.passwd); !slices.Equal(got, c.want) {
+		if got := environment(&specs.Process{Env: c.env, User: specs.User{UID: c.uid}}, c.passwd); !slices.Equal(got, c.want) {
 			t.Errorf("%q: %q, want %q", c.env, got, c.want)
 		}
 	}

@@ -27,18 +27,23 @@ var (
 	memoryFlags = [...]string{"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"} // from bit 13 on
 )
 
-// Properties writes down how a process gets the scheduler, the I/O priority, the
-// personality and the memory policy that a specification asks for; by root, before
-// its credentials change. What the specification does not allow is an error.
-func Properties(process *specs.Process, linux *specs.Linux) ([]namespace.Call, error) {
-	scheduler, err := schedule(process.Scheduler)
-	priority, err2 := prioritize(process.IOPriority)
-	domain, err3 := personality(linux.Personality)
-	policy, err4 := memoryPolicy(linux.MemoryPolicy)
-	return slices.Concat(scheduler, priority, domain, policy), cmp.Or(err, err2, err3, err4)
+// Properties writes down how the calling thread gets the personality and the memory
+// policy that a specification asks for. What that does not allow is an error.
+func Properties(linux *specs.Linux) ([]namespace.Call, error) {
+	domain, err := personality(linux.Personality)
+	policy, err2 := memoryPolicy(linux.MemoryPolicy)
+	return append(domain, policy...), cmp.Or(err, err2)
 }
 
-func schedule(s *specs.Scheduler) ([]namespace.Call, error) {
+// Scheduling writes down how a thread, 0 for the caller, gets the scheduler and the I/O
+// priority that a specification asks for, by root, and not that of a user namespace.
+func Scheduling(process *specs.Process, thread int) ([]namespace.Call, error) {
+	scheduler, err := schedule(process.Scheduler, thread)
+	priority, err2 := prioritize(process.IOPriority, thread)
+	return append(scheduler, priority...), cmp.Or(err, err2)
+}
+
+func schedule(s *specs.Scheduler, thread int) ([]namespace.Call, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -64,12 +69,10 @@ func schedule(s *specs.Scheduler) ([]namespace.Call, error) {
 		}
 		attr.Flags |= 1 << bit
 	}
-	return []namespace.Call{namespace.NewCall(fmt.Sprintf("sched_setattr %s nice %d priority %d", s.Policy, s.Nice, s.Priority), unix.SYS_SCHED_SETATTR, 0, namespace.Pointer(attr), 0)}, nil
+	return []namespace.Call{namespace.NewCall(fmt.Sprintf("sched_setattr %s nice %d priority %d", s.Policy, s.Nice, s.Priority), unix.SYS_SCHED_SETATTR, thread, namespace.Pointer(attr), 0)}, nil
 }
 
-// prioritize sets the I/O priority of the process group (ioprio_set(2)): a process
-// of ours is alone in its own.
-func prioritize(p *specs.LinuxIOPriority) ([]namespace.Call, error) {
+func prioritize(p *specs.LinuxIOPriority, thread int) ([]namespace.Call, error) {
 	if p == nil {
 		return nil, nil
 	}
@@ -80,8 +83,8 @@ func prioritize(p *specs.LinuxIOPriority) ([]namespace.Call, error) {
 	if p.Priority < 0 || p.Priority > 7 {
 		return nil, fmt.Errorf("invalid ioPriority.Priority: %d", p.Priority)
 	}
-	const processGroup, classShift = 2, 13 // IOPRIO_WHO_PGRP, IOPRIO_CLASS_SHIFT
-	return []namespace.Call{namespace.NewCall(fmt.Sprintf("ioprio_set %s %d", p.Class, p.Priority), unix.SYS_IOPRIO_SET, processGroup, 0, class<<classShift|p.Priority)}, nil
+	const who, classShift = 1, 13 // IOPRIO_WHO_PROCESS, which is a thread; IOPRIO_CLASS_SHIFT
+	return []namespace.Call{namespace.NewCall(fmt.Sprintf("ioprio_set %s %d", p.Class, p.Priority), unix.SYS_IOPRIO_SET, who, thread, class<<classShift|p.Priority)}, nil
 }
 
 func personality(p *specs.LinuxPersonality) ([]namespace.Call, error) {

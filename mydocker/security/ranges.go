@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"minidocker/mydocker/disk"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -87,10 +89,10 @@ func subIDsEnd(text string) (end uint64) {
 // Ranges are the leases of ranges that one engine has, in a directory that all engines of a
 // host share: a symbolic link for each range, called as its first ID, that says who took it,
 // ROOT/CONTAINER; and a hard link to it, FIRST-CONTAINER, for each container that has it, one
-// or several that share it. Whoever removes the last of these removes the first. To make a
-// link is one step, so there is no lock. (A directory or a file with content would cost a
-// millisecond where /run is on a disk; a link of less than 60 bytes is in its inode, which
-// is why names are cut.)
+// or several that share it. Whoever removes the last of these removes the first. Changes are
+// made under the lock DIR.lock. (A directory or a file with content would cost a millisecond
+// where /run is on a disk; a link of less than 60 bytes is in its inode, which is why names
+// are cut.)
 //
 // A kill -9 leaves at most the lease of a container that is not there: see Sweep.
 type Ranges struct {
@@ -110,9 +112,11 @@ func (s Ranges) Lease(pool IDRange, id string) (r IDRange, err error) {
 			return r, err
 		}
 	}
-	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return r, fmt.Errorf("lease user ids: %w", err)
+	lock, err := s.lock()
+	if err != nil {
+		return r, err
 	}
+	defer lock.Release()
 	hash, count := fnv.New32a(), pool.Size/RangeSize
 	hash.Write([]byte(id))
 	for range 2 {
@@ -127,7 +131,7 @@ func (s Ranges) Lease(pool IDRange, id string) (r IDRange, err error) {
 				return r, fmt.Errorf("lease user ids: %w", err)
 			}
 		}
-		if _, err := s.Sweep(true); err != nil {
+		if _, err := s.sweep(true); err != nil {
 			return r, err
 		}
 	}
@@ -143,36 +147,46 @@ func cut(id string) string                          { return id[:min(len(id), 46
 // Renew leases a range to a container that its record names it for: again, or with the
 // others of its engine that have it. It is an error if a container of another one has it.
 func (s Ranges) Renew(r IDRange, id string) error {
-	for {
-		owner, err := os.Readlink(s.path(r))
-		if _, other, _ := strings.Cut(owner, "/"); err == nil && !strings.HasPrefix(owner, s.root()+"/") {
-			return fmt.Errorf("user ids %s are in use by container %.12s of another root: remove one of the two", r, other)
-		}
-		if err != nil {
-			err = errors.Join(os.MkdirAll(s.Dir, 0o700), os.Symlink(s.owner(id), s.path(r)))
-		}
-		if err == nil || errors.Is(err, os.ErrExist) {
-			err = os.Link(s.path(r), s.holder(r, id))
-		}
-		if err == nil || errors.Is(err, os.ErrExist) {
-			return nil
-		}
-		if !errors.Is(err, os.ErrNotExist) { // or else the last that had it has just released it
-			return fmt.Errorf("lease user ids %s: %w", r, err)
-		}
+	lock, err := s.lock()
+	if err != nil {
+		return err
 	}
+	defer lock.Release()
+	owner, err := os.Readlink(s.path(r))
+	if _, other, _ := strings.Cut(owner, "/"); err == nil && !strings.HasPrefix(owner, s.root()+"/") {
+		return fmt.Errorf("user ids %s are in use by container %.12s of another root: remove one of the two", r, other)
+	}
+	if err != nil {
+		err = os.Symlink(s.owner(id), s.path(r))
+	}
+	if err == nil {
+		err = os.Link(s.path(r), s.holder(r, id))
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("lease user ids %s: %w", r, err)
+	}
+	return nil
 }
 
 // Release ends a container's lease, whatever its range if r is zero. That it has none is a success.
 func (s Ranges) Release(r IDRange, id string) error {
-	if r.First == 0 {
-		return s.each(func(found IDRange, holder string) error {
-			if holder == cut(id) {
-				return s.Release(found, id)
-			}
-			return nil
-		})
+	lock, err := s.lock()
+	if err != nil {
+		return err
 	}
+	defer lock.Release()
+	if r.First > 0 {
+		return s.release(r, id)
+	}
+	return s.each(func(found IDRange, holder string) error {
+		if holder == cut(id) {
+			return s.release(found, id)
+		}
+		return nil
+	})
+}
+
+func (s Ranges) release(r IDRange, id string) error {
 	taken, err := os.Readlink(s.holder(r, id))
 	if err != nil { // its maker was killed before it was made, or it is gone
 		taken = s.owner(id)
@@ -181,10 +195,8 @@ func (s Ranges) Release(r IDRange, id string) error {
 	}
 	err = unix.Unlink(s.holder(r, id))
 	var st unix.Stat_t
-	if unix.Lstat(s.path(r), &st) == nil && st.Nlink == 1 {
-		if now, _ := os.Readlink(s.path(r)); now == taken {
-			err = unix.Unlink(s.path(r))
-		}
+	if now, _ := os.Readlink(s.path(r)); now == taken && unix.Lstat(s.path(r), &st) == nil && st.Nlink == 1 {
+		err = unix.Unlink(s.path(r))
 	}
 	if err != nil && err != unix.ENOENT {
 		return fmt.Errorf("release user ids %s: %w", r, err)
@@ -192,15 +204,32 @@ func (s Ranges) Release(r IDRange, id string) error {
 	return nil
 }
 
+func (s Ranges) lock() (*disk.Lock, error) {
+	err := os.MkdirAll(s.Dir, 0o700)
+	if err == nil {
+		return disk.Acquire(s.Dir+".lock", disk.Exclusive)
+	}
+	return nil, fmt.Errorf("lease user ids: %w", err)
+}
+
 // Sweep finds the containers that have leases and are not there, and with release ends these.
 func (s Ranges) Sweep(release bool) (gone []string, err error) {
+	lock, err := s.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
+	return s.sweep(release)
+}
+
+func (s Ranges) sweep(release bool) (gone []string, err error) {
 	err = s.each(func(r IDRange, holder string) error {
 		if s.Exists(holder) {
 			return nil
 		}
 		gone = append(gone, holder)
 		if release {
-			return s.Release(r, holder)
+			return s.release(r, holder)
 		}
 		return nil
 	})

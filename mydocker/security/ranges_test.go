@@ -146,6 +146,35 @@ func TestRangesAtOnce(t *testing.T) {
 	}
 }
 
+// Who gets a range while the last that shared it go has it to himself.
+func TestRangesHandedOn(t *testing.T) {
+	s, pool := newRanges(t), IDRange{1 << 20, RangeSize}
+	for i := range 200 {
+		r, err := s.Lease(pool, "c0")
+		if err = errors.Join(err, s.Renew(r, "c1"), s.Renew(r, "c2")); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for i := range 3 {
+			wg.Go(func() {
+				if err := s.Release(r, fmt.Sprint("c", i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for err = ErrNoRange; errors.Is(err, ErrNoRange); {
+			_, err = s.Lease(pool, "next")
+		}
+		wg.Wait()
+		if left := s.left(t); err != nil || len(left) != 2 {
+			t.Fatal(i, err, left)
+		}
+		if err := s.Release(r, "next"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What another engine has it keeps, and its leases are none of ours.
 func TestRangesOfOthers(t *testing.T) {
 	s, pool := newRanges(t), IDRange{1 << 20, RangeSize}

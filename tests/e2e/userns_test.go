@@ -354,6 +354,56 @@ func TestUsernsUnmappable(t *testing.T) {
 		}
 	}
 	equal(t, "without", h.ok("run", "--rm", "--userns", "host", "-v", dir+":/data", "busybox", "stat", "-c", "%u", "/data/proc/uptime"), "0")
+
+	// What rbind does not show, an unbindable mount, it does not show here either, nor what is below it.
+	if err := unix.Mount("", dir+"/plain", "", unix.MS_UNBINDABLE, ""); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "unbindable", h.ok("run", "--rm", "-v", dir+":/data", "busybox", "ls", "/data/plain", "/data/plain/deep"), "/data/plain:\ndeep\n\n/data/plain/deep:")
+	equal(t, "all of the host", h.ok("run", "--rm", "-v", "/:/host:ro", "busybox", "sh", "-c", "stat -c %u /host/etc/passwd "+"/host"+dir+"/tmpfs/f; ls /host/proc/1/comm; ! touch /host"+dir+"/f"), "0\n0\n/host/proc/1/comm")
+}
+
+// What has an ID that a container has not is named.
+func TestUsernsHighIDs(t *testing.T) {
+	h := newUserns(t)
+	const words = "the container has the ids 0 to 65535, unless it is made with --userns host"
+	h.ok("run", "-d", "--name", "c1", "busybox", "sleep", "1000")
+	for flag, value := range map[string]string{"-u": "65536", "--user": "1:70000", "--group-add": "70000"} {
+		h.fails(125, []string{"user or group " + value[strings.Index(value, ":")+1:], words}, "run", "--rm", flag, value, "busybox", "id")
+		if flag != "--group-add" {
+			h.fails(126, []string{words}, "exec", flag, value, "c1", "id")
+		}
+	}
+	equal(t, "the highest", h.ok("exec", "-u", "65535:65535", "c1", "id", "-u"), "65535")
+	equal(t, "host", h.ok("run", "--rm", "--userns", "host", "-u", "70000", "busybox", "id", "-u"), "70000")
+
+	dir := h.dir("data")
+	os.Chown(dir, 70000, 0)
+	r := h.try("run", "--rm", "-v", dir+":/data", "busybox", "stat", "-c", "%u", "/data", "/data/f")
+	equal(t, "source", r.out, "65534\n0\n")
+	equal(t, "warning", r.err, "WARNING: "+dir+" on /data: the kernel cannot map the owners of files in it, which belongs to 70000:0: there they are nobody's in the container, unless it is made with --userns host\n")
+
+	h.ok("exec", "-d", "-u", "12345", "c1", "sleep", "1001")
+	h.eventually("top names users as inside", func() bool {
+		out := strings.Fields(h.ok("top", "c1", "-eo", "user,pid,args"))
+		return len(out) == 3+2*4 && out[3] == "root" && out[7] == "12345"
+	})
+}
+
+// What the kernel counts for each user it counts for the container's own: one that takes all
+// it can have of it takes nothing from the host or another container.
+func TestUsernsCounts(t *testing.T) {
+	h := newUserns(t)
+	h.ok("run", "-d", "--name", "c1", "busybox", "sleep", "1000")
+	first, _ := h.idsOf("c1")
+	users, err := os.Open("/proc/" + h.pid("c1") + "/ns/user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer users.Close()
+	if owner, err := unix.IoctlGetUint32(int(users.Fd()), unix.NS_GET_OWNER_UID); err != nil || int(owner) != first {
+		t.Errorf("the user namespace belongs to %d, %v, want %d", owner, err, first)
+	}
 }
 
 // A pool that is used up says so; what a kill left of leases is found and repaired.

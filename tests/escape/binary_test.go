@@ -37,7 +37,7 @@ var binaryWays = []way{
 		name: "working directory of run", build: "self",
 		cuts: []cut{
 			{"runtime/init.go", "if err := makeCwd(root, p.Process); err != nil {", "if err := error(nil); err != nil {"},
-			{"runtime/init.go", `if wd, err := unix.Getwd(); err != nil || !strings.HasPrefix(wd, "/") {`, `if wd, err := unix.Getwd(); err != nil && !strings.HasPrefix(wd, "") {`},
+			{"runtime/steps.go", `if wd, err := unix.Getwd(); err != nil || !strings.HasPrefix(wd, "/") {`, `if wd, err := unix.Getwd(); err != nil && !strings.HasPrefix(wd, "") {`},
 		},
 		try: func(s *scene) string {
 			for n := range 14 {
@@ -84,7 +84,7 @@ var binaryWays = []way{
 		},
 	}, {
 		name: "session keyring", build: "self",
-		cuts: []cut{{"runtime/init.go", "unix.RawSyscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)", ""}},
+		cuts: []cut{{"runtime/steps.go", "unix.RawSyscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)", ""}},
 		needs: func() string {
 			if _, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false); err == unix.ENOSYS {
 				return "the kernel has no keyrings"

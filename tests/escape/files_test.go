@@ -142,8 +142,8 @@ var fileWays = []way{
 		name: "sysctl written elsewhere", build: "proc",
 		cuts: []cut{
 			{"runtime/init.go", "if err := makeCwd(root, p.Process); err != nil {", "mutated = root\n\tif err := makeCwd(root, p.Process); err != nil {"},
-			{"runtime/init.go", "proc, err := rootfs.PrivateProc()", "proc, err := rootfs.Lookup(mutated, \"proc\", true)"},
-			{"runtime/init.go", "func setNames(host, domain string) error {", "var mutated *os.File\n\nfunc setNames(host, domain string) error {"},
+			{"runtime/steps.go", "proc, err := rootfs.PrivateProc()", "proc, err := rootfs.Lookup(mutated, \"proc\", true)"},
+			{"runtime/steps.go", "func setNames(host, domain string) error {", "var mutated *os.File\n\nfunc setNames(host, domain string) error {"},
 			{"rootfs/proc.go", "Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS,", ""},
 			{"rootfs/target.go", "err = refuseProc(point, m)", "err = error(nil)"},
 		},
