@@ -61,11 +61,12 @@ func TestResources(t *testing.T) {
 	}
 	var m = int64(1 << 20)
 	// What only version 1 has: on version 2 runc says nothing and does nothing.
-	v2, absent, devices := pureV2(), map[string]string(nil), map[string]string(nil)
+	v2, absent, denied := pureV2(), map[string]string(nil), map[string]string(nil)
+	kernelTCP := map[string]string{"host memory/memory.kmem.tcp": "runc 1.1 does not set it"}
 	burst, unified := "host cpu/cpu.cfs_burst_us", "unified on version 1"
 	if v2 {
 		absent = map[string]string{"": "ours refuses it"}
-		devices = map[string]string{"create": "runc refuses here what takes one of many away, as it does version 1's"}
+		denied, kernelTCP = map[string]string{"": "runc cannot take one of many devices away"}, absent
 		burst, unified = "host /cpu.max.burst", "unified"
 	}
 	for _, r := range []row{
@@ -81,7 +82,7 @@ func TestResources(t *testing.T) {
 		{name: "memory unlimited", edit: memory(specs.LinuxMemory{Limit: pointer(int64(-1))}), plain: true},
 		{name: "memory reservation", edit: memory(specs.LinuxMemory{Reservation: pointer(32 * m)})},
 		{name: "memory kernel", plain: v2, differs: absent, edit: memory(specs.LinuxMemory{Limit: pointer(64 * m), Kernel: pointer(32 * m)})},
-		{name: "memory kernel TCP", edit: memory(specs.LinuxMemory{KernelTCP: pointer(32 * m)}), plain: true, differs: map[string]string{"host memory/memory.kmem.tcp": "runc 1.1 does not set it", "create": "on version 2 ours refuses it"}},
+		{name: "memory kernel TCP", edit: memory(specs.LinuxMemory{KernelTCP: pointer(32 * m)}), plain: true, differs: kernelTCP},
 		{name: "memory swappiness", plain: v2, differs: absent, edit: memory(specs.LinuxMemory{Swappiness: pointer(uint64(10))})},
 		{name: "memory swappiness too much", plain: v2, differs: absent, edit: memory(specs.LinuxMemory{Swappiness: pointer(uint64(200))})},
 		{name: "memory OOM killer", plain: v2, differs: absent, edit: memory(specs.LinuxMemory{Limit: pointer(64 * m), DisableOOMKiller: pointer(true)})},
@@ -119,11 +120,11 @@ func TestResources(t *testing.T) {
 		})},
 		{name: unified, edit: resources(func(r *specs.LinuxResources) { r.Unified = map[string]string{"memory.high": "100003840"} })},
 		{name: "devices none", edit: resources(func(r *specs.LinuxResources) { r.Devices = nil }), plain: true},
-		{name: "devices all", plain: v2, differs: devices, edit: resources(func(r *specs.LinuxResources) { r.Devices[0].Allow = true })},
-		{name: "devices rules", plain: v2, differs: devices, edit: all(rule(true, "c", 10, 229, "rw"), rule(true, "b", 8, -1, "r"), rule(true, "c", 7, -1, "rwm"))},
-		{name: "devices denied after", plain: v2, differs: devices, edit: all(rule(true, "c", 10, -1, "rwm"), rule(false, "c", 10, 229, "w"))},
-		{name: "devices all but", plain: v2, differs: devices, edit: all(resources(func(r *specs.LinuxResources) { r.Devices[0].Allow = true }), rule(false, "c", 10, 229, "rwm"))},
-		{name: "devices type a with numbers", plain: v2, differs: devices, edit: rule(true, "a", 1, 3, "rwm")},
+		{name: "devices all", plain: v2, edit: resources(func(r *specs.LinuxResources) { r.Devices[0].Allow = true })},
+		{name: "devices rules", plain: v2, edit: all(rule(true, "c", 10, 229, "rw"), rule(true, "b", 8, -1, "r"), rule(true, "c", 7, -1, "rwm"))},
+		{name: "devices denied after", plain: v2, differs: denied, edit: all(rule(true, "c", 10, -1, "rwm"), rule(false, "c", 10, 229, "w"))},
+		{name: "devices all but", plain: v2, edit: all(resources(func(r *specs.LinuxResources) { r.Devices[0].Allow = true }), rule(false, "c", 10, 229, "rwm"))},
+		{name: "devices type a with numbers", plain: v2, edit: rule(true, "a", 1, 3, "rwm")},
 		{name: "devices bad access", edit: rule(true, "c", 1, 3, "xyz"), plain: true, differs: map[string]string{"": "runc takes the rule as if it were none"}},
 		{name: "devices bad type", edit: rule(true, "z", 1, 3, "r")},
 	} {

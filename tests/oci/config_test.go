@@ -338,7 +338,7 @@ func TestNamespaces(t *testing.T) {
 	}
 	withoutNetwork := mapped
 	if pureV2() {
-		withoutNetwork = map[string]string{"create": "runc cannot bind /sys where much is mounted below it"}
+		withoutNetwork = map[string]string{"": "runc cannot bind /sys where much is mounted below it"}
 	}
 	rows := []row{
 		{name: "none but mount", edit: all(namespaces(specs.LinuxNamespace{Type: "mount"}), edit(func(s *specs.Spec) { s.Hostname = "" }))},
