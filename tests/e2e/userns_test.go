@@ -360,7 +360,7 @@ func TestUsernsUnmappable(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "unbindable", h.ok("run", "--rm", "-v", dir+":/data", "busybox", "ls", "/data/plain", "/data/plain/deep"), "/data/plain:\ndeep\n\n/data/plain/deep:")
-	equal(t, "all of the host", h.ok("run", "--rm", "-v", "/:/host:ro", "busybox", "sh", "-c", "stat -c %u /host/etc/passwd "+"/host"+dir+"/tmpfs/f; ls /host/proc/1/comm; ! touch /host"+dir+"/f"), "0\n0\n/host/proc/1/comm")
+	equal(t, "all of the host", h.ok("run", "--rm", "-v", "/:/host:ro", "busybox", "sh", "-c", "stat -c %u /host/etc/passwd "+"/host"+dir+"/disk/f; ls /host/proc/1/comm; ! touch /host"+dir+"/f"), "0\n0\n/host/proc/1/comm")
 }
 
 // What has an ID that a container has not is named.
