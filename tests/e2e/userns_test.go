@@ -294,11 +294,8 @@ func TestUsernsTrueIDs(t *testing.T) {
 			}
 			want := map[string]string{"d": "9:0 ", "d/f": "7:8 ", "bin": "0:0 ", state: "0:0 ", state + "/f": fmt.Sprintf("11:12 %x", capability),
 				state + "/made": "0:0 ", state + "/made/on/the": "0:0 ", state + "/made/on/the/way": fmt.Sprintf("3:4 %x", capability)}
-			if what == "cp" {
-				want["vol/f"] = "7:8 "
-			}
-			if since(6, 2) { // before, overlayfs has no ACLs above id-mapped layers
-				want["acl"] = map[bool]string{false: "d/f", true: "./d/f"}[what == "cp"]
+			if want["acl"] = "d/f"; what == "cp" {
+				want["vol/f"], want["acl"] = "7:8 ", "./d/f"
 			}
 			for name, owner := range want {
 				equal(t, state+", "+what+", "+name, found[name], owner)
@@ -320,23 +317,19 @@ func TestUsernsTrueIDs(t *testing.T) {
 // What cannot be id-mapped is bound as it is, and one line says so; all else is mapped.
 func TestUsernsUnmappable(t *testing.T) {
 	h := newUserns(t)
-	if !since(6, 3) {
-		t.Skip("a tmpfs can be id-mapped since Linux 6.3")
-	}
 	dir := h.dir("data")
-	for _, sub := range []string{"/tmpfs", "/proc", "/plain", "/plain/deep"} {
+	for _, sub := range []string{"/disk", "/proc", "/plain", "/plain/deep"} {
 		if err := os.MkdirAll(dir+sub, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.mount("tmpfs", dir+"/tmpfs", "tmpfs", 0)
-	h.write(dir+"/tmpfs/f", "x")
-	r := h.try("run", "--rm", "-v", dir+":/data", "busybox", "stat", "-c", "%u", "/data/f", "/data/tmpfs", "/data/tmpfs/f")
+	h.mount(h.dir("disk"), dir+"/disk", "", unix.MS_BIND) // not a tmpfs, which can be id-mapped since Linux 6.3 only
+	r := h.try("run", "--rm", "-v", dir+":/data", "busybox", "stat", "-c", "%u", "/data/f", "/data/disk", "/data/disk/f")
 	equal(t, "tree that can be mapped", r.out+r.err, "0\n0\n0\n")
 	h.mount("proc", dir+"/proc", "proc", 0)
-	h.mount("tmpfs", dir+"/plain", "tmpfs", 0)
+	h.mount(h.dir("plain"), dir+"/plain", "", unix.MS_BIND)
 	os.Mkdir(dir+"/plain/deep", 0o700)
-	h.mount("tmpfs", dir+"/plain/deep", "tmpfs", 0)
+	h.mount(h.dir("deep"), dir+"/plain/deep", "", unix.MS_BIND)
 	for _, flags := range [][]string{{"-v", dir + ":/data"}, {"--mount", "type=bind,source=" + dir + ",target=/data,bind-propagation=rslave"}} {
 		if len(flags[1]) > len(dir)+10 {
 			h.mount(dir, dir, "", unix.MS_BIND|unix.MS_REC)
@@ -345,7 +338,7 @@ func TestUsernsUnmappable(t *testing.T) {
 			}
 		}
 		before := len(strings.Split(read(t, "/proc/self/mountinfo"), dir+"/"))
-		r := h.try(append(append([]string{"run", "--rm"}, flags...), "busybox", "sh", "-c", "stat -c %u /data/f /data/tmpfs/f /data/plain/deep; stat -c %u /data/proc/uptime; echo x > /data/plain/deep/new")...)
+		r := h.try(append(append([]string{"run", "--rm"}, flags...), "busybox", "sh", "-c", "stat -c %u /data/f /data/disk/f /data/plain/deep; stat -c %u /data/proc/uptime; echo x > /data/plain/deep/new")...)
 		equal(t, "tree", r.out, "0\n0\n0\n65534\n")
 		equal(t, "warning", r.err, "WARNING: "+dir+" on /data: the kernel cannot map the owners of files in "+dir+"/proc: there they are nobody's in the container, unless it is made with --userns host\n")
 		equal(t, "owner", ownerOf(t, dir+"/plain/deep/new"), "0:0")
@@ -367,7 +360,7 @@ func TestUsernsUnmappable(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "unbindable", h.ok("run", "--rm", "-v", dir+":/data", "busybox", "ls", "/data/plain", "/data/plain/deep"), "/data/plain:\ndeep\n\n/data/plain/deep:")
-	equal(t, "all of the host", h.ok("run", "--rm", "-v", "/:/host:ro", "busybox", "sh", "-c", "stat -c %u /host/etc/passwd "+"/host"+dir+"/tmpfs/f; ls /host/proc/1/comm; ! touch /host"+dir+"/f"), "0\n0\n/host/proc/1/comm")
+	equal(t, "all of the host", h.ok("run", "--rm", "-v", "/:/host:ro", "busybox", "sh", "-c", "stat -c %u /host/etc/passwd "+"/host"+dir+"/disk/f; ls /host/proc/1/comm; ! touch /host"+dir+"/f"), "0\n0\n/host/proc/1/comm")
 }
 
 // What has an ID that a container has not is named.

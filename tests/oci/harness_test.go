@@ -180,9 +180,11 @@ func (b *box) cleanUp() {
 	for _, target := range slices.Backward(b.mounts) {
 		unix.Unmount(target, unix.MNT_DETACH)
 	}
-	above, _ := filepath.Glob("/sys/fs/cgroup/*/" + b.id + "-*") // which runc does not remove
-	for _, dir := range above {
-		os.Remove(dir)
+	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
+		above, _ := filepath.Glob(pattern + b.id + "-*") // which runc does not remove
+		for _, dir := range above {
+			os.Remove(dir)
+		}
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		left := b.left()

@@ -21,7 +21,13 @@ func attributes(header *tar.Header, fd int, buffer []byte) {
 		if strings.Contains(name, "=") || strings.HasPrefix(name, "security.") && name != "security.capability" || isOverlay(name) {
 			continue
 		}
-		if n, err := unix.Fgetxattr(fd, name, buffer); err == nil { // else it is gone
+		room := buffer
+		if strings.HasPrefix(name, "system.posix_acl_") {
+			// Linux 6.0 and 6.1 change the IDs in a list, which an id-mapped mount asks
+			// for, only if the buffer is as long as a list can be: 4+8n bytes.
+			room = buffer[:maxAttribute-4]
+		}
+		if n, err := unix.Fgetxattr(fd, name, room); err == nil { // else it is gone
 			if header.PAXRecords == nil {
 				header.PAXRecords = map[string]string{}
 			}
