@@ -96,7 +96,16 @@ func (s *Store) lookHalf(entry, id string, isNew bool, users Users, report Repor
 	case isNew && used[id] != nil:
 		report(s.path(entry), "volume without its name", func() error { return s.publish(id, disk.Durable) })
 	default:
-		report(s.path(entry), "half-made or half-removed volume", func() error { return disk.RemoveLast(s.path(entry), lockFile) })
+		report(s.path(entry), "half-made or half-removed volume", func() error {
+			if isNew { // its maker may live, and be about to lock what it has made: it finds nothing there, and begins anew
+				aside := removing + disk.NewID()
+				if err := os.Rename(s.path(entry), s.path(aside)); err != nil {
+					return err
+				}
+				entry = aside
+			}
+			return disk.RemoveLast(s.path(entry), lockFile)
+		})
 	}
 }
 
