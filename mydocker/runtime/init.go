@@ -156,7 +156,18 @@ func initContainer(sync channel, p *payload) error {
 // finish gives the process its credentials and executes the command.
 func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.File) error {
 	process := p.Process
+	// Entered and looked at before the filter, which may refuse getcwd, and not by its name
+	// again, which may lead elsewhere by then; unless only the user gets there.
+	cwd := process.Cwd
+	inside := unix.Chdir(cwd) == nil
+	if inside {
+		if err := checkCwd(cwd); err != nil {
+			return err
+		}
+		process.Cwd = "."
+	}
 	first, last, err := credentials(p)
+	process.Cwd = cwd
 	if err != nil {
 		return err
 	}
@@ -165,18 +176,11 @@ func finish(p *payload, sync channel, terminal, slave *os.File, descriptors *os.
 			return err
 		}
 	}
-	// Looked at before the filter, which may refuse getcwd, unless only the user gets there.
-	inside := unix.Chdir(process.Cwd) == nil
-	if inside {
-		if err := checkCwd(process.Cwd); err != nil {
-			return err
-		}
-	}
 	if err := namespace.Do(first); err != nil {
 		return err
 	}
 	if !inside {
-		if err := checkCwd(process.Cwd); err != nil {
+		if err := checkCwd(cwd); err != nil {
 			return err
 		}
 	}
