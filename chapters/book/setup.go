@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,8 +24,9 @@ var ErrCannot = errors.New("cannot run here")
 // Setups makes what transcripts ask for, the binaries and the tar once for all blocks.
 type Setups struct {
 	top, dir string
-	prebuilt string // directory of binaries, "" if they are built
-	ready    map[string]string
+	prebuilt string            // directory of binaries, "" if they are built
+	ready    map[string]string // the files that are made
+	limit    time.Duration     // for a block; the test machine is an emulated one
 }
 
 // NewSetups prepares for the project at top. Binaries come from MYDOCKER_BOOK_BIN if it
@@ -39,7 +41,7 @@ func NewSetups(top string) (*Setups, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Setups{top: top, dir: dir, prebuilt: os.Getenv("MYDOCKER_BOOK_BIN"), ready: map[string]string{}}
+	s := &Setups{top: top, dir: dir, prebuilt: os.Getenv("MYDOCKER_BOOK_BIN"), ready: map[string]string{}, limit: 90 * time.Second}
 	if tar := os.Getenv("MYDOCKER_ROOTFS_BUSYBOX"); tar != "" {
 		s.ready["rootfs"] = tar
 	}
@@ -172,10 +174,15 @@ func (s *Setups) importBusybox(dir string) (release func(), err error) {
 		cmd.Env = environment(dir)
 		return cmd.CombinedOutput()
 	}
+	const bridge = "/sys/class/net/mydocker0"
+	_, absent := os.Stat(bridge)
 	release = func() {
 		// With a container go its cgroup, links and lease, should the block have left any.
 		if ids, err := mydocker("ps", "-aq"); err == nil && len(ids) > 0 {
 			mydocker(append([]string{"rm", "-f"}, strings.Fields(string(ids))...)...)
+		}
+		if absent != nil {
+			command("ip", "link", "delete", filepath.Base(bridge)) // there may be none
 		}
 		lock.Close()
 	}
