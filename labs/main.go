@@ -2,6 +2,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 
@@ -19,6 +20,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	results, err := check.Run(&namespaces.Lab, e, check.Options{Seed: "x"})
-	fmt.Printf("%+v %v\n", results, err)
+	results, err := check.Run(&namespaces.Lab, e, check.Options{Seed: "x", Done: func(r check.Result) { r.Explain = nil; b, _ := json.MarshalIndent(r, "", " "); fmt.Println(string(b)) }})
+	fmt.Println(len(results), err)
 }

@@ -35,7 +35,9 @@ func (t *Trial) Start(flags []string, mode string, args ...string) (*Container, 
 	if !found || c.run.over() {
 		return nil, t.absent(c, argv, found)
 	}
-	return c, nil
+	c.run.container = c
+	t.session.seen = true
+	return c, t.remember(c.Process)
 }
 
 // find gives the process with these words whose parent has others, 0 if there is none.
@@ -100,15 +102,21 @@ func (c *Container) Result() string {
 func (c *Container) Engine() Process { return Process{c.run.cmd.Process.Pid} }
 
 // Signal sends a signal to the container's process, from the host.
-func (c *Container) Signal(signal syscall.Signal) error { return syscall.Kill(c.Pid, signal) }
+func (c *Container) Signal(signal syscall.Signal) error { return c.signal(c.Process, signal) }
 
-// Release lets the probe end: it exits with Exits.
-func (c *Container) Release() error {
+// SignalEngine sends a signal to the engine.
+func (c *Container) SignalEngine(signal syscall.Signal) error { return c.signal(c.Engine(), signal) }
+
+func (c *Container) signal(p Process, signal syscall.Signal) error {
 	if c.trial.hold {
 		return errHeld
 	}
-	return c.Signal(syscall.SIGUSR1)
+	c.run.signals = append(c.run.signals, sent{signal, p == c.Engine()})
+	return syscall.Kill(p.Pid, signal)
 }
+
+// Release lets the probe end: it exits with Exits.
+func (c *Container) Release() error { return c.Signal(syscall.SIGUSR1) }
 
 // Wait waits for the engine's end, and gives its exit status.
 func (c *Container) Wait() (int, error) { return c.trial.wait(c.run) }
