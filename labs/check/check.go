@@ -17,6 +17,7 @@ const (
 	Blocked   Verdict = "BLOCKED"       // a check that it needs did not pass
 	Unchecked Verdict = "CANNOT-CHECK"  // this host lacks something
 	Broken    Verdict = "HARNESS-ERROR" // the checker itself went wrong
+	Held      Verdict = "HELD"          // stopped before its end, and the container left there (--hold)
 )
 
 // Lab is one lab: what a step of the book is checked by.
@@ -69,6 +70,9 @@ type Result struct {
 	Left      []Finding `json:"left,omitempty"` // what this check found on the host afterwards
 	Held      []int     `json:"held,omitempty"` // containers that were left, by the host's numbers
 	Seconds   float64   `json:"seconds"`
+
+	container bool   // Reproduce starts a container that stays
+	nonce     string // of that container
 }
 
 // failure is the error of a check that failed.

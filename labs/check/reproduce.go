@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,7 +16,10 @@ func (t *Trial) reproduce() string {
 		return ""
 	}
 	r := t.runs[len(t.runs)-1]
-	line := Quote(t.engine.words...)
+	line := t.engine.Command
+	if os.Getenv("SUDO_USER") != "" {
+		line = "sudo " + line
+	}
 	for _, word := range r.words {
 		if word == Probe {
 			word = `"$(` + Quote(self()) + ` probe)"`
@@ -54,6 +58,11 @@ func self() string {
 	path, err := os.Executable()
 	if err != nil {
 		return "labs"
+	}
+	if found, err := exec.LookPath("labs"); err == nil {
+		if same, err := filepath.EvalSymlinks(found); err == nil && same == path {
+			return "labs"
+		}
 	}
 	if dir, err := os.Getwd(); err == nil {
 		if relative, err := filepath.Rel(dir, path); err == nil && !strings.HasPrefix(relative, "..") {

@@ -88,6 +88,11 @@ func attempt(lab *Lab, c *Check, engine *Engine, s *session, o Options, verdicts
 	}
 	result.judge(err)
 	result.Reproduce = t.reproduce()
+	if len(t.runs) > 0 {
+		if last := t.runs[len(t.runs)-1].container; last != nil {
+			result.container, result.nonce = true, last.Nonce
+		}
+	}
 	result.Seconds = time.Since(begun).Seconds()
 	return result
 }
@@ -97,8 +102,10 @@ func (r *Result) judge(err error) {
 	var failed *failure
 	var missing *lack
 	switch {
-	case err == nil || errors.Is(err, errHeld):
+	case err == nil:
 		r.Verdict = Passed
+	case errors.Is(err, errHeld):
+		r.Verdict, r.Reason = Held, "nothing had failed when the check would have ended the container"
 	case errors.As(err, &failed):
 		r.Verdict, r.Expected, r.Seen, r.Cause = Failed, failed.expected, failed.seen, failed.cause
 	case errors.As(err, &missing):
@@ -162,6 +169,9 @@ func (t *Trial) end(result *Result) (err error) {
 		}
 		for _, f := range result.Left {
 			if f.Ours {
+				if f.Kind == "cgroup" {
+					t.session.cgroups[f.Object] = true // to be removed
+				}
 				t.session.left = append(t.session.left, Finding{f.Kind, f.Object + ", after " + t.check.Name, true})
 			}
 		}

@@ -151,8 +151,10 @@ func (t *Trial) wait(r *run) (int, error) {
 }
 
 // Poll calls ready until it gives true, and tells whether it did before the deadline.
-func (t *Trial) Poll(ready func() bool) bool {
-	for end := time.Now().Add(t.Deadline); ; time.Sleep(3 * time.Millisecond) {
+func (t *Trial) Poll(ready func() bool) bool { return poll(t.Deadline, ready) }
+
+func poll(deadline time.Duration, ready func() bool) bool {
+	for end := time.Now().Add(deadline); ; time.Sleep(3 * time.Millisecond) {
 		if ready() {
 			return true
 		}
