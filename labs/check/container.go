@@ -13,7 +13,7 @@ import (
 type Container struct {
 	Process        // its first process
 	Nonce   string // in that process's words
-	Status  int    // what it exits with when it is released
+	Exits   int    // what it exits with when it is released
 
 	trial *Trial
 	run   *run
@@ -22,8 +22,8 @@ type Container struct {
 // Start has the engine run the probe, finds it in the host's /proc, and waits until it
 // is ready. The modes and their arguments stand in probe.sh.
 func (t *Trial) Start(flags []string, mode string, args ...string) (*Container, error) {
-	c := &Container{trial: t, Nonce: fmt.Sprintf("%s-%d", t.session.marker, len(t.runs)), Status: t.Status()}
-	argv := slices.Concat([]string{busybox, "sh", "-c", Probe, c.Nonce, mode, strconv.Itoa(c.Status)}, args)
+	c := &Container{trial: t, Nonce: fmt.Sprintf("%s-%d", t.session.marker, len(t.runs)), Exits: t.Status()}
+	argv := slices.Concat([]string{busybox, "sh", "-c", Probe, c.Nonce, mode, strconv.Itoa(c.Exits)}, args)
 	var err error
 	if c.run, err = t.start(t.words(flags, argv)); err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (c *Container) Engine() Process { return Process{c.run.cmd.Process.Pid} }
 // Signal sends a signal to the container's process, from the host.
 func (c *Container) Signal(signal syscall.Signal) error { return syscall.Kill(c.Pid, signal) }
 
-// Release lets the probe end: it exits with Status.
+// Release lets the probe end: it exits with Exits.
 func (c *Container) Release() error {
 	if c.trial.hold {
 		return errHeld
@@ -112,3 +112,12 @@ func (c *Container) Release() error {
 
 // Wait waits for the engine's end, and gives its exit status.
 func (c *Container) Wait() (int, error) { return c.trial.wait(c.run) }
+
+// Descendants are the processes that the probe started, and those that these started,
+// wherever their parents are.
+func (c *Container) Descendants() []Process {
+	return processes(func(p Process) bool {
+		words, err := p.Environment()
+		return err == nil && slices.Contains(words, "LABS_PROBE="+c.Nonce)
+	})
+}

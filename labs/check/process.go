@@ -172,3 +172,6 @@ func readMounts(file string) ([]Mount, error) {
 	}
 	return mounts, nil
 }
+
+// ReadRoot reads a file by its absolute path as the process would, from its root.
+func (p Process) ReadRoot(path string) (string, error) { return p.read("root" + path) }

@@ -24,6 +24,7 @@ const busybox = "/bin/busybox"
 type Trial struct {
 	Control  Process // a command started without an engine, where the engine is started
 	Deadline time.Duration
+	Inherit  []*os.File // what the engine has open from the caller, as descriptors 3 and up
 
 	lab     *Lab
 	engine  *Engine
@@ -73,7 +74,7 @@ type run struct {
 }
 
 // start runs the engine with words after its own.
-func (t *Trial) start(words []string, extra ...*os.File) (*run, error) {
+func (t *Trial) start(words []string) (*run, error) {
 	all := append(slices.Clone(t.engine.words), words...)
 	r := &run{words: words, ended: make(chan struct{}), out: filepath.Join(t.session.dir, fmt.Sprintf("run%d", len(t.runs)))}
 	r.cmd = exec.Command(all[0], all[1:]...)
@@ -82,7 +83,7 @@ func (t *Trial) start(words []string, extra ...*os.File) (*run, error) {
 	if !t.hold {
 		r.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
-	r.cmd.ExtraFiles = extra
+	r.cmd.ExtraFiles = t.Inherit
 	var files [2]*os.File
 	for i, name := range []string{".stdout", ".stderr"} { // no pipes: what stays behind could hold them open
 		file, err := os.Create(r.out + name)
