@@ -250,7 +250,7 @@ func noDisks(c *check.Container) error {
 var readOnly = check.Check{
 	Name:    "read-only",
 	Title:   "with --read-only nothing can be written below /, but /dev/null and /dev/shm can; without it, / can be written",
-	Needs:   []string{"root"},
+	Needs:   []string{"root", "dev"},
 	Section: chapter + "#what-ours-adds",
 	Hints: []string{
 		"Mounting the directory read-only from the start is too early: what do you still want to make in it?",

@@ -65,8 +65,8 @@ func finish(c *check.Container) error {
 		return err
 	}
 	status, err := c.Wait()
-	if err == nil && status != c.Status {
-		err = check.Fail(fmt.Sprintf("the engine exits with %d, its command's status", c.Status), fmt.Sprintf("%d", status), "see lab 1, exit-status")
+	if err == nil && status != c.Exits {
+		err = check.Fail(fmt.Sprintf("the engine exits with %d, its command's status", c.Exits), fmt.Sprintf("%d", status), "see lab 1, exit-status")
 	}
 	return err
 }

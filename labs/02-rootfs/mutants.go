@@ -42,7 +42,7 @@ var mutants = []check.Mutant{
 	}
 	if err := rootfs.ChangeRoot(root); err != nil {
 `,
-		Fails: "chroot-escape", May: []string{"host-gone"},
+		Fails: "chroot-escape", May: []string{"host-gone", "missing-rootfs"},
 	},
 	{
 		Name: "covers-the-host", File: stage, // a mount over /, and chroot(2) into it
@@ -53,7 +53,7 @@ var mutants = []check.Mutant{
 		Name: "keeps-the-old-root", File: pivot,
 		Old:   `if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {`,
 		New:   `if err := error(nil); err != nil {`,
-		Fails: "host-gone", May: []string{"chroot-escape"},
+		Fails: "host-gone", May: []string{"chroot-escape", "command"}, // which finds /usr/bin by ".."
 	},
 	{
 		Name: "stays-in-the-old-root", File: pivot, // working directory

@@ -31,11 +31,15 @@ var hostGone = check.Check{
 		"nsenter --mount=/proc/$PID/ns/mnt cat /proc/self/mountinfo     # no mount of the host: compare with cat /proc/self/mountinfo",
 	},
 	Run: func(t *check.Trial) error {
+		hosts, err := os.ReadFile(proc(t.Control, "mountinfo"))
+		if err != nil {
+			return err
+		}
 		c, err := start(t)
 		if err != nil {
 			return err
 		}
-		if err := leftOfHost(t, c); err != nil {
+		if err := leftOfHost(t, c, parse(string(hosts))); err != nil {
 			return err
 		}
 		return finish(c)
@@ -43,7 +47,7 @@ var hostGone = check.Check{
 }
 
 // leftOfHost fails if one of the host's mounts is in the container's mount namespace.
-func leftOfHost(t *check.Trial, c *check.Container) error {
+func leftOfHost(t *check.Trial, c *check.Container, hosts []mount) error {
 	layers, err := peel(c)
 	if err != nil {
 		return err
@@ -72,12 +76,8 @@ func leftOfHost(t *check.Trial, c *check.Container) error {
 				"chroot(2) into a mount over / only covers the host: umount of / uncovers it. Use pivot_root(2)")
 		}
 	}
-	hosts, err := os.ReadFile(proc(t.Control, "mountinfo"))
-	if err != nil {
-		return err
-	}
 	for _, m := range layers[0].mounts {
-		if m.point != "/" && slices.ContainsFunc(parse(string(hosts)), m.same) {
+		if m.point != "/" && slices.ContainsFunc(hosts, m.same) {
 			return check.Fail(expected, fmt.Sprintf("the host's %s is mounted on %s", m, m.point),
 				"the old root, or a part of it, is still mounted: umount2(OLD, MNT_DETACH) after pivot_root")
 		}

@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -31,16 +32,17 @@ var command = check.Check{
 			return err
 		}
 		missing, covered := foreign[0], foreign[1]
-		// The host has this one in another place: a path from there leads to nothing here.
+		// The host has this one in another directory: its path there leads to nothing here.
 		status := t.Status()
 		script := fmt.Sprintf("#!/bin/busybox sh\nexit %d\n", status)
-		if err := os.WriteFile(filepath.Join(t.Rootfs(), "bin", covered), []byte(script), 0o755); err != nil {
+		dir := filepath.Join(t.Rootfs(), "usr/local/bin")
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, covered), []byte(script), 0o755)); err != nil {
 			return err
 		}
 		if out, err := t.Run(nil, covered); err != nil {
 			return err
 		} else if out.Status != status {
-			return check.Fail(fmt.Sprintf("%s is found in the container's /bin, and exits with %d", covered, status),
+			return check.Fail(fmt.Sprintf("%s is found in the container's /usr/local/bin, and exits with %d", covered, status),
 				fmt.Sprintf("status %d; it wrote: %s", out.Status, strings.TrimSpace(out.Stderr)),
 				"it was looked up on the host before the change of root, or PATH is empty in the container")
 		}
@@ -65,7 +67,6 @@ func hostOnly(t *check.Trial) ([]string, error) {
 		for _, entry := range entries {
 			info, err := os.Stat(filepath.Join(dir, entry.Name()))
 			_, inside := os.Lstat(filepath.Join(t.Rootfs(), "bin", entry.Name()))
-			// The host may have /bin as a link to /usr/bin: what is under both names is no use.
 			if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && inside != nil {
 				found = append(found, entry.Name())
 			}
@@ -107,7 +108,7 @@ var missingRootfs = check.Check{
 				return err
 			}
 			if out.Status != 125 || !strings.Contains(out.Stderr, try.names) {
-				return check.Fail(strings.TrimSpace(fmt.Sprintf("%s: exit status 125, and a message on stderr %s", try.what, try.names)),
+				return check.Fail(strings.TrimSuffix(fmt.Sprintf("%s: exit status 125, and a message that names %s", try.what, try.names), ", and a message that names "),
 					fmt.Sprintf("status %d; it wrote: %s", out.Status, strings.TrimSpace(out.Stderr)), "the directory is not looked at before the command is started")
 			}
 		}
