@@ -29,7 +29,7 @@ var memoryBites = check.Check{
 	Run: func(t *check.Trial) error {
 		megabytes := t.Number(37, 61)
 		value, tooMuch := fmt.Sprintf("%dm", megabytes), strconv.Itoa(4*megabytes<<20)
-		c, err := t.Start([]string{"--memory", value}, "memory", tooMuch)
+		c, err := start(t, []string{"--memory", value}, "memory", tooMuch)
 		if err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ var gone = check.Check{
 	},
 	Run: func(t *check.Trial) error {
 		for _, end := range []func(*check.Container) error{finish, kill} {
-			c, err := t.Start([]string{"--memory", fmt.Sprintf("%dm", t.Number(37, 61))}, "orphan")
+			c, err := start(t, []string{"--memory", fmt.Sprintf("%dm", t.Number(37, 61))}, "orphan")
 			if err != nil {
 				return err
 			}
@@ -159,7 +159,11 @@ func kill(c *check.Container) error {
 
 // directories are those of all groups of the container that are not the host's.
 func directories(t *check.Trial, c *check.Container) (dirs []string, err error) {
-	for _, controller := range controllers {
+	names, err := controllers(t)
+	if err != nil {
+		return nil, err
+	}
+	for _, controller := range names {
 		own, err := groupOf(t, c.Process, controller)
 		hosts, err2 := groupOf(t, t.Control, controller)
 		if err := errors.Join(err, err2); err != nil {
@@ -175,7 +179,7 @@ func directories(t *check.Trial, c *check.Container) (dirs []string, err error) 
 // removed fails if one of the directories stays.
 func removed(t *check.Trial, dirs []string) error {
 	for _, dir := range dirs {
-		if !t.Poll(func() bool { _, err := os.Stat(dir); return errors.Is(err, fs.ErrNotExist) }) {
+		if !soon(t, func() bool { _, err := os.Stat(dir); return errors.Is(err, fs.ErrNotExist) }) {
 			return check.Fail("the group's directory is gone", dir+" is still there", "rmdir(2) was not called, or gave EBUSY once and was not tried again")
 		}
 	}

@@ -9,12 +9,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"minidocker/labs/check"
 )
 
-// controllers are those that the step's flags need.
-var controllers = []string{"memory", "cpu", "pids"}
+// controllers are those of memory, cpu and pids that this host has.
+func controllers(t *check.Trial) (found []string, err error) {
+	for _, name := range []string{"memory", "cpu", "pids"} {
+		if _, err = groupOf(t, t.Control, name); err == nil {
+			found = append(found, name)
+		}
+	}
+	if len(found) > 0 {
+		err = nil
+	}
+	return found, err
+}
 
 // group is the cgroup in which a controller counts and limits a process.
 type group struct {
@@ -129,7 +140,7 @@ func ignore(err error) error {
 // left is a group without processes that was not there before, "" if there is none at
 // last: an engine that leaves the work to a daemon may have ended first.
 func left(t *check.Trial, before map[string]bool) (path string, err error) {
-	t.Poll(func() bool {
+	soon(t, func() bool {
 		var now map[string]bool
 		if now, err = all(t); err != nil {
 			return true
@@ -143,4 +154,11 @@ func left(t *check.Trial, before map[string]bool) (path string, err error) {
 		return path == ""
 	})
 	return path, err
+}
+
+// soon is Poll with a third of the time: for what should have happened already.
+func soon(t *check.Trial, ready func() bool) bool {
+	defer func(deadline time.Duration) { t.Deadline = deadline }(t.Deadline)
+	t.Deadline /= 3
+	return t.Poll(ready)
 }

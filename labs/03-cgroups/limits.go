@@ -28,7 +28,7 @@ var memoryLimit = check.Check{
 	Run: func(t *check.Trial) error {
 		megabytes := t.Number(37, 61)
 		for _, value := range []string{fmt.Sprintf("%dm", megabytes), fmt.Sprintf("%dk", (megabytes+3)*1024), fmt.Sprint((megabytes + 5) << 20)} {
-			c, err := t.Start([]string{"--memory", value}, "wait")
+			c, err := start(t, []string{"--memory", value}, "wait")
 			if err != nil {
 				return err
 			}
@@ -104,7 +104,7 @@ var cpuLimit = check.Check{
 	},
 	Run: func(t *check.Trial) error {
 		value := fmt.Sprintf("0.%02d", t.Number(13, 37))
-		c, err := t.Start([]string{"--cpus", value}, "burn")
+		c, err := start(t, []string{"--cpus", value}, "burn")
 		if err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ var pidsLimit = check.Check{
 	},
 	Run: func(t *check.Trial) error {
 		limit := t.Number(23, 41)
-		c, err := t.Start([]string{"--pids-limit", strconv.Itoa(limit)}, "fork", strconv.Itoa(limit+20))
+		c, err := start(t, []string{"--pids-limit", strconv.Itoa(limit)}, "fork", strconv.Itoa(limit+20))
 		if err != nil {
 			return err
 		}
@@ -226,7 +226,7 @@ var noLimit = check.Check{
 		"G=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/$PID/cgroup); cat $G/memory.max $G/cpu.max $G/pids.max     # version 2: max",
 	},
 	Run: func(t *check.Trial) error {
-		c, err := t.Start(nil, "wait")
+		c, err := start(t, nil, "wait")
 		if err != nil {
 			return err
 		}

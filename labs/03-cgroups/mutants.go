@@ -20,7 +20,7 @@ var mutants = []check.Mutant{
 		return nil
 	}, error(nil)
 `,
-		Fails: "joined-before-exec", May: []string{"cgroup-namespace", "cpu-limit", "memory-bites", "pids-limit", "gone"},
+		Fails: "joined-before-exec", May: []string{"cgroup-namespace", "memory-bites", "cpu-limit", "pids-limit", "bad-values"},
 	},
 	{
 		Name: "limits-softly", File: stage, // in the wrong file: memory.low, memory.soft_limit_in_bytes

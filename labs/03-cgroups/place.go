@@ -21,17 +21,30 @@ var ownCgroup = check.Check{
 		"cat /sys/fs/cgroup/cgroup.subtree_control     # version 2: which controllers the groups below have",
 	},
 	Run: func(t *check.Trial) error {
-		c, err := t.Start(nil, "wait")
+		c, err := start(t, nil, "wait")
 		if err != nil {
 			return err
 		}
-		for _, controller := range controllers {
-			if err := isOwn(t, c, controller); err != nil {
-				return err
-			}
-		}
 		return finish(c)
 	},
+}
+
+// start has the engine run the probe, and fails if it does not come into groups of its own.
+func start(t *check.Trial, flags []string, mode string, args ...string) (*check.Container, error) {
+	c, err := t.Start(flags, mode, args...)
+	if err != nil {
+		return nil, err
+	}
+	names, err := controllers(t)
+	if err != nil {
+		return nil, err
+	}
+	for _, controller := range names {
+		if err := isOwn(t, c, controller); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
 // isOwn fails if the container's first process does not come into a group of its own.
@@ -42,7 +55,7 @@ func isOwn(t *check.Trial, c *check.Container, controller string) error {
 		return err
 	}
 	var own group
-	joined := t.Poll(func() bool {
+	joined := soon(t, func() bool {
 		own, err = groupOf(t, c.Process, controller)
 		return err != nil || own.dir != hosts.dir
 	})
@@ -76,12 +89,16 @@ var joinedBeforeExec = check.Check{
 		"for p in $(pgrep --ns $PID); do echo $p; cat /proc/$p/cgroup; done     # all of the container's processes",
 	},
 	Run: func(t *check.Trial) error {
+		names, err := controllers(t)
+		if err != nil {
+			return err
+		}
 		for range 4 { // who joins late may be in time by chance
 			c, err := t.Start(nil, "orphan")
 			if err != nil {
 				return err
 			}
-			for _, controller := range controllers {
+			for _, controller := range names {
 				if err := allInside(t, c, controller); err != nil {
 					return err
 				}
@@ -130,17 +147,18 @@ var cgroupNamespace = check.Check{
 		"nsenter --cgroup=/proc/$PID/ns/cgroup cat /proc/$PID/cgroup     # seen from the container: / in each line that has a limit",
 	},
 	Run: func(t *check.Trial) error {
-		c, err := t.Start(nil, "wait")
+		names, err := controllers(t)
+		if err != nil {
+			return err
+		}
+		c, err := start(t, nil, "wait")
 		if err != nil {
 			return err
 		}
 		if err := c.Own("cgroup"); err != nil {
 			return err
 		}
-		for _, controller := range controllers {
-			if _, err := groupOf(t, c.Process, controller); err != nil {
-				return err
-			}
+		for _, controller := range names {
 			var seen group
 			err := c.Join(func() (err error) { // /proc/PID/cgroup shows paths as the reader sees them
 				seen, err = groupOf(t, c.Process, controller)
