@@ -12,6 +12,11 @@ var Lab = check.Lab{
 	Checks: []check.Check{
 		argvVector, exitStatus, signals, descriptors, // a process
 		hostname, pid, mounts, proc, ipc, network, orphans, // in namespaces
+		check.Leftovers(goesWrong,
+			"Your engine has ended, and something it made has not. The report names it.",
+			"What belongs to namespaces goes with their last process. What is left was made outside of them, or a process lives on.",
+			"Wait for the process that you cloned (Wait), in all cases, before the engine ends. Mount only in the child, after / was made private.",
+		),
 	},
 	Mutants: mutants,
 	Before: map[string]check.Verdict{

@@ -41,7 +41,7 @@ var signals = check.Check{
 				name   string
 				signal syscall.Signal
 			}{{"TERM", syscall.SIGTERM}}
-			if err := syscall.Kill(c.Engine().Pid, s.signal); err != nil {
+			if err := c.SignalEngine(s.signal); err != nil {
 				return err
 			}
 			if !t.Poll(func() bool { return c.Result() == s.name || c.Engine().Gone() }) {
@@ -69,7 +69,7 @@ func endsByTerm(t *check.Trial) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(c.Engine().Pid, syscall.SIGTERM); err != nil {
+	if err := c.SignalEngine(syscall.SIGTERM); err != nil {
 		return err
 	}
 	expected := fmt.Sprintf("after SIGTERM to the engine (process %d) the command exits with %d, and so does the engine", c.Engine().Pid, want)
