@@ -17,7 +17,7 @@ var procAndSys = check.Check{
 	Name:    "proc-and-sys",
 	Title:   "/proc shows the container's processes, /sys its network, and /sys is read-only",
 	Needs:   []string{"root"},
-	Section: chapter + "#the-idea",
+	Section: chapter + "#proc-what-is-still-the-hosts",
 	Hints: []string{
 		"proc and sysfs are no files on a disk: each mount shows the namespaces of the process that mounts it. Which process mounts yours?",
 		"A bind of the host's /proc shows the host's processes for ever. Mount a new one, type \"proc\", in the new pid namespace.",
@@ -111,7 +111,7 @@ var devices = check.Check{
 	Name:    "dev",
 	Title:   "/dev has the nodes and links that programs expect, and none of the host's disks",
 	Needs:   []string{"root"},
-	Section: chapter + "#the-idea",
+	Section: chapter + "#dev-some-nodes-no-files",
 	Hints: []string{
 		"Compare ls -l /dev in a container of Docker's with yours: six nodes, five links, two mounts.",
 		"A tmpfs on /dev first: then nothing of it lands on the disk. mknod(2) obeys the umask, so chmod(2) after it, or umask(2) before.",
@@ -251,7 +251,7 @@ var readOnly = check.Check{
 	Name:    "read-only",
 	Title:   "with --read-only nothing can be written below /, but /dev/null and /dev/shm can; without it, / can be written",
 	Needs:   []string{"root", "dev"},
-	Section: chapter + "#what-ours-adds",
+	Section: chapter + "#pivot_root-step-by-step",
 	Hints: []string{
 		"Mounting the directory read-only from the start is too early: what do you still want to make in it?",
 		"Read-only is a property of a mount, and each mount has its own: that of / leaves the tmpfs on /dev as it is, if it is not made recursive.",

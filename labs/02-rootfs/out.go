@@ -20,7 +20,7 @@ var hostGone = check.Check{
 	Name:    "host-gone",
 	Title:   "nothing of the host is left in the container's mount namespace, also for one who enters it without its root",
 	Needs:   []string{"root"},
-	Section: chapter + "#what-goes-wrong",
+	Section: chapter + "#the-hosts-mounts-are-still-in-the-namespace",
 	Hints: []string{
 		"The root of a process and the root of its mount namespace are two things. chroot(2) changes the first only.",
 		"pivot_root(2) changes the second, and puts the old root somewhere. Where is it in your container, and who unmounts it?",
@@ -167,7 +167,7 @@ var chrootEscape = check.Check{
 	Name:    "chroot-escape",
 	Title:   "root in the container tries the three known ways out of a chroot, and stays inside",
 	Needs:   []string{"root"},
-	Section: chapter + "#what-goes-wrong",
+	Section: chapter + "#the-way-out-of-chroot",
 	Hints: []string{
 		"chroot(2) says it itself, in its NOTES: it is not meant for this. What does it not change?",
 		"A process whose working directory is outside of its root walks up with \"..\" as far as the mounts go. Which mounts are above your container's /?",

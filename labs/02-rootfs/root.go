@@ -12,7 +12,7 @@ import (
 var root = check.Check{
 	Name:    "root",
 	Title:   "/ is the directory DIR, and the command's working directory is /",
-	Section: chapter + "#the-idea",
+	Section: chapter + "#pivot_root-step-by-step",
 	Hints: []string{
 		"Which system calls change what / means? There are two; the first one you find is not the one to keep.",
 		"pivot_root(2) answers EINVAL unless the new root is a mount point: bind the directory on itself first (MS_BIND|MS_REC).",
@@ -96,7 +96,7 @@ var propagation = check.Check{
 	Name:    "propagation",
 	Title:   "nothing that the engine mounts appears on the host, whose / is shared here",
 	Needs:   []string{"root"},
-	Section: chapter + "#what-goes-wrong",
+	Section: chapter + "#propagation-onto-the-host",
 	Hints: []string{
 		"A new mount namespace is a copy. What does findmnt -o TARGET,PROPAGATION say in it before your engine mounts anything?",
 		"systemd makes / shared: then the copy's mounts and the host's are peers, and a mount in one appears in both.",

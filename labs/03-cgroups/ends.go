@@ -16,7 +16,7 @@ var memoryBites = check.Check{
 	Name:    "memory-bites",
 	Title:   "who takes more memory than --memory is killed by the kernel, alone; if it is the command, the status is 137",
 	Needs:   []string{"own-cgroup", "memory-limit"},
-	Section: chapter + "#what-goes-wrong",
+	Section: chapter + "#memory",
 	Hints: []string{
 		"What does the shell say after a command was killed by signal 9: echo $? ? And your engine?",
 		"memory.events (version 1: memory.oom_control) counts the kills of a group: oom_kill. Your engine need not read it to pass the status on.",
@@ -106,7 +106,7 @@ var gone = check.Check{
 	Name:    "gone",
 	Title:   "the cgroup is removed when the container has ended: by itself, by a kill, or before it ran",
 	Needs:   needsGroup,
-	Section: chapter + "#what-goes-wrong",
+	Section: chapter + "#a-group-is-left-behind",
 	Hints: []string{
 		"ls /sys/fs/cgroup after ten runs. Who removes a group that has no process any more? Not the kernel.",
 		"rmdir(2) of the directory; the files in it are the kernel's and go with it. On version 1 in each tree.",

@@ -15,7 +15,7 @@ var memoryLimit = check.Check{
 	Name:    "memory-limit",
 	Title:   "--memory is the kernel's limit of memory, to the byte, and swap is no way around it",
 	Needs:   needsGroup,
-	Section: chapter + "#the-idea",
+	Section: chapter + "#swap",
 	Hints: []string{
 		"Which file of the group says how much memory it may use? ls the directory: the kernel has filled it.",
 		"memory.max (version 1: memory.limit_in_bytes). memory.high and memory.low, or memory.soft_limit_in_bytes, are no limits.",
@@ -92,7 +92,7 @@ var cpuLimit = check.Check{
 	Name:    "cpu-limit",
 	Title:   "--cpus is the kernel's quota of CPU time, and who uses more is made to wait",
 	Needs:   needsGroup,
-	Section: chapter + "#the-idea",
+	Section: chapter + "#processor-time",
 	Hints: []string{
 		"A quota is so many microseconds in a period of so many. What is half a processor in a period of 100000?",
 		"cpu.max takes both, \"50000 100000\" (version 1: cpu.cfs_quota_us and cpu.cfs_period_us). cpu.weight and cpu.shares are no limits: they say who comes first.",
@@ -167,7 +167,7 @@ var pidsLimit = check.Check{
 	Name:    "pids-limit",
 	Title:   "--pids-limit is the kernel's limit of processes, and the fork above it is refused",
 	Needs:   needsGroup,
-	Section: chapter + "#the-idea",
+	Section: chapter + "#processes",
 	Hints: []string{
 		"One file, the same in both versions. A thread counts as much as a process.",
 		"Is your init a Go program, with threads of its own, when the limit is set? Then set it late.",
@@ -216,7 +216,7 @@ var noLimit = check.Check{
 	Name:    "no-limit",
 	Title:   "without the flags there are no limits",
 	Needs:   needsGroup,
-	Section: chapter + "#what-ours-adds",
+	Section: chapter + "#the-order-of-the-steps",
 	Hints: []string{
 		"What does your engine write if a flag is not given? A limit of 0 is a limit.",
 		"What is not asked for is not written: a new group begins with \"max\" (version 1: -1, or a very large number).",

@@ -79,7 +79,7 @@ var joinedBeforeExec = check.Check{
 	Name:    "joined-before-exec",
 	Title:   "the command is in its cgroup from its first instruction: what it starts at once is in there, too",
 	Needs:   needsGroup,
-	Section: chapter + "#what-goes-wrong",
+	Section: chapter + "#joined-too-late-the-limit-does-not-bite",
 	Hints: []string{
 		"Moving a process moves that process. What it forked before stays where it was, without a limit.",
 		"The engine must write the number when the process is there, and the command is not yet. Which program is in the process meanwhile?",
@@ -136,7 +136,7 @@ var cgroupNamespace = check.Check{
 	Name:    "cgroup-namespace",
 	Title:   "in the container its own cgroup is \"/\": it has a cgroup namespace, made when it was in its group",
 	Needs:   needsGroup,
-	Section: chapter + "#what-ours-adds",
+	Section: chapter + "#the-namespace-too-early",
 	Hints: []string{
 		"What does cat /proc/self/cgroup say in your container? A path of the host, and names of its groups.",
 		"unshare(2) of CLONE_NEWCGROUP makes the group the caller is in the root of what it sees. So which group must it be in?",
