@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,8 +78,7 @@ func readStart(name string) string {
 // that of a command in the background stays with its command.
 func (b Block) script(dir string) string {
 	var script strings.Builder
-	script.WriteString("set -m\n") // as a shell at a terminal: a command in the background does not ignore SIGINT
-	script.WriteString("book_status=0\n")
+	script.WriteString("set -m; book_status=0\n") // -m, as at a terminal: a command in the background does not ignore SIGINT
 	for i, c := range b.Commands {
 		fmt.Fprintf(&script, "exec >>%s/out/%d 2>&1\n", dir, i)
 		fmt.Fprintf(&script, "(exit $book_status)\n") // for a command that looks at $?
@@ -102,11 +100,11 @@ func supervised(dir string, limit time.Duration) (findings []string, err error) 
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
 	runtime.LockOSThread() // whose end would be the signal
 	defer runtime.UnlockOSThread()
-	var said bytes.Buffer
-	cmd.Stderr = &said
 	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("supervisor: %w\n%s", err, said.String())
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return nil, fmt.Errorf("supervisor: %w\n%s", err, exit.Stderr)
+	} else if err != nil {
+		return nil, err
 	}
 	return findings, json.Unmarshal(out, &findings)
 }

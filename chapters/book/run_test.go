@@ -98,35 +98,24 @@ func TestRecord(t *testing.T) {
 	top := madeUp(t)
 	readme := filepath.Join(top, "chapters/01-one/README.md")
 	replace(t, readme, "Linux\n```\n<!-- recorded 2026-11-21, Linux 6.18 -->\n", "old\n```\n\n```console show\n$ no-such-program\nas it was\n```\n\n```console show\n$ false\nas it was\n```\n\n```console show\n$ echo new\nby hand\n```\n<!-- recorded 2026-11-21, Linux 6.18 -->\n")
-	record := func(all bool) string {
-		b, err := OpenBook(top)
-		if err != nil {
-			t.Fatal(err)
-		}
-		problems, err := b.Record(b.Chapters[1], s, all)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := os.ReadFile(readme)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := string(data)
-		for _, p := range problems {
-			text += p.String() + "\n"
-		}
-		return text
+	b, err := OpenBook(top)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, all := range []bool{false, true} {
-		shown := map[bool]string{false: "by hand", true: "new"}[all]
-		got := record(all)
-		for _, want := range []string{
-			"$ uname -s\nLinux\n```\n" + recording() + "\n", "$ no-such-program\nas it was\n```\n\n", "$ false\nas it was\n```\n\n", "$ echo new\n" + shown + "\n```\n",
-			"there is no program for: $ no-such-program", "$ false\nends with status 1", "is left as it was",
-		} {
-			if !strings.Contains(got, want) {
-				t.Errorf("all %v: no %q in\n%s", all, want, got[strings.Index(got, "## Try it"):])
-			}
+	problems, err := b.Record(b.Chapters[1], s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := read(t, readme)
+	for _, p := range problems {
+		got += p.String() + "\n"
+	}
+	for _, want := range []string{
+		"$ uname -s\nLinux\n```\n" + recording() + "\n", "$ no-such-program\nas it was\n```\n\n", "$ false\nas it was\n```\n\n", "$ echo new\nby hand\n```\n",
+		"there is no program for: $ no-such-program", "$ false\nends with status 1", "is left as it was",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got[strings.Index(got, "## Try it"):])
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -87,18 +88,12 @@ func startShell(dir string) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
+	bash := exec.Command("bash", "-c", string(script), "bash")
+	bash.Dir, bash.Stderr, bash.SysProcAttr = filepath.Join(dir, "work"), os.Stderr, &syscall.SysProcAttr{Setsid: true}
+	if err := bash.Start(); err != nil {
 		return 0, err
 	}
-	defer null.Close()
-	bash, err := os.StartProcess("/bin/bash", []string{"bash", "-c", string(script), "bash"}, &os.ProcAttr{
-		Dir: filepath.Join(dir, "work"), Env: os.Environ(), Files: []*os.File{null, os.Stderr, os.Stderr}, Sys: &syscall.SysProcAttr{Setsid: true}})
-	if err != nil {
-		return 0, err
-	}
-	pid = bash.Pid // Release forgets it
-	return pid, bash.Release()
+	return bash.Process.Pid, nil // reap waits for it
 }
 
 // reap waits for all children, also for those that come later. ended is closed when
