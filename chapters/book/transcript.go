@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Block is a ```console fence: commands and what they print.
+type Block struct {
+	Fence
+	Kind     string   // run, show or danger
+	Cgroup   int      // the cgroup version it is for, 0 for any
+	Setup    []string // what has to be there, see Setups
+	Varies   *regexp.Regexp
+	Commands []Command
+}
+
+// Command is a line "$ command", those that continue it ("> ..."), and its output.
+type Command struct {
+	Line   int
+	Text   string
+	Output []string
+}
+
+var kinds = map[string]Block{
+	"run": {Kind: "run"}, "run v1": {Kind: "run", Cgroup: 1}, "run v2": {Kind: "run", Cgroup: 2}, "danger": {Kind: "danger"}, "show": {Kind: "show"},
+}
+
+// recorded is the line below a ```console show.
+var recorded = regexp.MustCompile(`^<!-- recorded \d{4}-\d\d-\d\d, Linux \d+\.\d+ -->$`)
+
+// ParseBlock reads the commands of a console fence, and what the comment before it says:
+// "<!-- setup: step1 rootfs · varies: \b\d{4,}\b -->", of which either may be missing.
+func ParseBlock(f Fence) (Block, error) {
+	b, ok := kinds[strings.Join(f.Info[1:], " ")]
+	if !ok {
+		return b, fmt.Errorf("a transcript is ```console run, run v1, run v2, show or danger, not %q", strings.Join(f.Info, " "))
+	}
+	b.Fence = f
+	if err := b.parseComment(); err != nil {
+		return b, err
+	}
+	for i, line := range f.Body {
+		last := len(b.Commands) - 1
+		text, isCommand := strings.CutPrefix(line, "$ ")
+		more, continues := strings.CutPrefix(line, "> ")
+		switch {
+		case isCommand:
+			b.Commands = append(b.Commands, Command{Line: f.Line + 1 + i, Text: text})
+		case last < 0:
+			return b, fmt.Errorf("a transcript begins with a command, \"$ ...\", not with %q", line)
+		case continues && len(b.Commands[last].Output) == 0:
+			b.Commands[last].Text += "\n" + more
+		default:
+			b.Commands[last].Output = append(b.Commands[last].Output, line)
+		}
+	}
+	if len(b.Commands) == 0 {
+		return b, fmt.Errorf("a transcript without a command")
+	}
+	return b, nil
+}
+
+func (b *Block) parseComment() (err error) {
+	text := strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(b.Comment), "<!--"), "-->"))
+	if !strings.HasPrefix(text, "setup:") && !strings.HasPrefix(text, "varies:") {
+		return nil // about something else
+	}
+	for part := range strings.SplitSeq(text, " · ") {
+		key, value, _ := strings.Cut(strings.TrimSpace(part), ":")
+		value = strings.TrimSpace(value)
+		switch key {
+		case "setup":
+			b.Setup = strings.Fields(value)
+			for _, name := range b.Setup {
+				if !slices.Contains(SetupNames, name) {
+					return fmt.Errorf("setup %q is unknown; there are %s", name, strings.Join(SetupNames, " "))
+				}
+			}
+		case "varies":
+			if b.Varies, err = regexp.Compile(value); err != nil {
+				return err
+			}
+			if b.Varies.MatchString("") {
+				return fmt.Errorf("varies %q matches even nothing", value)
+			}
+		default:
+			return fmt.Errorf("before a transcript may stand <!-- setup: NAME... · varies: REGEXP -->, not %q", part)
+		}
+	}
+	return nil
+}
+
+const ellipsis = "…" // any text in a line; alone in a line, any lines
+
+// sameLine compares a line of the book with one that was printed.
+func (b Block) sameLine(want, got string) bool {
+	if b.Varies != nil {
+		want, got = b.Varies.ReplaceAllLiteralString(want, "\x00"), b.Varies.ReplaceAllLiteralString(got, "\x00")
+	}
+	want, got = strings.TrimRight(want, " \t"), strings.TrimRight(got, " \t")
+	parts := strings.Split(want, ellipsis)
+	if len(parts) == 1 {
+		return want == got
+	}
+	got, ok := strings.CutPrefix(got, parts[0])
+	for _, part := range parts[1 : len(parts)-1] {
+		_, after, found := strings.Cut(got, part)
+		got, ok = after, ok && found
+	}
+	return ok && strings.HasSuffix(got, parts[len(parts)-1])
+}
+
+// Outcome is what happened when a block was run.
+type Outcome struct {
+	Status   []int      // of each command that ended
+	Output   [][]string // of each command
+	Findings []string   // what else is wrong: it took too long, it left something behind
+}
+
+// Compare tells where an outcome is not as the book says.
+func (b Block) Compare(file string, o Outcome) (problems []Problem) {
+	problems = b.CompareStatus(file, o)
+	for i, c := range b.Commands {
+		edits, equal := Align(c.Output, o.Output[i], b.sameLine, func(line string) bool { return strings.TrimSpace(line) == ellipsis })
+		if equal || i > len(o.Status) { // what was not reached printed nothing
+			continue
+		}
+		text := "$ " + c.Text + "\nprints something else than the book says (-: the book, +: this machine)"
+		for _, e := range edits {
+			text += fmt.Sprintf("\n    %c%s", e.Op, e.Text)
+		}
+		problems = append(problems, Problem{file, c.Line, text})
+	}
+	return problems
+}
+
+// CompareStatus is Compare without the output: for a block that is to be recorded.
+func (b Block) CompareStatus(file string, o Outcome) (problems []Problem) {
+	for _, finding := range o.Findings {
+		problems = append(problems, Problem{file, b.Line, finding})
+	}
+	for i, c := range b.Commands {
+		if i >= len(o.Status) {
+			problems = append(problems, Problem{file, c.Line, "$ " + c.Text + "\ndid not end: the shell was gone, or out of time"})
+			break
+		}
+		shown := i+1 < len(b.Commands) && b.Commands[i+1].Text == "echo $?"
+		if o.Status[i] != 0 && !shown {
+			problems = append(problems, Problem{file, c.Line, fmt.Sprintf("$ %s\nends with status %d; if it is meant to, the next command is: echo $?%s",
+				c.Text, o.Status[i], indented(o.Output[i]))})
+		}
+	}
+	return problems
+}
+
+func indented(lines []string) (text string) {
+	for _, line := range lines {
+		text += "\n    " + line
+	}
+	return text
+}
