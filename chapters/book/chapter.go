@@ -14,10 +14,8 @@ import (
 
 // Book is all that is written of it.
 type Book struct {
-	Top      string         // the project's directory
-	Chapters []*Chapter     // those that are written, by number
-	Plan     map[string]int // the chapters of the files of those that are not
-	Problems []Problem      // of reading
+	Top      string     // the project's directory
+	Chapters []*Chapter // those that are written, by number
 }
 
 // Chapter is a chapter that is written: a directory with a README.md.
@@ -34,8 +32,8 @@ type Chapter struct {
 var chapterDir = regexp.MustCompile(`^(\d\d)-[a-z0-9-]+$`)
 
 // OpenBook reads the chapters below top.
-func OpenBook(top string, plan map[string]int) (*Book, error) {
-	b := &Book{Top: top, Plan: plan}
+func OpenBook(top string) (*Book, error) {
+	b := &Book{Top: top}
 	entries, err := os.ReadDir(filepath.Join(top, "chapters"))
 	if err != nil {
 		return nil, err
@@ -52,9 +50,7 @@ func OpenBook(top string, plan map[string]int) (*Book, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := newChapter(dir, d)
-		b.Chapters = append(b.Chapters, c)
-		b.Problems = append(b.Problems, c.Problems...)
+		b.Chapters = append(b.Chapters, newChapter(dir, d))
 	}
 	slices.SortFunc(b.Chapters, func(a, b *Chapter) int { return cmp.Compare(a.Number, b.Number) })
 	return b, nil
@@ -92,19 +88,6 @@ var frontForms = map[string]*regexp.Regexp{
 	"commands": regexp.MustCompile(`.`),
 }
 
-// Section returns the first line of a section and that after its last, 0 and 0 if there is none.
-func (c *Chapter) sectionLines(name string) (begin, end int) {
-	for _, h := range c.Headings {
-		switch {
-		case h.Level == 2 && h.Text == name:
-			begin, end = h.Line, len(c.Lines)+1
-		case h.Level <= 2 && begin > 0 && end > len(c.Lines):
-			end = h.Line
-		}
-	}
-	return begin, end
-}
-
 // previous is the directory of the chapter before, whether it is written or not; "" if there is none.
 func (b *Book) previous(c *Chapter) string {
 	found, _ := filepath.Glob(filepath.Join(b.Top, "chapters", fmt.Sprintf("%02d-*", c.Number-1)))
@@ -120,5 +103,13 @@ func (b *Book) lines(file string) []string {
 	if err != nil {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+	return split(string(data))
+}
+
+// split makes lines of a text; none of an empty one.
+func split(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }

@@ -162,3 +162,11 @@ func (d *Document) Section(line int) (name string) {
 	}
 	return name
 }
+
+// line returns a line by its number, "" where there is none.
+func (d *Document) line(number int) string {
+	if number > len(d.Lines) {
+		return ""
+	}
+	return d.Lines[number-1]
+}

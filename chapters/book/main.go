@@ -5,13 +5,13 @@
 //	go run ./chapters/book -n                               only tells what it would write
 //
 // A writer's way: write the ``` lines of excerpts and leave them empty; run it without
-// arguments (or with the chapter's directory), and they are filled; run check until it is
-// silent. check runs the transcripts as root with MYDOCKER_DISPOSABLE=1, else it only says
-// that it does not:
+// arguments (or with the chapter's directory), and they are filled; run check, which is go
+// test for one chapter, until it is content. Transcripts are run by root with
+// MYDOCKER_DISPOSABLE=1, on a machine that may break:
 //
 //	sudo env MYDOCKER_DISPOSABLE=1 "PATH=$PATH" go run ./chapters/book check chapters/01-namespaces
 //
-// What is written (the forms of a chapter are in rules.go):
+// What is written (the form of a chapter is in rules_test.go):
 //
 //   - Excerpts: ```go FILE SYMBOL (Func, Type, Type.Method, a constant or variable: a name in a
 //     group is the group), ```go FILE #region (between "// #region" and "// /region"), ```go FILE.
@@ -36,30 +36,27 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"syscall"
-	"time"
 )
 
 func main() {
 	if len(os.Args) == 4 && os.Args[1] == "supervise" {
 		superviseMain()
 	}
-	dry := flag.Bool("n", false, "write nothing, tell what differs")
+	dry := flag.Bool("n", false, "write nothing, tell what would be written")
 	renew := flag.Bool("renew", false, "record all shown transcripts anew")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: book [-n] [-renew] [CHAPTER-DIRECTORY...]\n       book check [CHAPTER-DIRECTORY...]")
+		fmt.Fprintln(os.Stderr, "usage: book [-n] [-renew] [CHAPTER-DIRECTORY...]\n       book check CHAPTER-DIRECTORY...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	dirs, check := flag.Args(), flag.Arg(0) == "check"
-	if check {
-		dirs = dirs[1:]
-	}
-	problems, err := run(dirs, check, *dry, *renew)
+	problems, err := run(flag.Args(), *dry, *renew)
 	for _, problem := range problems {
 		fmt.Println(problem)
 	}
@@ -71,34 +68,32 @@ func main() {
 	}
 }
 
-// superviseMain is main for the process that looks after one transcript.
-func superviseMain() {
-	limit, err := time.ParseDuration(os.Args[3])
-	if err == nil {
-		err = supervise(os.Args[2], limit)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "supervise:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
-
-// run does what the command line says to the chapters in dirs, or to all.
-func run(dirs []string, check, dry, renew bool) ([]Problem, error) {
+func run(args []string, dry, renew bool) ([]Problem, error) {
 	top, err := findTop()
 	if err != nil {
 		return nil, err
 	}
-	b, err := OpenBook(top, plan)
+	b, err := OpenBook(top)
 	if err != nil {
 		return nil, err
 	}
-	chapters, err := b.choose(dirs)
+	if len(args) > 0 && args[0] == "check" {
+		chapters, err := b.choose(args[1:])
+		if err != nil {
+			return nil, err
+		}
+		return nil, check(top, chapters)
+	}
+	chapters, err := b.choose(args)
 	if err != nil {
 		return nil, err
 	}
-	s, err := NewSetups(top)
+	return b.update(chapters, dry, renew)
+}
+
+// update writes what is generated in the chapters.
+func (b *Book) update(chapters []*Chapter, dry, renew bool) (all []Problem, err error) {
+	s, err := NewSetups(b.Top)
 	if err != nil {
 		return nil, err
 	}
@@ -110,22 +105,17 @@ func run(dirs []string, check, dry, renew bool) ([]Problem, error) {
 		s.Close()
 		os.Exit(130)
 	}()
-	var all []Problem
 	for _, c := range chapters {
-		var problems []Problem
-		switch {
-		case check:
-			problems, err = b.checkChapter(c, s)
-		case dry:
-			problems = b.CheckExcerpts(c)
-		default:
-			problems, err = b.Write(c)
-			if err == nil && mayRun() == "" {
-				var more []Problem
-				more, err = b.Record(c, s, renew)
-				problems = append(problems, more...)
-			}
+		problems, err := b.Write(c, dry)
+		all = append(all, problems...)
+		if err == nil && !dry && mayRun() == "" {
+			problems, err = b.Record(c, s, renew)
+			all = append(all, problems...)
 		}
+		if err != nil {
+			return all, err
+		}
+		problems, err = b.Translate(c, dry)
 		all = append(all, problems...)
 		if err != nil {
 			return all, err
@@ -134,22 +124,33 @@ func run(dirs []string, check, dry, renew bool) ([]Problem, error) {
 	return all, nil
 }
 
+// check runs the tests of some chapters.
+func check(top string, chapters []*Chapter) error {
+	pattern := ""
+	for _, c := range chapters {
+		pattern += "|" + regexp.QuoteMeta(path.Base(c.Dir))
+	}
+	tests := exec.Command("go", "test", "-tags", "urfave_cli_no_docs", "-count=1", "-v", "-run", "^TestChapter$/^("+pattern[1:]+")$", "./chapters/book")
+	tests.Dir, tests.Stdout, tests.Stderr = top, os.Stdout, os.Stderr
+	return tests.Run()
+}
+
 // findTop finds the project's directory, at or above the current one.
 func findTop() (string, error) {
 	dir, err := os.Getwd()
-	for err == nil {
-		if _, err := os.Stat(filepath.Join(dir, "chapters/book/plan.go")); err == nil {
+	for ; err == nil; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "chapters/book")); err == nil {
 			return dir, nil
 		}
 		if dir == "/" {
 			return "", fmt.Errorf("no chapters/book here or above: run it in the project's directory")
 		}
-		dir = filepath.Dir(dir)
 	}
 	return "", err
 }
 
-// choose finds the chapters by their directories, given in any way a shell completes them.
+// choose finds chapters by their directories, given in any way a shell completes them;
+// all if none is given.
 func (b *Book) choose(dirs []string) (chosen []*Chapter, err error) {
 	if len(dirs) == 0 {
 		return b.Chapters, nil
@@ -168,48 +169,11 @@ func (b *Book) choose(dirs []string) (chosen []*Chapter, err error) {
 	return chosen, nil
 }
 
-// checkChapter does all that the tests do for one chapter.
-func (b *Book) checkChapter(c *Chapter, s *Setups) ([]Problem, error) {
-	problems := slices.Concat(c.Problems, b.CheckStructure(c), b.CheckLinks(c.Document), b.CheckExcerpts(c))
-	files, err := b.CheckFiles()
-	if err != nil {
-		return problems, err
-	}
-	for _, p := range files {
-		if p.Path != planFile { // its entries go when the chapter is there for good
-			problems = append(problems, p)
-		}
-	}
-	if why := mayRun(); why != "" {
-		fmt.Printf("%s: transcripts are not run: %s\n", c.Path, why)
-		return problems, nil
-	}
-	for _, f := range c.Fences {
-		block, err := ParseBlock(f)
-		if !f.Is("console") || err != nil {
-			continue
-		}
-		if why := block.Skipped(); why != "" {
-			if block.Kind != "show" {
-				fmt.Printf("%s:%d: not run: %s\n", c.Path, f.Line, why)
-			}
-			continue
-		}
-		outcome, err := s.Run(block)
-		if err != nil {
-			problems = append(problems, Problem{c.Path, f.Line, err.Error()})
-			continue
-		}
-		problems = append(problems, block.Compare(c.Path, outcome)...)
-	}
-	return problems, nil
-}
-
 // mayRun tells why transcripts cannot be run, "" if they can.
 func mayRun() string {
 	switch {
 	case os.Getenv("MYDOCKER_DISPOSABLE") != "1":
-		return "they change the machine; on one that may be broken set MYDOCKER_DISPOSABLE=1"
+		return "they change the machine; on one that may break set MYDOCKER_DISPOSABLE=1"
 	case os.Geteuid() != 0:
 		return "they need root"
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -198,36 +197,4 @@ func command(name string, args ...string) error {
 		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return nil
-}
-
-// cgroupVersion is 2 where all controllers are in one tree, else 1.
-func cgroupVersion() int {
-	var fs unix.Statfs_t
-	if unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC {
-		return 2
-	}
-	return 1
-}
-
-// Skipped tells why a block is not for this machine, "" if it is.
-func (b Block) Skipped() string {
-	switch {
-	case b.Cgroup != 0 && b.Cgroup != cgroupVersion():
-		return fmt.Sprintf("is for cgroup v%d", b.Cgroup)
-	case b.Kind == "danger" && os.Getenv("MYDOCKER_TEST_DANGER") != "1":
-		return "can harm the machine: MYDOCKER_TEST_DANGER=1, in the test machine only"
-	case b.Kind == "show":
-		return "is shown, not compared"
-	}
-	return ""
-}
-
-// missing names the commands of an outcome for which there was no program.
-func (b Block) missing(o Outcome) (names []string) {
-	for i, status := range o.Status {
-		if status == 127 && !slices.Contains(names, b.Commands[i].Text) {
-			names = append(names, b.Commands[i].Text)
-		}
-	}
-	return names
 }

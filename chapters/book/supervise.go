@@ -68,6 +68,19 @@ func supervise(dir string, limit time.Duration) error {
 	return json.NewEncoder(os.Stdout).Encode(findings)
 }
 
+// superviseMain is main for this process.
+func superviseMain() {
+	limit, err := time.ParseDuration(os.Args[3])
+	if err == nil {
+		err = supervise(os.Args[2], limit)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
 func startShell(dir string) (pid int, err error) {
 	script, err := os.ReadFile(filepath.Join(dir, "script"))
 	if err != nil {

@@ -93,26 +93,6 @@ func (b *Block) parseComment() (err error) {
 	return nil
 }
 
-const ellipsis = "…" // any text in a line; alone in a line, any lines
-
-// sameLine compares a line of the book with one that was printed.
-func (b Block) sameLine(want, got string) bool {
-	if b.Varies != nil {
-		want, got = b.Varies.ReplaceAllLiteralString(want, "\x00"), b.Varies.ReplaceAllLiteralString(got, "\x00")
-	}
-	want, got = strings.TrimRight(want, " \t"), strings.TrimRight(got, " \t")
-	parts := strings.Split(want, ellipsis)
-	if len(parts) == 1 {
-		return want == got
-	}
-	got, ok := strings.CutPrefix(got, parts[0])
-	for _, part := range parts[1 : len(parts)-1] {
-		_, after, found := strings.Cut(got, part)
-		got, ok = after, ok && found
-	}
-	return ok && strings.HasSuffix(got, parts[len(parts)-1])
-}
-
 // Outcome is what happened when a block was run.
 type Outcome struct {
 	Status   []int      // of each command that ended
@@ -120,25 +100,9 @@ type Outcome struct {
 	Findings []string   // what else is wrong: it took too long, it left something behind
 }
 
-// Compare tells where an outcome is not as the book says.
-func (b Block) Compare(file string, o Outcome) (problems []Problem) {
-	problems = b.CompareStatus(file, o)
-	for i, c := range b.Commands {
-		edits, equal := Align(c.Output, o.Output[i], b.sameLine, func(line string) bool { return strings.TrimSpace(line) == ellipsis })
-		if equal || i > len(o.Status) { // what was not reached printed nothing
-			continue
-		}
-		text := "$ " + c.Text + "\nprints something else than the book says (-: the book, +: this machine)"
-		for _, e := range edits {
-			text += fmt.Sprintf("\n    %c%s", e.Op, e.Text)
-		}
-		problems = append(problems, Problem{file, c.Line, text})
-	}
-	return problems
-}
-
-// CompareStatus is Compare without the output: for a block that is to be recorded.
-func (b Block) CompareStatus(file string, o Outcome) (problems []Problem) {
+// Wrong tells what of an outcome is wrong whatever was printed: a status that the book does
+// not show, something left behind.
+func (b Block) Wrong(file string, o Outcome) (problems []Problem) {
 	for _, finding := range o.Findings {
 		problems = append(problems, Problem{file, b.Line, finding})
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,12 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Change is a piece of text to be written: new lines in place of those from Begin on,
-// up to but without End.
+// Change is a piece of a document that is not as it is to be: Lines belong in place of
+// those from Begin on, up to but without End.
 type Change struct {
 	Begin, End int
 	Lines      []string
-	Why        string // what differs
+	What       string // the piece
 }
 
 // Excerpts lists the excerpts of a chapter that are not as the source is. Those of
@@ -31,70 +34,69 @@ func (b *Book) Excerpts(d *Document) (changes []Change, problems []Problem) {
 		body, err := Excerpt(b.Top, file, what)
 		if err != nil {
 			problems = append(problems, Problem{d.Path, f.Line, fmt.Sprintf("excerpt: %v; correct the name in the ``` line, then: make book", err)})
-		} else if diff := Unified(d.Path, file, f.Body, body); diff != "" {
-			changes = append(changes, Change{f.Line + 1, f.End, body, fmt.Sprintf("is not as %s is; write it anew with: make book\n%s", strings.TrimSpace(file+" "+what), diff)})
+		} else if !slices.Equal(f.Body, body) {
+			changes = append(changes, Change{f.Line + 1, f.End, body, "the excerpt " + strings.TrimSpace(file+" "+what)})
 		}
 	}
 	return changes, problems
 }
 
-// CheckExcerpts tells which excerpts are not as the source is, and whether main.diff is
-// the difference to the chapter before.
-func (b *Book) CheckExcerpts(c *Chapter) []Problem {
-	changes, problems := b.Excerpts(c.Document)
-	for _, change := range changes {
-		problems = append(problems, Problem{c.Path, change.Begin - 1, change.Why})
-	}
-	file, want := b.mainDiff(c)
-	if diff := Unified(file, "as it is to be", b.lines(file), want); diff != "" {
-		problems = append(problems, Problem{file, 0, "is not the difference between the two main.go; write it anew with: make book\n" + diff})
-	}
-	return problems
-}
-
-// mainDiff is what a chapter changes in the engine's main.go; nothing in the first.
-func (b *Book) mainDiff(c *Chapter) (file string, lines []string) {
+// MainDiff is what a chapter changes in the engine's main.go, as diff -u tells it; in the
+// first chapter there is none.
+func (b *Book) MainDiff(c *Chapter) (file string, lines []string, err error) {
 	file = path.Join(c.Dir, "main.diff")
 	before := b.previous(c)
 	if before == "" {
-		return file, nil
+		return file, nil, nil
 	}
 	older, newer := path.Join(before, "main.go"), path.Join(c.Dir, "main.go")
-	return file, strings.Split(strings.TrimSuffix(Unified(older, newer, b.lines(older), b.lines(newer)), "\n"), "\n")
+	diff := exec.Command("diff", "-u", "--label", older, "--label", newer, older, newer)
+	diff.Dir = b.Top
+	out, err := diff.Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 { // they differ
+		err = nil
+	}
+	if err != nil {
+		return file, nil, fmt.Errorf("diff -u %s %s: %w", older, newer, err)
+	}
+	return file, split(string(out)), nil
 }
 
-// Write brings what is generated in a chapter up to date: excerpts, main.diff, and its
-// translation.
-func (b *Book) Write(c *Chapter) ([]Problem, error) {
+// Write brings the excerpts and the main.diff of a chapter up to date. When dry it only
+// tells what it would write.
+func (b *Book) Write(c *Chapter, dry bool) ([]Problem, error) {
 	changes, problems := b.Excerpts(c.Document)
-	if err := b.apply(c.Document, changes); err != nil {
+	if err := b.apply(c.Document, changes, dry); err != nil {
 		return problems, err
 	}
-	if file, lines := b.mainDiff(c); !slices.Equal(lines, b.lines(file)) {
-		if err := b.write(file, lines); err != nil {
-			return problems, err
-		}
+	file, lines, err := b.MainDiff(c)
+	if err == nil && !slices.Equal(lines, b.lines(file)) {
+		err = b.write(file, lines, dry)
 	}
-	return problems, nil
+	return problems, err
 }
 
-// apply writes changes, which are in the order of their lines, into a document.
-func (b *Book) apply(d *Document, changes []Change) error {
-	if len(changes) == 0 {
-		return nil
-	}
+// apply makes changes, which are in the order of their lines, to a document.
+func (b *Book) apply(d *Document, changes []Change, dry bool) error {
 	lines := slices.Clone(d.Lines)
 	for _, change := range slices.Backward(changes) { // so that line numbers above stay
+		fmt.Printf("%s:%d: %s\n", d.Path, change.Begin, change.What)
 		lines = slices.Replace(lines, change.Begin-1, change.End-1, change.Lines...)
 	}
-	if err := b.write(d.Path, lines); err != nil {
-		return err
+	if slices.Equal(lines, d.Lines) {
+		return nil
 	}
-	*d = *ParseDocument(d.Path, strings.Join(lines, "\n")+"\n")
-	return nil
+	if !dry {
+		*d = *ParseDocument(d.Path, strings.Join(lines, "\n"))
+	}
+	return b.write(d.Path, lines, dry)
 }
 
-func (b *Book) write(file string, lines []string) error {
+func (b *Book) write(file string, lines []string, dry bool) error {
+	if dry {
+		fmt.Println(file, "is to be written anew: make book")
+		return nil
+	}
 	fmt.Println("writes", file)
 	return os.WriteFile(filepath.Join(b.Top, file), []byte(strings.Join(lines, "\n")+"\n"), 0o644)
 }
@@ -110,15 +112,14 @@ func (b *Book) Record(c *Chapter, s *Setups, all bool) (problems []Problem, err 
 			continue
 		}
 		outcome, err := s.Run(block)
-		if err != nil {
-			problems = append(problems, Problem{c.Path, f.Line, fmt.Sprintf("is left as it was: %v", err)})
-			continue
+		wrong := block.Wrong(c.Path, outcome)
+		switch missing := block.missing(outcome); {
+		case err != nil:
+			wrong = []Problem{{c.Path, f.Line, err.Error()}}
+		case missing != "":
+			wrong = []Problem{{c.Path, f.Line, "there is no program for: $ " + missing}}
 		}
-		if names := block.missing(outcome); len(names) > 0 {
-			problems = append(problems, Problem{c.Path, f.Line, "is left as it was, for want of a program: " + strings.Join(names, "; ")})
-			continue
-		}
-		if wrong := block.CompareStatus(c.Path, outcome); len(wrong) > 0 {
+		if len(wrong) > 0 {
 			problems = append(problems, append(wrong, Problem{c.Path, f.Line, "is left as it was"})...)
 			continue
 		}
@@ -126,15 +127,23 @@ func (b *Book) Record(c *Chapter, s *Setups, all bool) (problems []Problem, err 
 		if recorded.MatchString(below) {
 			end++
 		}
-		changes = append(changes, Change{f.Line + 1, end, append(block.with(outcome.Output), "```", recording()), ""})
+		changes = append(changes, Change{f.Line + 1, end, append(block.with(outcome.Output), "```", recording()), "what is shown"})
 	}
-	return problems, b.apply(c.Document, changes)
+	return problems, b.apply(c.Document, changes, false)
+}
+
+// missing is the first command for which there was no program, "" if there is none.
+func (b Block) missing(o Outcome) string {
+	if i := slices.Index(o.Status, 127); i >= 0 {
+		return b.Commands[i].Text
+	}
+	return ""
 }
 
 // with is the body of a block with other output.
 func (b Block) with(output [][]string) (body []string) {
 	for i, c := range b.Commands {
-		body = append(body, "$ "+strings.ReplaceAll(c.Text, "\n", "\n> "))
+		body = append(body, split("$ "+strings.ReplaceAll(c.Text, "\n", "\n> "))...)
 		for _, line := range output[i] {
 			body = append(body, strings.TrimRight(line, " \t"))
 		}
@@ -145,7 +154,6 @@ func (b Block) with(output [][]string) (body []string) {
 func recording() string {
 	var name unix.Utsname
 	unix.Uname(&name)
-	version := strings.SplitN(unix.ByteSliceToString(name.Release[:]), ".", 3)
-	minor := strings.TrimRightFunc(version[1], func(r rune) bool { return r < '0' || r > '9' })
-	return fmt.Sprintf("<!-- recorded %s, Linux %s.%s -->", time.Now().Format(time.DateOnly), version[0], minor)
+	version := regexp.MustCompile(`^\d+\.\d+`).FindString(unix.ByteSliceToString(name.Release[:]))
+	return fmt.Sprintf("<!-- recorded %s, Linux %s -->", time.Now().Format(time.DateOnly), version)
 }

@@ -117,14 +117,6 @@ func checkFences(c *Chapter, report reporter) {
 	}
 }
 
-// line returns a line by its number, "" where there is none.
-func (c *Chapter) line(number int) string {
-	if number > len(c.Lines) {
-		return ""
-	}
-	return c.Lines[number-1]
-}
-
 // paragraph returns the first line from the given one on that is not empty.
 func (c *Chapter) paragraph(line int) string {
 	for ; line <= len(c.Lines); line++ {
