@@ -24,6 +24,7 @@ type session struct {
 	dir     string
 	lock    *os.File
 	cgroups map[string]bool // directories in which containers were seen; also in the file "cgroups"
+	nonces  int             // given so far
 	seen    bool            // a container was
 	left    []Finding       // by all checks so far
 }
@@ -101,6 +102,12 @@ func sweepDead() error {
 		}
 	}
 	return nil
+}
+
+// nonce is a word that nothing else on this host has, and that begins with the marker.
+func (s *session) nonce() string {
+	s.nonces++
+	return fmt.Sprintf("%s-%03d", s.marker, s.nonces) // none is the beginning of another
 }
 
 // remember notes a cgroup in which a container was seen, for whoever has to clean up.
