@@ -81,7 +81,7 @@ var mutants = []check.Mutant{
 		Name: "obeys-the-umask", File: "mydocker/rootfs/device.go",
 		Old:   `if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", node.Fd()), uint32(permissions)); err != nil {`,
 		New:   `if err := error(nil); err != nil {`,
-		Fails: "dev",
+		Fails: "dev", May: []string{"read-only"},
 	},
 	{
 		Name: "forgets-read-only", File: stage,
@@ -102,5 +102,11 @@ var mutants = []check.Mutant{
 	}
 `,
 		Fails: "command",
+	},
+	{
+		Name: "leaves-a-place-for-the-old-root", File: stage,
+		Old:   `if err := rootfs.Pivot(root); err != nil {`,
+		New:   `if err := errors.Join(os.MkdirAll(o.Rootfs+"/.old", 0o700), rootfs.Pivot(root)); err != nil {`,
+		Fails: "again",
 	},
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Finding is something that a check began without and ended with.
@@ -140,7 +139,7 @@ func (t *Trial) remember(p Process) error {
 			continue
 		}
 		for _, m := range host {
-			if m.Type == "cgroup2" && controller == "" || m.Type == "cgroup" && controller != "" && m.controls(controller) {
+			if m.Type == "cgroup2" && controller == "" || m.Type == "cgroup" && controller != "" && m.Controls(controller) {
 				if err := t.session.remember(filepath.Join(m.Point, path)); err != nil {
 					return err
 				}
@@ -150,12 +149,12 @@ func (t *Trial) remember(p Process) error {
 	return nil
 }
 
-// controls tells whether a mount of cgroup v1 has a controller, which its options name.
-func (m Mount) controls(controller string) bool { return slices.Contains(m.super, controller) }
+// Controls tells whether a mount of cgroup v1 has a controller, which its options name.
+func (m Mount) Controls(controller string) bool { return slices.Contains(m.super, controller) }
 
 // left compares what there is now with the ledger, until nothing more goes away.
 func (t *Trial) left(before ledger) (findings []Finding, err error) {
-	wait := min(t.Deadline, patience)
+	wait := t.patience
 	if len(t.session.left) > 0 { // it is one that leaves things
 		wait /= 10
 	}
@@ -179,10 +178,6 @@ func (t *Trial) left(before ledger) (findings []Finding, err error) {
 	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.String(), b.String()) })
 	return findings, err
 }
-
-// patience is how long an engine may take to clean up after it has ended: Docker's
-// daemon does it while its command line is already back.
-const patience = 3 * time.Second
 
 // brief shows words on a line of their own.
 func brief(words []string) string {
