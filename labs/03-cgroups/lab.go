@@ -23,12 +23,18 @@ var Lab = check.Lab{
 		ownCgroup, joinedBeforeExec, cgroupNamespace, // where the processes are
 		memoryLimit, memoryBites, cpuLimit, pidsLimit, noLimit, // what they may use
 		badValues, gone, // how it ends
+		check.Leftovers(chapter+"#a-group-is-left-behind",
+			"Your engine has ended, and something it made has not. The report names it.",
+			"A cgroup is a directory: it stays until somebody removes it, also when the command was never found.",
+			"Remove it in a deferred call that begins right after it was made, and try again as long as rmdir(2) says EBUSY.",
+		),
 	},
 	Mutants: mutants,
 	Before: map[string]check.Verdict{ // stage 2 has no cgroup and none of the flags
 		"own-cgroup": check.Failed, "joined-before-exec": check.Blocked, "cgroup-namespace": check.Blocked,
 		"memory-limit": check.Blocked, "memory-bites": check.Blocked, "cpu-limit": check.Blocked,
 		"pids-limit": check.Blocked, "no-limit": check.Blocked, "bad-values": check.Blocked, "gone": check.Blocked,
+		"leftovers": check.Blocked,
 	},
 	Docker: docker(),
 }
