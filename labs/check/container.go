@@ -1,0 +1,114 @@
+package check
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Container is a probe that an engine runs, as the host sees it.
+type Container struct {
+	Process        // its first process
+	Nonce   string // in that process's words
+	Status  int    // what it exits with when it is released
+
+	trial *Trial
+	run   *run
+}
+
+// Start has the engine run the probe, finds it in the host's /proc, and waits until it
+// is ready. The modes and their arguments stand in probe.sh.
+func (t *Trial) Start(flags []string, mode string, args ...string) (*Container, error) {
+	c := &Container{trial: t, Nonce: fmt.Sprintf("%s-%d", t.session.marker, len(t.runs)), Status: t.Status()}
+	argv := slices.Concat([]string{busybox, "sh", "-c", Probe, c.Nonce, mode, strconv.Itoa(c.Status)}, args)
+	var err error
+	if c.run, err = t.start(t.words(flags, argv)); err != nil {
+		return nil, err
+	}
+	found := t.Poll(func() bool {
+		c.Pid = find(argv)
+		return c.Pid != 0 && c.sleeper() != 0 || c.run.over()
+	})
+	if !found || c.run.over() {
+		return nil, t.absent(c, argv, found)
+	}
+	return c, nil
+}
+
+// find gives the process with these words whose parent has others, 0 if there is none.
+func find(argv []string) int {
+	same := func(p Process) bool {
+		words, err := p.Cmdline()
+		return err == nil && slices.Equal(words, argv)
+	}
+	for _, p := range processes(same) {
+		if parent, err := p.Parent(); err == nil && !same(Process{parent}) {
+			return p.Pid
+		}
+	}
+	return 0
+}
+
+// sleeper is the child by which the probe shows that it is ready.
+func (c *Container) sleeper() int {
+	for _, child := range c.Children() {
+		if words, err := child.Cmdline(); err == nil && slices.Equal(words, []string{busybox, "sleep", "1000000"}) {
+			return child.Pid
+		}
+	}
+	return 0
+}
+
+// absent says why there is no container to look at.
+func (t *Trial) absent(c *Container, argv []string, ended bool) error {
+	expected := "a process whose words are exactly those after \"run\" and its flags, on the host seen in /proc"
+	if c.Pid != 0 {
+		return Fail("the command keeps running until it is released", "its process was there, and did not get ready", "the engine stopped it, or it cannot start processes of its own")
+	}
+	if ended {
+		seen := fmt.Sprintf("no such process; the engine ended with status %d", c.run.status())
+		if text := strings.TrimSpace(c.run.text(".stderr")); text != "" {
+			seen += ", and wrote: " + text
+		}
+		return Fail(expected, seen, "the engine did not get as far as execve(2), or did not pass the words on one by one")
+	}
+	for _, p := range processes(func(p Process) bool { return p.marked(c.Nonce) }) {
+		if words, err := p.Cmdline(); err == nil && p.Pid != c.run.cmd.Process.Pid && len(words) > 0 {
+			if exe, _ := p.read("comm"); filepath.Base(words[0]) == "sh" || strings.TrimSpace(exe) == "busybox" {
+				return Fail(expected, fmt.Sprintf("process %d has the words %q", p.Pid, words), "the engine joined the words to one, and a shell split them again")
+			}
+		}
+	}
+	return Fail(expected, "no such process; the engine is still running", "the engine does not start its command")
+}
+
+// Result is how what the mode does went: RESULT in probe.sh.
+func (c *Container) Result() string {
+	words, _ := Process{c.sleeper()}.Environment()
+	for _, word := range words {
+		if value, ok := strings.CutPrefix(word, "RESULT="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// Engine is the process that the checker started: the engine.
+func (c *Container) Engine() Process { return Process{c.run.cmd.Process.Pid} }
+
+// Signal sends a signal to the container's process, from the host.
+func (c *Container) Signal(signal syscall.Signal) error { return syscall.Kill(c.Pid, signal) }
+
+// Release lets the probe end: it exits with Status.
+func (c *Container) Release() error {
+	if c.trial.hold {
+		return errHeld
+	}
+	return c.Signal(syscall.SIGUSR1)
+}
+
+// Wait waits for the engine's end, and gives its exit status.
+func (c *Container) Wait() (int, error) { return c.trial.wait(c.run) }
