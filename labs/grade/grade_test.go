@@ -42,6 +42,23 @@ func TestScore(t *testing.T) {
 	}
 }
 
+// TestSettle: blocked by a failure is a zero, blocked by what the host lacks is none.
+func TestSettle(t *testing.T) {
+	lab := &check.Lab{Checks: []check.Check{{Name: "a"}, {Name: "b", Needs: []string{"a"}}, {Name: "c", Needs: []string{"b"}}, {Name: "d"}, {Name: "e", Needs: []string{"d", "a"}}}}
+	results := []check.Result{
+		{Check: "a", Verdict: check.Unchecked}, {Check: "b", Verdict: check.Blocked}, {Check: "c", Verdict: check.Blocked},
+		{Check: "d", Verdict: check.Failed}, {Check: "e", Verdict: check.Blocked},
+	}
+	settle(lab, results)
+	var got []check.Verdict
+	for _, r := range results {
+		got = append(got, r.Verdict)
+	}
+	if diff := cmp.Diff([]check.Verdict{check.Unchecked, check.Unchecked, check.Unchecked, check.Failed, check.Blocked}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestText(t *testing.T) {
 	want := `== ada
    origin: Go, uses namespace
