@@ -17,13 +17,14 @@ import (
 var _ = register(&cli.Command{
 	Name:      "grade",
 	Usage:     "grade one engine, or a class",
-	ArgsUsage: "--engine COMMAND | --batch DIR [--lab LAB]... [--seed STUDENT] [--format text|json|junit|csv] [--output FILE] [--here]",
+	ArgsUsage: "--engine COMMAND | --batch DIR [--lab LAB]... [--seed STUDENT] [--format text|json|junit|csv] [--output FILE] [--top DIRECTORY] [--here]",
 	Flags: []cli.Flag{
 		&cli.StringFlag{Name: "engine", Usage: "a program that is built already"},
 		&cli.StringFlag{Name: "batch", Usage: "a `DIR` with a directory for each student, each with the source of an engine"},
 		&cli.StringSliceFlag{Name: "lab", Usage: "this `LAB` only; may be given more than once"},
 		&cli.StringFlag{Name: "seed", Usage: "names, limits and exit statuses follow from this `STUDENT` (with --batch: from the directory's name)"},
 		&cli.StringFlag{Name: "format", Value: "text", Usage: "text, json, junit or csv"},
+		&cli.StringFlag{Name: "top", Usage: "the project's `DIRECTORY`, against which submissions are built (default: found from here)"},
 		&cli.StringFlag{Name: "output", Usage: "write to this `FILE`"},
 		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "how long to wait for whatever must happen"},
 		&cli.BoolFlag{Name: "here", Usage: "grade on this machine although it is not marked as disposable"},
@@ -62,7 +63,7 @@ func runGrade(c *cli.Context) (err error) {
 	if command := c.String("engine"); command != "" {
 		reports = []*grade.Report{g.Engine(command, c.String("seed"))}
 	} else {
-		if g.Top, err = top(); err != nil {
+		if g.Top, err = findTop(c.String("top")); err != nil {
 			return err
 		}
 		err := g.Batch(c.String("batch"), func(r *grade.Report) {
