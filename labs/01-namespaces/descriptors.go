@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"minidocker/labs/check"
 )
@@ -12,7 +13,7 @@ var descriptors = check.Check{
 	Name:    "descriptors",
 	Title:   "the command has no file open but 0, 1 and 2",
 	Needs:   needsWords,
-	Section: goesWrong,
+	Section: chapter + "doors-left-open",
 	Hints: []string{
 		"What is open stays open across execve(2), unless it is marked. An open directory of the host is a way out of the container.",
 		"There are two sources: what your engine opens for itself, and what its caller had open already when it started the engine.",
@@ -49,13 +50,14 @@ var descriptors = check.Check{
 			return c.Release()
 		}
 		slices.Sort(numbers)
-		seen, cause := "", "the engine opened it for itself, without O_CLOEXEC, or passed it to the process in between"
+		var seen []string
+		cause := "the engine opened it for itself, without O_CLOEXEC, or passed it to the process in between"
 		for _, number := range numbers {
-			seen += fmt.Sprintf("%d -> %s  ", number, open[number])
+			seen = append(seen, fmt.Sprintf("%d -> %s", number, open[number]))
 			if open[number] == t.Dir() {
 				cause = "the engine's caller had it open; what it inherits it must close, or mark close-on-exec, before execve(2)"
 			}
 		}
-		return check.Fail(fmt.Sprintf("0, 1 and 2 in /proc/%d/fd", c.Pid), "also "+seen, cause)
+		return check.Fail(fmt.Sprintf("0, 1 and 2 in /proc/%d/fd", c.Pid), "also "+strings.Join(seen, ", "), cause)
 	},
 }
