@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -112,7 +114,7 @@ func (g *Grader) origin(dir, scratch string) Origin {
 	slices.Sort(o.Packages)
 	for _, lab := range g.Labs {
 		for _, name := range o.Packages {
-			if introduced[name] == lab.Number {
+			if introduced[name] == lab.Number && !g.given(lab.Name, name) {
 				o.Notes = append(o.Notes, fmt.Sprintf("lab %d: package %s is the answer", lab.Number, name))
 			}
 		}
@@ -129,18 +131,17 @@ func (g *Grader) origin(dir, scratch string) Origin {
 	return o
 }
 
+// given tells whether a lab's starter itself imports a package of the engine.
+func (g *Grader) given(lab, name string) bool {
+	return linesBelow(filepath.Join(g.Top, "labs", lab, "starter"))[strconv.Quote(engine+name)]
+}
+
 // copied counts the lines of a lab's stage that its starter does not have, and how many
 // of them are in the Go files of dir.
 func (g *Grader) copied(dir, lab string) (found, of int) {
 	stage := lines(filepath.Join(g.Top, "chapters", lab, "main.go"))
-	starter := lines(filepath.Join(g.Top, "labs", lab, "starter", "main.go"))
-	handed := map[string]bool{}
-	files, _ := filepath.Glob(filepath.Join(dir, "*.go"))
-	for _, file := range files {
-		for line := range lines(file) {
-			handed[line] = true
-		}
-	}
+	starter := linesBelow(filepath.Join(g.Top, "labs", lab, "starter"))
+	handed := linesBelow(dir)
 	for line := range stage {
 		if !starter[line] {
 			of++
@@ -163,6 +164,16 @@ func lines(path string) map[string]bool {
 		}
 	}
 	return set
+}
+
+// linesBelow are the lines of all Go files in dir.
+func linesBelow(dir string) map[string]bool {
+	all := map[string]bool{}
+	files, _ := filepath.Glob(filepath.Join(dir, "*.go"))
+	for _, file := range files {
+		maps.Copy(all, lines(file))
+	}
+	return all
 }
 
 func exists(dir, name string) bool {
