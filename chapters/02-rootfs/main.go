@@ -156,6 +156,7 @@ func start() (init *exec.Cmd, pipe *os.File, err error) {
 // initialize is init: process 1 of the new namespaces, still the engine's program.
 // It comes back only with an error.
 func initialize() (int, error) {
+	catchSignals() // like any process 1 without a handler, init takes no notice of them
 	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // the command gets no descriptor but 0, 1 and 2
 	var o options
 	if err := json.NewDecoder(os.NewFile(3, "pipe")).Decode(&o); err != nil {
