@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"time"
 )
 
 // SetupNames are what a transcript can ask for: engines (./step0 ...), first versions
@@ -23,8 +22,9 @@ var ErrCannot = errors.New("cannot run here")
 // Setups makes what transcripts ask for, the binaries and the tar once for all blocks.
 type Setups struct {
 	top, dir string
-	prebuilt string // directory of binaries, "" if they are built
-	ready    map[string]string
+	prebuilt string            // directory of binaries, "" if they are built
+	ready    map[string]string // the files that are made
+	limit    time.Duration     // for a block; the test machine is an emulated one
 }
 
 // NewSetups prepares for the project at top. Binaries come from MYDOCKER_BOOK_BIN if it
@@ -39,7 +39,7 @@ func NewSetups(top string) (*Setups, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Setups{top: top, dir: dir, prebuilt: os.Getenv("MYDOCKER_BOOK_BIN"), ready: map[string]string{}}
+	s := &Setups{top: top, dir: dir, prebuilt: os.Getenv("MYDOCKER_BOOK_BIN"), ready: map[string]string{}, limit: 90 * time.Second}
 	if tar := os.Getenv("MYDOCKER_ROOTFS_BUSYBOX"); tar != "" {
 		s.ready["rootfs"] = tar
 	}
@@ -52,50 +52,40 @@ func (s *Setups) Close() error { return remove(s.dir) }
 // remove deletes a directory, and nothing that is mounted below.
 func remove(dir string) error { return command("rm", "-rf", "--one-file-system", dir) }
 
-// provide puts what name stands for into a block's directory. release is called when
-// the block has ended.
-func (s *Setups) provide(name, dir string) (release func(), err error) {
-	release = func() {}
+// provide puts what name stands for into a block's directory.
+func (s *Setups) provide(name, dir string) error {
 	switch name {
 	case "rootfs":
-		return release, s.unpack(filepath.Join(dir, "work/rootfs"))
+		return s.unpack(filepath.Join(dir, "work/rootfs"))
 	case "source":
-		return release, s.copySource(filepath.Join(dir, "work"))
+		return s.copySource(filepath.Join(dir, "work"))
 	case "labs":
-		return release, s.copyBinary(name, filepath.Join(dir, "bin"))
+		return s.copyBinary(name, filepath.Join(dir, "bin"))
 	case "mydocker":
 		if err := s.copyBinary(name, filepath.Join(dir, "bin")); err != nil {
-			return release, err
+			return err
 		}
 		return s.importBusybox(dir)
 	default:
-		return release, s.copyBinary(name, filepath.Join(dir, "work"))
+		return s.copyBinary(name, filepath.Join(dir, "work"))
 	}
 }
 
 // Binary gives the path of a program, which is built the first time.
 func (s *Setups) Binary(name string) (string, error) {
 	if s.prebuilt != "" {
-		file := filepath.Join(s.prebuilt, name)
-		if _, err := os.Stat(file); err != nil {
-			return "", fmt.Errorf("%w: MYDOCKER_BOOK_BIN has no %s", ErrCannot, name)
-		}
-		return file, nil
+		return filepath.Join(s.prebuilt, name), nil
 	}
 	if file := s.ready[name]; file != "" {
 		return file, nil
 	}
 	source := name // mydocker, labs
-	if number := strings.TrimLeft(name, "stepfir"); number != name {
-		n, _ := strconv.Atoi(number)
-		found, _ := filepath.Glob(filepath.Join(s.top, "chapters", fmt.Sprintf("%02d-*", n)))
+	if kind, number := name[:len(name)-1], name[len(name)-1:]; kind == "step" || kind == "first" {
+		found, _ := filepath.Glob(filepath.Join(s.top, "chapters/0"+number+"-*"))
 		if len(found) != 1 {
-			return "", fmt.Errorf("there is no chapter %d to build %s from", n, name)
+			return "", fmt.Errorf("there is no chapter %s to build %s from", number, name)
 		}
-		source, _ = filepath.Rel(s.top, found[0])
-		if strings.HasPrefix(name, "first") {
-			source = filepath.Join(source, "first")
-		}
+		source = path.Join("chapters", filepath.Base(found[0]), strings.TrimPrefix(kind, "step"))
 	}
 	file := filepath.Join(s.dir, name)
 	if err := build(s.top, file, "./"+source); err != nil {
@@ -110,11 +100,8 @@ func build(module, file, source string, env ...string) error {
 	cmd := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", file, source)
 	cmd.Dir, cmd.Env = module, append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("%w: no go to build %s with; MYDOCKER_BOOK_BIN=DIR names a directory of binaries", ErrCannot, source)
-	}
 	if err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", source, err, out)
+		return fmt.Errorf("go build %s (MYDOCKER_BOOK_BIN=DIR names a directory of binaries): %w\n%s", source, err, out)
 	}
 	return nil
 }
@@ -160,36 +147,18 @@ func (s *Setups) copySource(to string) error {
 		filepath.Join(s.top, "labs"), filepath.Join(s.top, "mydocker"), to)
 }
 
-// importBusybox makes the image in the block's own root. The names of devices and
-// cgroups are the reader's, those of every mydocker, so only one such block runs at a time.
-func (s *Setups) importBusybox(dir string) (release func(), err error) {
-	lock, err := os.OpenFile("/run/lock/mydocker-book", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return func() {}, err
-	}
-	mydocker := func(args ...string) ([]byte, error) {
-		cmd := exec.Command(filepath.Join(dir, "bin/mydocker"), args...)
-		cmd.Env = environment(dir)
-		return cmd.CombinedOutput()
-	}
-	release = func() {
-		// With a container go its cgroup, links and lease, should the block have left any.
-		if ids, err := mydocker("ps", "-aq"); err == nil && len(ids) > 0 {
-			mydocker(append([]string{"rm", "-f"}, strings.Fields(string(ids))...)...)
-		}
-		lock.Close()
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return release, err
-	}
+// importBusybox makes the image in the block's own root.
+func (s *Setups) importBusybox(dir string) error {
 	tar, err := s.tar()
 	if err != nil {
-		return release, err
+		return err
 	}
-	if out, err := mydocker("import", "-c", `CMD ["sh"]`, tar, "busybox"); err != nil {
-		return release, fmt.Errorf("mydocker import: %w\n%s", err, out)
+	cmd := exec.Command(filepath.Join(dir, "bin/mydocker"), "import", "-c", `CMD ["sh"]`, tar, "busybox")
+	cmd.Env = environment(dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("mydocker import: %w\n%s", err, out)
 	}
-	return release, nil
+	return nil
 }
 
 func command(name string, args ...string) error {
