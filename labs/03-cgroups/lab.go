@@ -34,7 +34,6 @@ var Lab = check.Lab{
 		"own-cgroup": check.Failed, "joined-before-exec": check.Blocked, "cgroup-namespace": check.Blocked,
 		"memory-limit": check.Blocked, "memory-bites": check.Blocked, "cpu-limit": check.Blocked,
 		"pids-limit": check.Blocked, "no-limit": check.Blocked, "bad-values": check.Blocked, "gone": check.Blocked,
-		"leftovers": check.Blocked,
 	},
 	Docker: docker(),
 }
