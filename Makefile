@@ -1,11 +1,12 @@
 # Each target is a few commands that can be typed as well. Only what needs root is run as root (labs/as-root.sh).
-.PHONY: build image demo test test-oci test-vm bench clean
+.PHONY: build image demo test test-oci test-vm bench classroom-kit clean
 .DELETE_ON_ERROR:
 
 export CGO_ENABLED = 0
 TAGS      = -tags urfave_cli_no_docs
 TESTFLAGS =
 VMFLAGS   = --timeout 900 -v
+KIT       = $(CURDIR)/bin/classroom-kit
 
 root      = labs/as-root.sh
 rootfs    = $(CURDIR)/bin/rootfs
@@ -56,6 +57,10 @@ bin/validation: tests/oci/validation/go.mod
 # The same tests in a virtual machine: another kernel, systemd, pure cgroup v2.
 test-vm: build
 	tests/vm/run.sh $(VMFLAGS)
+
+# A directory from which machines are made ready without network (vagrant/README.md).
+classroom-kit:
+	vagrant/kit.sh "$(KIT)"
 
 bench: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
 	labs/need.sh iperf3 docker-registry
