@@ -61,7 +61,7 @@ for arch in "${arches[@]}"; do
 	build labs "$kit/bin/$arch/labs" "$arch"
 	source_sum >"$kit/bin/$arch/source"
 	# As students compile: no flags. vet and the tests of the labs compile a little more.
-	GOARCH=$arch go build -trimpath -buildvcs=false -o /dev/null $(for dir in chapters labs; do [ ! -d $dir ] || echo ./$dir/...; done)
+	GOARCH=$arch go build -trimpath -buildvcs=false -o /dev/null ./chapters/... ./labs/...
 	# Used or not, nothing of it is thrown away for a year: the go command goes by the date.
 	tar -C "$GOCACHE" --mtime='1 year' --exclude=trim.txt --exclude=testexpire.txt -czf "$kit/buildcache-$arch.tar.gz" .
 done
@@ -74,8 +74,9 @@ debs() {
 	mkdir -p "$root"/{lists/partial,archives/partial,parts} "$kit/debs/$1"
 	: >"$root/status"
 	# The distribution's own sources, none of those that somebody added.
-	apt-get indextargets --format '$(ORIGIN)|$(COMPONENT)|$(SIGNED_BY)|$(REPO_URI)|$(RELEASE)' 'Created-By: Packages' | sort -u |
-		awk -F '|' -v id="$id" 'tolower($1) == id && ($2 == "main" || $2 == "universe") { print "deb", $3 == "" ? "" : "[signed-by=" $3 "]", $4, $5, $2 }' >"$root/sources"
+	apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sort -u |
+		awk -v id="$id" 'tolower($1) == id && ($2 == "main" || $2 == "universe") {
+			print "deb [signed-by=/usr/share/keyrings/" id "-archive-keyring.gpg]", $3, $4, $2 }' >"$root/sources"
 	[ -s "$root/sources" ] || die "apt's sources name no mirror of $id: apt-get update"
 	cat >"$root/conf" <<-END
 		APT::Architecture "$1";
