@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
 	esac
 done
 
-step() { printf '%-32s %s\n' "$1" "$2"; }
+step() { printf '%-28s %s\n' "$1" "${*:2}"; }
 
 # The architecture in $arch, or the reason why this is no machine for the labs.
 look_at_machine() {
@@ -107,11 +107,12 @@ kit_packages() {
 		Dir::Etc::SourceList "$scratch/sources";
 		Dir::Etc::SourceParts "$scratch/parts";
 		Dir::State::Lists "$scratch/lists";
+		Acquire::Languages "none";
 		APT::Sandbox::User "root";
 	END
 	(
 		export APT_CONFIG=$scratch/conf
-		apt-get -qq update
+		apt-get -qq update >/dev/null
 		"$top/labs/need.sh" "$@"
 	) || die "installing from $kit/debs/$arch: see above"
 	rm -rf "$scratch"
