@@ -11,6 +11,7 @@
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/check.sh"
 export PATH=/usr/local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
+export HOME=/root # sudo may leave the caller's, and what root compiles would lie there
 share=/usr/local/share/mydocker
 kit= kit_done=
 
@@ -123,6 +124,7 @@ toolchain() {
 	local new=/usr/local/go.new zip=/usr/local/go.zip old
 	if [ "$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true)" = "go$go_version" ]; then
 		step "Go $go_version" "there"
+		link_go
 		return
 	fi
 	step "Go $go_version" "installing in /usr/local/go"
@@ -145,8 +147,17 @@ toolchain() {
 	fi
 	mv -T $new/golang.org/toolchain@* /usr/local/go
 	rm -rf $new $zip
-	ln -sf ../go/bin/go ../go/bin/gofmt /usr/local/bin/ # on root's PATH under sudo, too
 	hash -r
+	link_go
+}
+
+# link_go puts go where every PATH has it, that of root under sudo too.
+link_go() {
+	local root name
+	root=$(GOTOOLCHAIN=local go env GOROOT)
+	for name in go gofmt; do
+		[ "$(readlink -f /usr/local/bin/$name)" = "$(readlink -f "$root/bin/$name")" ] || ln -sfn "$root/bin/$name" /usr/local/bin/$name
+	done
 }
 
 # The kit's modules as a proxy on this disk, and its compiled packages for who works here and for root.
@@ -169,7 +180,7 @@ modules() {
 
 # Go's defaults for all users, in the one file that sudo cannot lose.
 defaults() {
-	local file proxy sumdb=sum.golang.org changed=
+	local file proxy line sumdb=sum.golang.org changed=
 	file=$(GOTOOLCHAIN=local go env GOROOT)/go.env
 	proxy=$(proxies)
 	[ ! -d $share/modules ] || proxy=file://$share/modules,$proxy
@@ -181,7 +192,7 @@ defaults() {
 		sed -i "/^${line%%=*}=/d" "$file"
 		echo "$line" >>"$file"
 	done
-	step "Go's defaults" "${changed:+written into $file}${changed:-there}"
+	if [ -n "$changed" ]; then step "Go's defaults" "written into $file"; else step "Go's defaults" "there"; fi
 }
 
 # mydocker and labs in /usr/local/bin, new ones whenever the sources are others.
