@@ -10,6 +10,34 @@ var Lab = check.Lab{
 	Title:   "Namespaces",
 	Grammar: []string{"run [--hostname NAME] COMMAND [ARGUMENT...]"},
 	Checks: []check.Check{
-		hostname,
+		argvVector, exitStatus, signals, descriptors, // a process
+		hostname, pid, mounts, proc, ipc, network, orphans, // in namespaces
+		check.Leftovers(goesWrong,
+			"Your engine has ended, and something it made has not. The report names it.",
+			"What belongs to namespaces goes with their last process. What is left was made outside of them, or a process lives on.",
+			"Wait for the process that you cloned (Wait), in all cases, before the engine ends. Mount only in the child, after / was made private.",
+		),
+	},
+	Mutants: mutants,
+	Before: map[string]check.Verdict{
+		"descriptors": check.Failed, // of what its caller has open it keeps what has no O_CLOEXEC
+		"hostname":    check.Failed,
+		"pid":         check.Failed,
+		"mounts":      check.Failed,
+		"proc":        check.Blocked,
+		"ipc":         check.Failed,
+		"network":     check.Failed,
+		"orphans":     check.Blocked,
 	},
 }
+
+const (
+	theIdea   = "chapters/01-namespaces/README.md#the-idea"
+	byHand    = "chapters/01-namespaces/README.md#try-it-by-hand"
+	goesWrong = "chapters/01-namespaces/README.md#what-goes-wrong"
+	ours      = "chapters/01-namespaces/README.md#what-ours-adds"
+	before    = "chapters/00-what-is-a-container/README.md#what-goes-wrong"
+)
+
+// needsWords is what a check of a container needs: that there is one.
+var needsWords = []string{"argv-vector"}

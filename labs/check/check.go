@@ -17,6 +17,7 @@ const (
 	Blocked   Verdict = "BLOCKED"       // a check that it needs did not pass
 	Unchecked Verdict = "CANNOT-CHECK"  // this host lacks something
 	Broken    Verdict = "HARNESS-ERROR" // the checker itself went wrong
+	Held      Verdict = "HELD"          // stopped before its end, and the container left there (--hold)
 )
 
 // Lab is one lab: what a step of the book is checked by.
@@ -55,18 +56,23 @@ type Mutant struct {
 
 // Result is the verdict on one check, and why.
 type Result struct {
-	Lab       int      `json:"lab"`
-	Check     string   `json:"check"`
-	Title     string   `json:"title"`
-	Verdict   Verdict  `json:"verdict"`
-	Expected  string   `json:"expected,omitempty"`
-	Seen      string   `json:"seen,omitempty"`
-	Cause     string   `json:"likely_cause,omitempty"`
-	Reproduce string   `json:"reproduce,omitempty"`
-	Section   string   `json:"section,omitempty"`
-	Reason    string   `json:"reason,omitempty"` // of the other verdicts
-	Explain   []string `json:"explain,omitempty"`
-	Seconds   float64  `json:"seconds"`
+	Lab       int       `json:"lab"`
+	Check     string    `json:"check"`
+	Title     string    `json:"title"`
+	Verdict   Verdict   `json:"verdict"`
+	Expected  string    `json:"expected,omitempty"`
+	Seen      string    `json:"seen,omitempty"`
+	Cause     string    `json:"likely_cause,omitempty"`
+	Reproduce string    `json:"reproduce,omitempty"`
+	Section   string    `json:"section,omitempty"`
+	Reason    string    `json:"reason,omitempty"` // of the other verdicts
+	Explain   []string  `json:"explain,omitempty"`
+	Left      []Finding `json:"left,omitempty"` // what this check found on the host afterwards
+	Held      []int     `json:"held,omitempty"` // containers that were left, by the host's numbers
+	Seconds   float64   `json:"seconds"`
+
+	container bool   // Reproduce starts a container that stays
+	nonce     string // of that container
 }
 
 // failure is the error of a check that failed.

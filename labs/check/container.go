@@ -13,7 +13,7 @@ import (
 type Container struct {
 	Process        // its first process
 	Nonce   string // in that process's words
-	Status  int    // what it exits with when it is released
+	Exits   int    // what it exits with when it is released
 
 	trial *Trial
 	run   *run
@@ -22,8 +22,8 @@ type Container struct {
 // Start has the engine run the probe, finds it in the host's /proc, and waits until it
 // is ready. The modes and their arguments stand in probe.sh.
 func (t *Trial) Start(flags []string, mode string, args ...string) (*Container, error) {
-	c := &Container{trial: t, Nonce: fmt.Sprintf("%s-%d", t.session.marker, len(t.runs)), Status: t.Status()}
-	argv := slices.Concat([]string{busybox, "sh", "-c", Probe, c.Nonce, mode, strconv.Itoa(c.Status)}, args)
+	c := &Container{trial: t, Nonce: fmt.Sprintf("%s-%d", t.session.marker, len(t.runs)), Exits: t.Status()}
+	argv := slices.Concat([]string{busybox, "sh", "-c", Probe, c.Nonce, mode, strconv.Itoa(c.Exits)}, args)
 	var err error
 	if c.run, err = t.start(t.words(flags, argv)); err != nil {
 		return nil, err
@@ -33,9 +33,11 @@ func (t *Trial) Start(flags []string, mode string, args ...string) (*Container, 
 		return c.Pid != 0 && c.sleeper() != 0 || c.run.over()
 	})
 	if !found || c.run.over() {
-		return nil, t.absent(c, argv, found)
+		return nil, t.absent(c, argv)
 	}
-	return c, nil
+	c.run.container = c
+	t.session.seen = true
+	return c, t.remember(c.Process)
 }
 
 // find gives the process with these words whose parent has others, 0 if there is none.
@@ -63,17 +65,18 @@ func (c *Container) sleeper() int {
 }
 
 // absent says why there is no container to look at.
-func (t *Trial) absent(c *Container, argv []string, ended bool) error {
+func (t *Trial) absent(c *Container, argv []string) error {
 	expected := "a process whose words are exactly those after \"run\" and its flags, on the host seen in /proc"
-	if c.Pid != 0 {
+	if c.Pid != 0 && !c.Gone() {
 		return Fail("the command keeps running until it is released", "its process was there, and did not get ready", "the engine stopped it, or it cannot start processes of its own")
 	}
-	if ended {
+	if c.run.over() {
+		text := strings.TrimSpace(c.run.text(".stderr"))
 		seen := fmt.Sprintf("no such process; the engine ended with status %d", c.run.status())
-		if text := strings.TrimSpace(c.run.text(".stderr")); text != "" {
-			seen += ", and wrote: " + text
+		if text != "" {
+			seen += ", and wrote: " + brief(strings.Fields(text))
 		}
-		return Fail(expected, seen, "the engine did not get as far as execve(2), or did not pass the words on one by one")
+		return Fail(expected, seen, whyOver(c.run.status(), text))
 	}
 	for _, p := range processes(func(p Process) bool { return p.marked(c.Nonce) }) {
 		if words, err := p.Cmdline(); err == nil && p.Pid != c.run.cmd.Process.Pid && len(words) > 0 {
@@ -83,6 +86,21 @@ func (t *Trial) absent(c *Container, argv []string, ended bool) error {
 		}
 	}
 	return Fail(expected, "no such process; the engine is still running", "the engine does not start its command")
+}
+
+// whyOver is the likely reason why an engine has ended and no command was seen.
+func whyOver(status int, text string) string {
+	switch {
+	case strings.Contains(strings.ToLower(text), "syntax error"):
+		return "the engine joined the words to one line, and a shell read it: its message speaks of syntax"
+	case status == 0:
+		return "the engine did not run the command, or did not wait for it"
+	case status == 125:
+		return "the engine refused its command line, or one of its own steps failed: its message says which"
+	case status == 126 || status == 127:
+		return "execve(2) failed: " + busybox + " is not there, or cannot be executed, where the command runs"
+	}
+	return "the engine, or the process that was to become the command, ended before execve(2)"
 }
 
 // Result is how what the mode does went: RESULT in probe.sh.
@@ -100,15 +118,30 @@ func (c *Container) Result() string {
 func (c *Container) Engine() Process { return Process{c.run.cmd.Process.Pid} }
 
 // Signal sends a signal to the container's process, from the host.
-func (c *Container) Signal(signal syscall.Signal) error { return syscall.Kill(c.Pid, signal) }
+func (c *Container) Signal(signal syscall.Signal) error { return c.signal(c.Process, signal) }
 
-// Release lets the probe end: it exits with Status.
-func (c *Container) Release() error {
+// SignalEngine sends a signal to the engine.
+func (c *Container) SignalEngine(signal syscall.Signal) error { return c.signal(c.Engine(), signal) }
+
+func (c *Container) signal(p Process, signal syscall.Signal) error {
 	if c.trial.hold {
 		return errHeld
 	}
-	return c.Signal(syscall.SIGUSR1)
+	c.run.signals = append(c.run.signals, sent{signal, p == c.Engine()})
+	return syscall.Kill(p.Pid, signal)
 }
+
+// Release lets the probe end: it exits with Exits.
+func (c *Container) Release() error { return c.Signal(syscall.SIGUSR1) }
 
 // Wait waits for the engine's end, and gives its exit status.
 func (c *Container) Wait() (int, error) { return c.trial.wait(c.run) }
+
+// Descendants are the processes that the probe started, and those that these started,
+// wherever their parents are.
+func (c *Container) Descendants() []Process {
+	return processes(func(p Process) bool {
+		words, err := p.Environment()
+		return err == nil && slices.Contains(words, "LABS_PROBE="+c.Nonce)
+	})
+}

@@ -3,7 +3,7 @@
 # It does what MODE says, in a child that then becomes "sleep 1000000". By that sleep the checker sees that it is
 # ready, and by RESULT in the sleep's environment how it went. SIGUSR1 releases it: it exits with STATUS.
 b=/bin/busybox mode=$1 status=$2 n=$3
-export LABS_NONCE="$0" # marks its children
+export LABS_PROBE="$0" # marks its children
 ready() { RESULT=$1 exec $b sleep 1000000; }
 release() { kill -9 $!; exit $status; }
 trap release USR1

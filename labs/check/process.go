@@ -145,6 +145,7 @@ type Mount struct {
 	Peers      []string // "shared:5", "master:3"; none: private
 	Type       string   // of the file system: "proc"
 	Source     string
+	super      []string // options of the file system itself
 }
 
 // String shows the mount in a line.
@@ -165,10 +166,14 @@ func readMounts(file string) ([]Mount, error) {
 			return nil, fmt.Errorf("%s: a line that is no mount: %q", file, line)
 		}
 		m := Mount{Root: unescape.Replace(f[3]), Point: unescape.Replace(f[4]), Options: strings.Split(f[5], ","),
-			Peers: f[6:dash], Type: f[dash+1], Source: unescape.Replace(f[dash+2])}
+			Peers: f[6:dash], Type: f[dash+1], Source: unescape.Replace(f[dash+2]),
+			super: strings.Split(f[len(f)-1], ",")}
 		m.ID, _ = strconv.Atoi(f[0])
 		m.Parent, _ = strconv.Atoi(f[1])
 		mounts = append(mounts, m)
 	}
 	return mounts, nil
 }
+
+// ReadRoot reads a file by its absolute path as the process would, from its root.
+func (p Process) ReadRoot(path string) (string, error) { return p.read("root" + path) }

@@ -3,75 +3,121 @@ package check
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options are how a lab is run. The zero value: every check, a deadline of 10 seconds.
 type Options struct {
 	Seed     string        // names, limits and statuses follow from it
-	Only     string        // this check, and those it needs
-	Hold     bool          // leave the container of the check Only
+	Only     string        // this check alone, without those it needs
+	Hold     bool          // leave the container of the check Only, instead of releasing it
 	Deadline time.Duration // for whatever must happen; 0: 10 seconds
-	Top      string        // of the project, for the paths in a report
+	Done     func(Result)  // is told each result at once; nil: nobody is
 }
 
-// Run runs a lab on an engine.
+// Run runs a lab on an engine and gives a result for each check, in the lab's order. An
+// error means that nothing could be checked. An interrupt ends the program, cleanly.
 func Run(lab *Lab, engine *Engine, o Options) (results []Result, err error) {
+	if o.Only != "" && lab.Find(o.Only) == nil {
+		return nil, fmt.Errorf("lab %d has no check %q", lab.Number, o.Only)
+	}
+	// What the checker's caller has open is not the engine's fault.
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("close_range: %w", err)
+	}
 	s, err := newSession()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(s.dir)
+	defer s.endOnSignal()()
 	if o.Deadline == 0 {
 		o.Deadline = 10 * time.Second
 	}
 	verdicts := map[string]Verdict{}
 	for i := range lab.Checks {
 		c := &lab.Checks[i]
-		result := Result{Lab: lab.Number, Check: c.Name, Title: c.Title, Section: c.Section}
-		begun := time.Now()
-		if need := slices.IndexFunc(c.Needs, func(name string) bool { return verdicts[name] != Passed }); need >= 0 {
-			result.Verdict, result.Reason = Blocked, fmt.Sprintf("it needs %s, which is %s", c.Needs[need], verdicts[c.Needs[need]])
-		} else {
-			attempt(lab, c, engine, s, o, &result)
+		if o.Only != "" && o.Only != c.Name {
+			continue
 		}
-		result.Seconds = time.Since(begun).Seconds()
+		result := attempt(lab, c, engine, s, o, verdicts)
 		verdicts[c.Name] = result.Verdict
 		results = append(results, result)
+		if o.Done != nil {
+			o.Done(result)
+		}
+		if len(result.Held) > 0 {
+			return results, nil // the next run ends them, and removes the session
+		}
 	}
-	return results, nil
+	return results, s.end()
 }
 
-// attempt makes one check.
-func attempt(lab *Lab, c *Check, engine *Engine, s *session, o Options, result *Result) {
-	t := &Trial{lab: lab, engine: engine, session: s, Deadline: o.Deadline, hold: o.Hold, random: seeded(o.Seed, lab, c.Name)}
+// Find gives the check of this name, nil if there is none.
+func (l *Lab) Find(name string) *Check {
+	if i := slices.IndexFunc(l.Checks, func(c Check) bool { return c.Name == name }); i >= 0 {
+		return &l.Checks[i]
+	}
+	return nil
+}
+
+// attempt makes one check, or says why not.
+func attempt(lab *Lab, c *Check, engine *Engine, s *session, o Options, verdicts map[string]Verdict) Result {
+	result := Result{Lab: lab.Number, Check: c.Name, Title: c.Title, Section: c.Section, Explain: c.Explain}
+	for _, need := range c.Needs {
+		if o.Only == "" && verdicts[need] != Passed {
+			result.Verdict, result.Reason = Blocked, fmt.Sprintf("it needs %s, which is %s", need, verdicts[need])
+			return result
+		}
+	}
+	begun := time.Now()
+	t := &Trial{lab: lab, check: c, engine: engine, session: s, Deadline: o.Deadline, hold: o.Hold, random: seeded(o.Seed, lab, c.Name)}
 	err := t.begin()
 	if err == nil {
 		err = c.Run(t)
-		t.end()
+		if t.hold {
+			result.Held = t.held()
+		}
+		if len(result.Held) == 0 {
+			err = errors.Join(err, t.end(&result))
+		}
 	}
+	result.judge(err)
+	result.Reproduce = t.reproduce()
+	if len(t.runs) > 0 {
+		if last := t.runs[len(t.runs)-1].container; last != nil {
+			result.container, result.nonce = true, last.Nonce
+		}
+	}
+	result.Seconds = time.Since(begun).Seconds()
+	return result
+}
+
+// judge makes the verdict of what the check came back with.
+func (r *Result) judge(err error) {
 	var failed *failure
 	var missing *lack
 	switch {
 	case err == nil:
-		result.Verdict = Passed
+		r.Verdict = Passed
+	case errors.Is(err, errHeld):
+		r.Verdict, r.Reason = Held, "nothing had failed when the check would have ended the container"
 	case errors.As(err, &failed):
-		result.Verdict, result.Expected, result.Seen, result.Cause = Failed, failed.expected, failed.seen, failed.cause
-		result.Reproduce = t.reproduce()
+		r.Verdict, r.Expected, r.Seen, r.Cause = Failed, failed.expected, failed.seen, failed.cause
 	case errors.As(err, &missing):
-		result.Verdict, result.Reason = Unchecked, missing.reason
+		r.Verdict, r.Reason = Unchecked, missing.reason
+	case errors.Is(err, errNothing):
+		r.Verdict, r.Reason = Blocked, err.Error()
 	default:
-		result.Verdict, result.Reason = Broken, err.Error()
+		r.Verdict, r.Reason = Broken, err.Error()
 	}
 }
 
-// begin makes the host's stand-in and starts the control process in it.
+// begin makes the host's stand-in, starts the control process in it, and takes the ledger.
 func (t *Trial) begin() (err error) {
 	if t.host, err = newStandin(); err != nil {
 		return err
@@ -82,55 +128,55 @@ func (t *Trial) begin() (err error) {
 	if err := t.host.start(control); err != nil {
 		return err
 	}
+	go control.Wait()
 	t.Control = Process{control.Process.Pid}
 	if t.lab.Rootfs {
-		return t.makeRootfs()
+		if err := t.makeRootfs(); err != nil {
+			return err
+		}
 	}
-	return nil
+	t.before, err = t.take()
+	return err
 }
 
-// end ends what the check left running, and lets go of the host's stand-in.
-func (t *Trial) end() {
+// held are the containers that stay.
+func (t *Trial) held() (pids []int) {
 	for _, r := range t.runs {
-		if !r.over() {
+		if r.container != nil && !r.over() {
+			pids = append(pids, r.container.Pid)
+		}
+	}
+	return pids
+}
+
+// end ends what the check left running, finds what the engine left behind, and removes
+// what of it is ours.
+func (t *Trial) end(result *Result) (err error) {
+	willing := true
+	for _, r := range t.runs {
+		if r.container != nil && !r.over() {
+			r.container.Release()
+		}
+		if _, err := t.wait(r); err != nil { // no finding of this check: it may have been about that
+			willing = false
 			syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
 			<-r.ended
 		}
 	}
-	for _, p := range processes(func(p Process) bool { return p.marked(t.session.marker) && p.Pid != os.Getpid() }) {
-		syscall.Kill(p.Pid, syscall.SIGKILL)
+	if willing { // what an engine leaves that had to be killed is no wonder
+		if result.Left, err = t.left(t.before); err != nil {
+			return err
+		}
+		for _, f := range result.Left {
+			if f.Ours {
+				if f.Kind == "cgroup" {
+					t.session.cgroups[f.Object] = true // to be removed
+				}
+				t.session.left = append(t.session.left, Finding{f.Kind, f.Object + ", after " + t.check.Name, true})
+			}
+		}
 	}
 	t.host.end()
-}
-
-// reproduce is the last run of the engine as it can be typed.
-func (t *Trial) reproduce() string {
-	if len(t.runs) == 0 {
-		return ""
-	}
-	words := t.runs[len(t.runs)-1].words
-	probe := "\"$(" + Quote(self()) + " probe)\""
-	line := Quote(t.engine.words...)
-	for _, word := range words {
-		if word == Probe {
-			line += " " + probe
-		} else {
-			line += " " + Quote(word)
-		}
-	}
-	return line
-}
-
-// self is how this program is called from the directory one is in.
-func self() string {
-	path, err := os.Executable()
-	if err != nil {
-		return "labs"
-	}
-	if dir, err := os.Getwd(); err == nil {
-		if relative, err := filepath.Rel(dir, path); err == nil && !strings.HasPrefix(relative, "..") {
-			return "./" + relative
-		}
-	}
-	return path
+	t.session.sweep()
+	return nil
 }

@@ -4,18 +4,28 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strings"
+	"syscall"
 
+	"minidocker/mydocker/disk"
+
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // session is one run of the checker: its marker, which everything it makes carries, and
 // a directory of that name, locked as long as the checker lives.
 type session struct {
-	marker string
-	dir    string
-	lock   *os.File
+	marker  string
+	dir     string
+	lock    *os.File
+	cgroups map[string]bool // directories in which containers were seen; also in the file "cgroups"
+	seen    bool            // a container was
+	left    []Finding       // by all checks so far
 }
 
 // Directory is where the checker works: on a disk, since root file systems are made there.
@@ -26,21 +36,169 @@ func Directory() string {
 	return "/var/tmp/mydocker-labs"
 }
 
+// newSession cleans up after checkers that were killed, and begins.
 func newSession() (*session, error) {
-	random := make([]byte, 6)
-	rand.Read(random)
-	s := &session{marker: "labs" + hex.EncodeToString(random)}
-	s.dir = filepath.Join(Directory(), s.marker)
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+	if err := os.MkdirAll(Directory(), 0o755); err != nil {
 		return nil, err
 	}
-	lock, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err := sweepDead(); err != nil {
+		return nil, err
+	}
+	random := make([]byte, 6)
+	rand.Read(random)
+	s := &session{marker: "labs" + hex.EncodeToString(random), cgroups: map[string]bool{}}
+	s.dir = filepath.Join(Directory(), s.marker)
+	// The lock before the name: a directory whose lock is free is a dead checker's.
+	building, err := os.MkdirTemp(Directory(), "new")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(building, 0o755); err != nil {
+		return nil, err
+	}
+	if s.lock, err = lockFile(building); err != nil {
+		return nil, err
+	}
+	return s, os.Rename(building, s.dir)
+}
+
+func lockFile(dir string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
 		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	s.lock = lock
-	return s, nil
+	return lock, nil
+}
+
+// sweepDead removes what checkers left that are dead, containers that were held (--hold)
+// among it.
+func sweepDead() error {
+	entries, err := os.ReadDir(Directory())
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), "labs") {
+			continue
+		}
+		dir := filepath.Join(Directory(), entry.Name())
+		lock, err := lockFile(dir)
+		if err != nil {
+			continue // it lives, or has just ended
+		}
+		s := &session{marker: entry.Name(), dir: dir, lock: lock, cgroups: map[string]bool{}}
+		if data, err := os.ReadFile(filepath.Join(dir, "cgroups")); err == nil {
+			for path := range strings.Lines(string(data)) {
+				s.cgroups[strings.TrimSuffix(path, "\n")] = true
+			}
+		}
+		if err := s.end(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remember notes a cgroup in which a container was seen, for whoever has to clean up.
+func (s *session) remember(cgroup string) error {
+	if s.cgroups[cgroup] {
+		return nil
+	}
+	s.cgroups[cgroup] = true
+	file, err := os.OpenFile(filepath.Join(s.dir, "cgroups"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = fmt.Fprintln(file, cgroup)
+	return err
+}
+
+// sweep removes what carries the marker, and the cgroups in which containers were seen.
+// It says what it could not remove.
+func (s *session) sweep() (problems []string) {
+	s.kill()
+	mounts, _ := Process{os.Getpid()}.Mounts()
+	for i := len(mounts) - 1; i >= 0; i-- {
+		if m := mounts[i]; strings.Contains(m.Point+m.Source+m.Root, s.marker) {
+			if err := unix.Unmount(m.Point, unix.MNT_DETACH); err != nil {
+				problems = append(problems, fmt.Sprintf("unmount %s: %v", m.Point, err))
+			}
+		}
+	}
+	for cgroup := range s.cgroups {
+		if err := removeCgroup(cgroup); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	links, _ := netlink.LinkList()
+	for _, link := range links {
+		if strings.Contains(link.Attrs().Name+link.Attrs().Alias, s.marker) {
+			if err := netlink.LinkDel(link); err != nil {
+				problems = append(problems, fmt.Sprintf("remove link %s: %v", link.Attrs().Name, err))
+			}
+		}
+	}
+	return problems
+}
+
+// kill ends all processes that carry the marker, until none is left: a container ends
+// with its first process, but an engine without PID namespaces leaves some.
+func (s *session) kill() {
+	for range 20 {
+		marked := processes(func(p Process) bool { return p.Pid != os.Getpid() && p.marked(s.marker) && !p.Gone() })
+		if len(marked) == 0 {
+			return
+		}
+		for _, p := range marked {
+			syscall.Kill(p.Pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// removeCgroup removes a cgroup and those below it, unless processes are in one.
+func removeCgroup(path string) error {
+	var below []string
+	filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			below = append(below, path)
+		}
+		return nil
+	})
+	for i := len(below) - 1; i >= 0; i-- {
+		if err := unix.Rmdir(below[i]); err != nil && err != unix.ENOENT {
+			return fmt.Errorf("remove cgroup %s: %w", below[i], err)
+		}
+	}
+	return nil
+}
+
+// end removes all that is left of the session.
+func (s *session) end() error {
+	s.sweep()
+	err := disk.RemoveAll(s.dir)
+	s.lock.Close()
+	return err
+}
+
+// endOnSignal ends the session and the program when the terminal or its user says so.
+func (s *session) endOnSignal() (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		got, ok := <-signals
+		if !ok {
+			return
+		}
+		s.end()
+		os.Exit(128 + int(got.(syscall.Signal)))
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+	}
 }

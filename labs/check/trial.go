@@ -24,14 +24,17 @@ const busybox = "/bin/busybox"
 type Trial struct {
 	Control  Process // a command started without an engine, where the engine is started
 	Deadline time.Duration
+	Inherit  []*os.File // what the engine has open from the caller, as descriptors 3 and up
 
 	lab     *Lab
+	check   *Check
 	engine  *Engine
 	session *session
 	host    *standin
 	random  *rand.Rand
+	before  ledger // of the host, when the check began
 	runs    []*run // of the engine, in this check
-	hold    bool
+	hold    bool   // keep the container instead of releasing it
 	count   int    // of names made
 	rootfs  string // of its containers, "" in a lab without
 }
@@ -67,13 +70,21 @@ func (t *Trial) Host() ([]Mount, error) { return t.host.mounts() }
 type run struct {
 	cmd   *exec.Cmd
 	words []string // "run" and what follows, as the engine got them
-	brief []string // the same, fit to be typed
 	out   string   // the path of what it wrote, without ".stdout", ".stderr"
 	ended chan struct{}
+
+	container *Container // nil: none was looked for, or found
+	signals   []sent
+}
+
+// sent is a signal that the check sent.
+type sent struct {
+	signal   syscall.Signal
+	toEngine bool // not to the container's process
 }
 
 // start runs the engine with words after its own.
-func (t *Trial) start(words []string, extra ...*os.File) (*run, error) {
+func (t *Trial) start(words []string) (*run, error) {
 	all := append(slices.Clone(t.engine.words), words...)
 	r := &run{words: words, ended: make(chan struct{}), out: filepath.Join(t.session.dir, fmt.Sprintf("run%d", len(t.runs)))}
 	r.cmd = exec.Command(all[0], all[1:]...)
@@ -82,7 +93,7 @@ func (t *Trial) start(words []string, extra ...*os.File) (*run, error) {
 	if !t.hold {
 		r.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
-	r.cmd.ExtraFiles = extra
+	r.cmd.ExtraFiles = t.Inherit
 	var files [2]*os.File
 	for i, name := range []string{".stdout", ".stderr"} { // no pipes: what stays behind could hold them open
 		file, err := os.Create(r.out + name)
@@ -140,8 +151,10 @@ func (t *Trial) wait(r *run) (int, error) {
 }
 
 // Poll calls ready until it gives true, and tells whether it did before the deadline.
-func (t *Trial) Poll(ready func() bool) bool {
-	for end := time.Now().Add(t.Deadline); ; time.Sleep(3 * time.Millisecond) {
+func (t *Trial) Poll(ready func() bool) bool { return poll(t.Deadline, ready) }
+
+func poll(deadline time.Duration, ready func() bool) bool {
+	for end := time.Now().Add(deadline); ; time.Sleep(3 * time.Millisecond) {
 		if ready() {
 			return true
 		}

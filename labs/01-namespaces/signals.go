@@ -1,0 +1,108 @@
+package namespaces
+
+import (
+	"fmt"
+	"strconv"
+	"syscall"
+
+	"minidocker/labs/check"
+)
+
+var signals = check.Check{
+	Name:    "signals",
+	Title:   "signals to the engine reach the command, which decides what they do",
+	Needs:   needsWords,
+	Section: before,
+	Hints: []string{
+		"Whoever stops a container has the engine's process number, not the command's. What does your engine do when it gets SIGTERM?",
+		"The engine must not end by the signal: it passes it on and keeps waiting. The command may end, with a status of its own, or stay.",
+		"In Go: signal.Notify(channel, syscall.SIGTERM, ...) before the command is started, then for s := range channel { process.Signal(s) } in a goroutine.",
+	},
+	Explain: []string{
+		`ps -o pid,ppid,args --ppid $(cut -d' ' -f4 /proc/$PID/stat)   # the engine, the parent of the command`,
+		`kill -TERM ENGINE'S-PID                                     # the command gets it: it ends, or its handler runs`,
+		`grep -E 'Sig(Blk|Ign|Cgt)' /proc/$PID/status                  # which signals it handles: bit n-1 is signal n`,
+	},
+	Run: func(t *check.Trial) error {
+		if err := endsByTerm(t); err != nil {
+			return err
+		}
+		c, err := t.Start(nil, "note")
+		if err != nil {
+			return err
+		}
+		all := []struct {
+			name   string
+			signal syscall.Signal
+		}{{"HUP", syscall.SIGHUP}, {"USR2", syscall.SIGUSR2}, {"INT", syscall.SIGINT}, {"QUIT", syscall.SIGQUIT}, {"TERM", syscall.SIGTERM}}
+		for range 2 { // two of them, the second with certainty after the first
+			s := all[t.Number(0, len(all)-1)]
+			all = []struct {
+				name   string
+				signal syscall.Signal
+			}{{"TERM", syscall.SIGTERM}}
+			if err := c.SignalEngine(s.signal); err != nil {
+				return err
+			}
+			if !t.Poll(func() bool { return c.Result() == s.name || c.Engine().Gone() }) {
+				return check.Fail(fmt.Sprintf("SIG%s to the engine (process %d) reaches the command (process %d)", s.name, c.Engine().Pid, c.Pid),
+					"the command did not get it", "the engine does not pass this signal on, or ignores it")
+			}
+			if c.Engine().Gone() {
+				status, _ := c.Wait()
+				return check.Fail("the engine stays as long as the command, which handled the signal and goes on",
+					fmt.Sprintf("the engine ended with status %d; the command (process %d) %s", status, c.Pid, presence(c)),
+					fmt.Sprintf("SIG%s has its default effect in the engine: no handler was set for it", s.name))
+			}
+		}
+		if err := c.Release(); err != nil {
+			return err
+		}
+		return released(c)
+	},
+}
+
+// endsByTerm has the command end by SIGTERM in its own way.
+func endsByTerm(t *check.Trial) error {
+	want := t.Status()
+	c, err := t.Start(nil, "exit", strconv.Itoa(want))
+	if err != nil {
+		return err
+	}
+	if err := c.SignalEngine(syscall.SIGTERM); err != nil {
+		return err
+	}
+	expected := fmt.Sprintf("after SIGTERM to the engine (process %d) the command exits with %d, and so does the engine", c.Engine().Pid, want)
+	if !t.Poll(func() bool { return c.Engine().Gone() }) {
+		return check.Fail(expected, "both are still there", "the engine ignores SIGTERM, or handles it and does not pass it on")
+	}
+	status, err := c.Wait()
+	if err != nil || status == want {
+		return err
+	}
+	seen := fmt.Sprintf("the engine ended with status %d; the command (process %d) %s", status, c.Pid, presence(c))
+	cause := "the engine does not give the command's status after a signal"
+	switch {
+	case status == 143:
+		cause = "SIGTERM has its default effect in the engine: no handler was set for it, and it dies alone"
+	case status == 137:
+		cause = "the engine killed the command instead of passing the signal on"
+	}
+	return check.Fail(expected, seen, cause)
+}
+
+func presence(c *check.Container) string {
+	if c.Gone() {
+		return "is gone"
+	}
+	return "is still there"
+}
+
+// released waits for the end of a container that was released.
+func released(c *check.Container) error {
+	status, err := c.Wait()
+	if err != nil || status == c.Exits {
+		return err
+	}
+	return check.Fail(fmt.Sprintf("exit status %d, the command's", c.Exits), fmt.Sprintf("exit status %d", status), "see exit-status")
+}

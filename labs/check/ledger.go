@@ -1,0 +1,190 @@
+package check
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Finding is something that a check began without and ended with.
+type Finding struct {
+	Kind   string `json:"kind"` // process, mount, cgroup, link, rule
+	Object string `json:"object"`
+	// Ours: it carries the run's marker, or belonged to a container of the check. What
+	// is not is somebody else's, perhaps: it is told, not counted and not removed.
+	Ours bool `json:"ours"`
+}
+
+func (f Finding) String() string { return f.Kind + " " + f.Object }
+
+// ledger is what there is on the host that an engine could leave behind.
+type ledger map[Finding]bool
+
+// take makes the ledger: the mounts of the host and of its stand-in, the cgroups of all
+// hierarchies, links, packet filter rules, and the processes that carry the marker.
+func (t *Trial) take() (ledger, error) {
+	l := ledger{}
+	stand, err := t.host.mounts()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range stand { // nobody else mounts there
+		l[Finding{"mount", fmt.Sprintf("%v (mount %d of the host)", m, m.ID), true}] = true
+	}
+	host, err := Process{os.Getpid()}.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range host {
+		l[Finding{"mount", m.String(), t.ours(m.String() + m.Root)}] = true
+		if strings.HasPrefix(m.Type, "cgroup") {
+			t.takeCgroups(l, m.Point)
+		}
+	}
+	links, err := readLinks("/proc/self/net/dev")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range links {
+		l[Finding{"link", name, t.ours(name)}] = true
+	}
+	for _, rule := range rules() {
+		l[Finding{"rule", rule, t.ours(rule)}] = true
+	}
+	for _, p := range processes(func(p Process) bool { return p.marked(t.session.marker) }) {
+		if p.Pid != t.Control.Pid && p.Pid != os.Getpid() && !p.Gone() {
+			words, _ := p.Cmdline()
+			l[Finding{"process", fmt.Sprintf("%d (%s)", p.Pid, brief(words)), true}] = true
+		}
+	}
+	return l, nil
+}
+
+func (t *Trial) takeCgroups(l ledger, root string) {
+	filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil { // it went away
+			return fs.SkipDir
+		}
+		if entry.IsDir() {
+			l[Finding{"cgroup", path, t.ours(path)}] = true
+		}
+		return nil
+	})
+}
+
+// ours tells whether a thing's name carries the run's marker, or is a cgroup in which a
+// container was seen.
+func (t *Trial) ours(name string) bool {
+	return strings.Contains(name, t.session.marker) || t.session.cgroups[name]
+}
+
+// sibling tells whether an empty cgroup is named as those in which containers were seen,
+// "engine-1a2b" beside "engine-9c8d": made for a container that never came.
+func (t *Trial) sibling(path string) bool {
+	dir, name := filepath.Split(path)
+	for seen := range t.session.cgroups {
+		if d, n := filepath.Split(seen); d == dir {
+			cut := strings.LastIndexAny(n, "-_.") + 1
+			if cut > 0 && strings.HasPrefix(name, n[:cut]) {
+				procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+				return err == nil && len(procs) == 0
+			}
+		}
+	}
+	return false
+}
+
+// rules are the packet filter's rules, by nft(8) and by the older programs, as far as
+// they are installed.
+func rules() (lines []string) {
+	for _, command := range [][]string{{"nft", "-s", "list", "ruleset"}, {"iptables-legacy-save"}, {"ip6tables-legacy-save"}} {
+		out, err := exec.Command(command[0], command[1:]...).Output()
+		if err != nil {
+			continue
+		}
+		table := ""
+		for line := range strings.Lines(string(out)) {
+			text := strings.TrimSpace(line)
+			if strings.HasPrefix(text, "table ") || strings.HasPrefix(text, "*") {
+				table = text
+			}
+			if text != "" && text != "}" && text[0] != '#' && text[0] != ':' {
+				lines = append(lines, strings.Join([]string{command[0], table, text}, " "))
+			}
+		}
+	}
+	return lines
+}
+
+// remember keeps in which cgroups of its own a container is: they are to go with it.
+func (t *Trial) remember(p Process) error {
+	own, err := p.Cgroups()
+	if err != nil {
+		return nil // it has ended
+	}
+	control, err := t.Control.Cgroups()
+	if err != nil {
+		return err
+	}
+	host, err := Process{os.Getpid()}.Mounts()
+	if err != nil {
+		return err
+	}
+	for controller, path := range own {
+		if path == control[controller] || path == "/" {
+			continue
+		}
+		for _, m := range host {
+			if m.Type == "cgroup2" && controller == "" || m.Type == "cgroup" && controller != "" && m.controls(controller) {
+				if err := t.session.remember(filepath.Join(m.Point, path)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// controls tells whether a mount of cgroup v1 has a controller, which its options name.
+func (m Mount) controls(controller string) bool { return slices.Contains(m.super, controller) }
+
+// left compares what there is now with the ledger, until nothing more goes away.
+func (t *Trial) left(before ledger) (findings []Finding, err error) {
+	poll(min(t.Deadline, patience), func() bool {
+		findings = nil
+		var now ledger
+		if now, err = t.take(); err != nil {
+			return true
+		}
+		for f := range now {
+			if before[f] || before[Finding{f.Kind, f.Object, !f.Ours}] {
+				continue
+			}
+			if f.Kind == "cgroup" && !f.Ours && t.sibling(f.Object) {
+				f.Ours = true
+			}
+			findings = append(findings, f)
+		}
+		return !slices.ContainsFunc(findings, func(f Finding) bool { return f.Ours })
+	})
+	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.String(), b.String()) })
+	return findings, err
+}
+
+// patience is how long an engine may take to clean up after it has ended: Docker's
+// daemon does it while its command line is already back.
+const patience = 3 * time.Second
+
+// brief shows words on a line of their own.
+func brief(words []string) string {
+	text := strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+	if len(text) > 60 {
+		text = text[:57] + "..."
+	}
+	return text
+}
