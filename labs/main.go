@@ -12,13 +12,15 @@ import (
 	"strings"
 
 	"minidocker/labs/01-namespaces"
+	"minidocker/labs/02-rootfs"
+	"minidocker/labs/03-cgroups"
 	"minidocker/labs/check"
 
 	"github.com/urfave/cli/v2"
 )
 
 // labs are those that there are, in their order.
-var labs = []*check.Lab{&namespaces.Lab}
+var labs = []*check.Lab{&namespaces.Lab, &rootfs.Lab, &cgroups.Lab}
 
 // commands are filled in by each command's file.
 var commands []*cli.Command

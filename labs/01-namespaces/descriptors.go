@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"minidocker/labs/check"
 )
@@ -49,13 +50,14 @@ var descriptors = check.Check{
 			return c.Release()
 		}
 		slices.Sort(numbers)
-		seen, cause := "", "the engine opened it for itself, without O_CLOEXEC, or passed it to the process in between"
+		var seen []string
+		cause := "the engine opened it for itself, without O_CLOEXEC, or passed it to the process in between"
 		for _, number := range numbers {
-			seen += fmt.Sprintf("%d -> %s  ", number, open[number])
+			seen = append(seen, fmt.Sprintf("%d -> %s", number, open[number]))
 			if open[number] == t.Dir() {
 				cause = "the engine's caller had it open; what it inherits it must close, or mark close-on-exec, before execve(2)"
 			}
 		}
-		return check.Fail(fmt.Sprintf("0, 1 and 2 in /proc/%d/fd", c.Pid), "also "+seen, cause)
+		return check.Fail(fmt.Sprintf("0, 1 and 2 in /proc/%d/fd", c.Pid), "also "+strings.Join(seen, ", "), cause)
 	},
 }

@@ -28,6 +28,7 @@ var Lab = check.Lab{
 		"ipc":         check.Failed,
 		"network":     check.Failed,
 		"orphans":     check.Blocked,
+		"leftovers":   check.Failed, // children of a command that was killed
 	},
 }
 

@@ -81,11 +81,20 @@ func (t *Trial) absent(c *Container, argv []string) error {
 	for _, p := range processes(func(p Process) bool { return p.marked(c.Nonce) }) {
 		if words, err := p.Cmdline(); err == nil && p.Pid != c.run.cmd.Process.Pid && len(words) > 0 {
 			if exe, _ := p.read("comm"); filepath.Base(words[0]) == "sh" || strings.TrimSpace(exe) == "busybox" {
-				return Fail(expected, fmt.Sprintf("process %d has the words %q", p.Pid, words), "the engine joined the words to one, and a shell split them again")
+				return Fail(expected, fmt.Sprintf("process %d has the words %q", p.Pid, withoutProbe(words)), "the engine joined the words to one, and a shell split them again")
 			}
 		}
 	}
 	return Fail(expected, "no such process; the engine is still running", "the engine does not start its command")
+}
+
+// withoutProbe shows words with the script cut short.
+func withoutProbe(words []string) []string {
+	short := slices.Clone(words)
+	for i := range short {
+		short[i] = strings.ReplaceAll(short[i], Probe, "PROBE")
+	}
+	return short
 }
 
 // whyOver is the likely reason why an engine has ended and no command was seen.

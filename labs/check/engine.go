@@ -96,16 +96,21 @@ func split(line string) (words []string, err error) {
 	return words, nil
 }
 
-// Quote writes words so that a shell reads them as they are.
+// Quote writes words so that bash reads them as they are.
 func Quote(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, word := range words {
 		quoted[i] = word
-		if word == "" || strings.ContainsFunc(word, func(c rune) bool {
-			return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=/.,:@%", c)
-		}) {
+		switch {
+		case strings.Contains(word, "\n"): // in one line all the same
+			quoted[i] = "$'" + strings.NewReplacer("\\", `\\`, "'", `\'`, "\n", `\n`).Replace(word) + "'"
+		case word == "" || strings.ContainsFunc(word, needsQuotes):
 			quoted[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 		}
 	}
 	return strings.Join(quoted, " ")
+}
+
+func needsQuotes(c rune) bool {
+	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=/.,:@%", c)
 }

@@ -155,7 +155,11 @@ func (m Mount) controls(controller string) bool { return slices.Contains(m.super
 
 // left compares what there is now with the ledger, until nothing more goes away.
 func (t *Trial) left(before ledger) (findings []Finding, err error) {
-	poll(min(t.Deadline, patience), func() bool {
+	wait := min(t.Deadline, patience)
+	if len(t.session.left) > 0 { // it is one that leaves things
+		wait /= 10
+	}
+	poll(wait, func() bool {
 		findings = nil
 		var now ledger
 		if now, err = t.take(); err != nil {
@@ -182,9 +186,9 @@ const patience = 3 * time.Second
 
 // brief shows words on a line of their own.
 func brief(words []string) string {
-	text := strings.Join(strings.Fields(strings.Join(words, " ")), " ")
-	if len(text) > 60 {
-		text = text[:57] + "..."
+	text := strings.Join(strings.Fields(strings.ReplaceAll(strings.Join(words, " "), Probe, "PROBE")), " ")
+	if len(text) > 200 {
+		text = text[:197] + "..."
 	}
 	return text
 }

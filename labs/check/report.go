@@ -67,12 +67,16 @@ func (t *Text) Result(r Result) {
 		t.line("read", r.Section)
 		t.line("help", fmt.Sprintf("%s hint %d %s", self(), r.Lab, r.Check))
 	}
+	strange := map[string]int{}
 	for _, f := range r.Left {
-		what := "was left here, and is removed; see leftovers"
-		if !f.Ours {
-			what = "is new since the check began; if it is the engine's, remove it: it carries no mark, so it stays"
+		if f.Ours {
+			t.line("left", f.String()+"; it is removed")
+		} else {
+			strange[f.Kind]++
 		}
-		t.line("note", f.String()+" "+what)
+	}
+	for kind, n := range strange {
+		t.line("note", fmt.Sprintf("new on the host since this check began, and without its mark, so not counted and not removed: %d %s(s); --format json lists them", n, kind))
 	}
 	if t.Explain || len(r.Held) > 0 {
 		t.explain(r)

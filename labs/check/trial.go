@@ -72,6 +72,7 @@ type run struct {
 	words []string // "run" and what follows, as the engine got them
 	out   string   // the path of what it wrote, without ".stdout", ".stderr"
 	ended chan struct{}
+	late  bool // it did not end in time
 
 	container *Container // nil: none was looked for, or found
 	signals   []sent
@@ -138,16 +139,24 @@ func (r *run) text(name string) string {
 	return string(data)
 }
 
-// wait waits for the engine's end.
-func (t *Trial) wait(r *run) (int, error) {
+// late waits for the engine's end, and tells whether it is still there after the deadline.
+func (t *Trial) late(r *run) bool {
 	select {
 	case <-r.ended:
-		return r.status(), nil
 	case <-time.After(t.Deadline):
-		return 0, Fail("the engine ends when its command has ended",
-			fmt.Sprintf("the engine (process %d) is still there after %v", r.cmd.Process.Pid, t.Deadline),
-			"the engine waits for something else than its command: a process that the command left, or a pipe that is still open")
+		r.late = true
 	}
+	return r.late
+}
+
+// wait waits for the engine's end, and gives its exit status.
+func (t *Trial) wait(r *run) (int, error) {
+	if !t.late(r) {
+		return r.status(), nil
+	}
+	return 0, Fail("the engine ends when its command has ended",
+		fmt.Sprintf("the engine (process %d) is still there after %v", r.cmd.Process.Pid, t.Deadline),
+		"the engine waits for something else than its command: a process that the command left, or a pipe that is still open")
 }
 
 // Poll calls ready until it gives true, and tells whether it did before the deadline.
