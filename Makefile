@@ -1,5 +1,5 @@
 # Each target is a few commands that can be typed as well. Only what needs root is run as root (labs/as-root.sh).
-.PHONY: build image demo test test-oci test-vm bench classroom-kit clean
+.PHONY: build image demo test test-oci test-vm bench book classroom-kit clean
 .DELETE_ON_ERROR:
 
 export CGO_ENABLED = 0
@@ -66,6 +66,11 @@ bench: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
 	labs/need.sh iperf3 docker-registry
 	go build -trimpath $(TAGS) -o bin/bench ./tests/bench
 	$(suite_env) $(root) bin/bench $(BENCHFLAGS)
+
+# What is generated in chapters/: excerpts of the source, main.diff. As root with MYDOCKER_DISPOSABLE=1 also transcripts
+# that are shown; chapters/book/main.go says more.
+book:
+	go run $(TAGS) ./chapters/book
 
 bin/rootfs/%.tar: labs/rootfs.sh labs/bootstrap.sh
 	@mkdir -p bin/rootfs
