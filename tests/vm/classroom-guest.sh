@@ -75,7 +75,12 @@ cp -r $files/stages /run/stages
 cp /usr/local/bin/mydocker /usr/local/bin/labs /run/stages/
 while read -r directory binary; do
 	start=$SECONDS
-	(cd "$top/$directory" && "$files/tests/$binary" -test.timeout 300s -test.v) || wrong "$directory"
+	# Stages are compiled on the host's kernel as well as here, and much faster.
+	(cd "$top/$directory" && "$files/tests/$binary" -test.timeout 600s -test.v -test.skip '^TestStages$') >/run/tests 2>&1
+	case $? in
+	0) grep -E '^ *--- ' /run/tests ;;
+	*) cat /run/tests && wrong "$directory" ;;
+	esac
 	echo "$directory: $((SECONDS - start)) s"
 done <$files/tests/list
 
