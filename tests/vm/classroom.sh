@@ -23,8 +23,9 @@ for chapter in chapters/[0-9]*; do
 	go build "${flags[@]}" -o "$work/files/stages/step$number" "./$chapter"
 	go build "${flags[@]}" -o "$work/files/stages/first$number" "./$chapter/first"
 done
-for lab in labs/[0-9]*; do
-	go build "${flags[@]}" -o "$work/files/stages/starter$((10#$(basename "$lab" | cut -c 1-2)))" "./$lab/starter"
+for starter in labs/[0-9]*/starter; do
+	number=$((10#$(basename "$(dirname "$starter")" | cut -c 1-2)))
+	go build "${flags[@]}" -o "$work/files/stages/starter$number" "./$starter"
 done
 go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./chapters/... ./labs/... | while read -r package directory; do
 	directory=${directory#"$work/source/"}
