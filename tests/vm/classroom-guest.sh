@@ -19,8 +19,8 @@ refuses() {
 	grep -q "$pattern" <<<"$output" || wrong "no word of \"$pattern\" from $*: $output"
 }
 
-say "a student's account, the project unpacked from the kit; no go, no git, no make here"
-for command in go git make unzip; do
+say "a student's account, the project unpacked from the kit; no go, no make here"
+for command in go make curl unzip; do
 	! command -v $command >/dev/null || wrong "the test machine has $command: nothing shows that the kit brings it"
 done
 useradd --create-home --shell /bin/bash student
@@ -47,7 +47,8 @@ refuses "no classroom kit" $provision --kit /mnt
 [ ! -e /usr/local/go ] && [ ! -e /usr/local/share/mydocker ] || wrong "a refused provision.sh left something"
 
 say "provision.sh --kit $kit"
-$provision --kit $kit || wrong "provision.sh: status $?"
+$provision --kit $kit 2>&1 | while IFS= read -r line; do printf '%4d s  %s\n' "$SECONDS" "$line"; done
+[ "${PIPESTATUS[0]}" = 0 ] || wrong "provision.sh failed"
 
 say "the same again: it changes nothing"
 touch /run/before
@@ -76,11 +77,8 @@ cp /usr/local/bin/mydocker /usr/local/bin/labs /run/stages/
 while read -r directory binary; do
 	start=$SECONDS
 	# Stages are compiled on the host's kernel as well as here, and much faster.
-	(cd "$top/$directory" && "$files/tests/$binary" -test.timeout 600s -test.v -test.skip '^TestStages$') >/run/tests 2>&1
-	case $? in
-	0) grep -E '^ *--- ' /run/tests ;;
-	*) cat /run/tests && wrong "$directory" ;;
-	esac
+	(cd "$top/$directory" && "$files/tests/$binary" -test.timeout 600s -test.v -test.skip '^TestStages$') 2>&1 | tee /run/tests | grep --line-buffered -E '^ *--- '
+	[ "${PIPESTATUS[0]}" = 0 ] || { cat /run/tests && wrong "$directory"; }
 	echo "$directory: $((SECONDS - start)) s"
 done <$files/tests/list
 
