@@ -54,6 +54,11 @@ bin/validation: tests/oci/validation/go.mod
 		go build -o "$(CURDIR)/$@.new/bin/" github.com/opencontainers/runtime-tools/validation/...
 	@mv $@.new $@
 
+# The labs: each on each stage that is to pass it, on the stage before, on mydocker, Docker and every mistake that it knows.
+.PHONY: staircase
+staircase: build
+	MYDOCKER_STAIRCASE=full $(go_test) -timeout 15m -v -run 'Staircase|Mutants|Starters|Lazy|Docker' ./labs
+
 # The same tests in a virtual machine: another kernel, systemd, pure cgroup v2.
 test-vm: build
 	tests/vm/run.sh $(VMFLAGS)

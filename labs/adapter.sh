@@ -15,8 +15,12 @@ die() {
 	exit 125
 }
 
+options=()
 case ${1:-} in
-docker) engine=(docker) ;;
+docker)
+	engine=(docker)
+	options=(--cgroupns private) # Docker's own choice on cgroup version 2; on version 1 it is the host's
+	;;
 mydocker)
 	engine=("${MYDOCKER_BIN:-$top/bin/mydocker}")
 	[ -x "${engine[0]}" ] || engine=(mydocker)
@@ -83,4 +87,4 @@ else
 	image=$(image_of "$scratch/root" "plain") || die "make an image of busybox"
 	rm -rf "$scratch"
 fi
-exec "${engine[@]}" run --rm -i --network none "${flags[@]}" "$image" "$@"
+exec "${engine[@]}" run --rm -i --network none "${options[@]}" "${flags[@]}" "$image" "$@"

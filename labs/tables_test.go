@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"minidocker/labs/check"
 )
 
 // TestTables reads what the labs say of themselves. It changes nothing on the host.
@@ -75,6 +77,9 @@ func TestReadmes(t *testing.T) {
 			if !strings.Contains(string(text), "`"+c.Name+"`") {
 				t.Errorf("labs/%s/README.md does not name `%s`", lab.Name, c.Name)
 			}
+		}
+		if lab.Number == 1 && !strings.Contains(string(text), "```sh\n"+check.Probe+"```\n") {
+			t.Error("labs/01-namespaces/README.md shows another probe than labs/check/probe.sh")
 		}
 		for _, line := range lab.Grammar {
 			if !strings.Contains(string(text), line) {

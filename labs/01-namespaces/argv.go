@@ -5,7 +5,7 @@ import "minidocker/labs/check"
 var argvVector = check.Check{
 	Name:    "argv-vector",
 	Title:   "the command gets its words as they were given: blanks, quotes, empty ones",
-	Section: before,
+	Section: chapter + "words-that-fall-apart",
 	Hints: []string{
 		"A command is not a line of text. execve(2) takes a vector: one string for each word.",
 		"Look for the place where your engine makes one string of the words. No shell may read them again.",

@@ -13,7 +13,7 @@ var descriptors = check.Check{
 	Name:    "descriptors",
 	Title:   "the command has no file open but 0, 1 and 2",
 	Needs:   needsWords,
-	Section: goesWrong,
+	Section: chapter + "doors-left-open",
 	Hints: []string{
 		"What is open stays open across execve(2), unless it is marked. An open directory of the host is a way out of the container.",
 		"There are two sources: what your engine opens for itself, and what its caller had open already when it started the engine.",

@@ -15,7 +15,7 @@ var mounts = check.Check{
 	Name:    "mounts",
 	Title:   "the container has a mount table of its own, and what is mounted in it stays in it",
 	Needs:   needsWords,
-	Section: goesWrong,
+	Section: chapter + "a-mount-that-reaches-the-host",
 	Hints: []string{
 		"A new mount namespace is a copy of the old one. What is a copy of a shared mount? See mount_namespaces(7), \"Shared subtrees\".",
 		"Most hosts have / shared (systemd does that). The copies in the new namespace are peers of the host's mounts: what is mounted below one appears below the other.",

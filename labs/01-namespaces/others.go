@@ -12,7 +12,7 @@ var ipc = check.Check{
 	Name:    "ipc",
 	Title:   "the container has an IPC namespace of its own",
 	Needs:   needsWords,
-	Section: theIdea,
+	Section: chapter + "ipc-queues-and-shared-memory",
 	Hints: []string{
 		"Shared memory, semaphores and message queues have no path in the file system: a number is enough to reach them. Which namespace holds the numbers?",
 		"Compare ipcs on the host with ipcs in the container.",
@@ -38,7 +38,7 @@ var network = check.Check{
 	Name:    "network",
 	Title:   "the container has a network namespace of its own, with nothing in it but lo",
 	Needs:   needsWords,
-	Section: theIdea,
+	Section: chapter + "net-the-network",
 	Hints: []string{
 		"Interfaces, addresses, routes and ports belong to a network namespace. How many interfaces does a new one have?",
 		"Chapter 7 connects the container. Until then it has lo alone.",

@@ -12,7 +12,7 @@ var pid = check.Check{
 	Name:    "pid",
 	Title:   "the command is process 1 of a PID namespace of its own",
 	Needs:   needsWords,
-	Section: theIdea,
+	Section: chapter + "pid-the-process-numbers",
 	Hints: []string{
 		"A process can have several numbers: one in its own PID namespace and one in each above it. The host sees it by its own.",
 		"unshare(CLONE_NEWPID) does not move the caller: only its next child is process 1 of the new namespace.",
@@ -51,7 +51,7 @@ var proc = check.Check{
 	Name:    "proc",
 	Title:   "/proc in the container shows its own processes, and the host's /proc is whole",
 	Needs:   []string{"pid", "mounts"},
-	Section: goesWrong,
+	Section: chapter + "the-wrong-ps",
 	Hints: []string{
 		"ps reads /proc. A new PID namespace does not change what is mounted there.",
 		"A proc file system shows the PID namespace of the process that mounted it. So it must be mounted anew, by a process of the new namespace.",
@@ -94,7 +94,7 @@ var orphans = check.Check{
 	Name:    "orphans",
 	Title:   "a process whose parent is gone belongs to the command, and ends with it",
 	Needs:   []string{"pid"},
-	Section: theIdea,
+	Section: chapter + "process-1-is-special",
 	Hints: []string{
 		"When a process ends, its children get another parent: process 1. Of which PID namespace?",
 		"When process 1 of a PID namespace ends, the kernel kills all that are left in it. Your engine has nothing to do for it, if the command is process 1.",

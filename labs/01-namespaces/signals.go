@@ -12,7 +12,7 @@ var signals = check.Check{
 	Name:    "signals",
 	Title:   "signals to the engine reach the command, which decides what they do",
 	Needs:   needsWords,
-	Section: before,
+	Section: chapter + "a-sigterm-that-stops-the-wrong-process",
 	Hints: []string{
 		"Whoever stops a container has the engine's process number, not the command's. What does your engine do when it gets SIGTERM?",
 		"The engine must not end by the signal: it passes it on and keeps waiting. The command may end, with a status of its own, or stay.",

@@ -12,7 +12,7 @@ var exitStatus = check.Check{
 	Name:    "exit-status",
 	Title:   "the engine exits with the command's status; 128+n, 125, 126, 127 as a shell and docker do",
 	Needs:   needsWords,
-	Section: before,
+	Section: chapter + "an-exit-status-that-is-lost",
 	Hints: []string{
 		"Whoever runs your engine in a script wants to know how the command ended. wait4(2) tells the engine; what does the engine tell?",
 		"Three things can end a run: the command exits (its status), a signal kills it (128 and the signal's number), or it never ran (127 not found, 126 found and not executable, 125 the engine's own error, a bad flag too).",

@@ -14,7 +14,7 @@ var hostname = check.Check{
 	Name:    "hostname",
 	Title:   "the container has the host name it was given, or a fresh one, and the host keeps its own",
 	Needs:   needsWords,
-	Section: byHand,
+	Section: chapter + "uts-the-host-name",
 	Hints: []string{
 		"One namespace holds the host name. Its two system calls are uname(2) and sethostname(2).",
 		"Who calls sethostname must be in the new namespace already: the engine itself is still in the host's.",

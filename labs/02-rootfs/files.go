@@ -249,7 +249,7 @@ func noDisks(c *check.Container) error {
 
 var readOnly = check.Check{
 	Name:    "read-only",
-	Title:   "with --read-only nothing can be written below /, but /dev/null and /dev/shm can; without it, / can be written",
+	Title:   "with --read-only / cannot be written, but /dev/null and /dev/shm can; without it, / can",
 	Needs:   []string{"root", "dev"},
 	Section: chapter + "#pivot_root-step-by-step",
 	Hints: []string{

@@ -103,4 +103,10 @@ var mutants = []check.Mutant{
 `,
 		Fails: "command",
 	},
+	{
+		Name: "leaves-a-place-for-the-old-root", File: stage,
+		Old:   `if err := rootfs.Pivot(root); err != nil {`,
+		New:   `if err := errors.Join(os.MkdirAll(o.Rootfs+"/.old", 0o700), rootfs.Pivot(root)); err != nil {`,
+		Fails: "again",
+	},
 }

@@ -18,7 +18,7 @@ import (
 
 var hostGone = check.Check{
 	Name:    "host-gone",
-	Title:   "nothing of the host is left in the container's mount namespace, also for one who enters it without its root",
+	Title:   "who enters the container's mount namespace, without its root, finds nothing of the host",
 	Needs:   []string{"root"},
 	Section: chapter + "#the-hosts-mounts-are-still-in-the-namespace",
 	Hints: []string{
@@ -165,7 +165,7 @@ func parse(mountinfo string) (mounts []mount) {
 
 var chrootEscape = check.Check{
 	Name:    "chroot-escape",
-	Title:   "root in the container tries the three known ways out of a chroot, and stays inside",
+	Title:   "root in the container tries three ways out of a chroot, and stays inside",
 	Needs:   []string{"root"},
 	Section: chapter + "#the-way-out-of-chroot",
 	Hints: []string{

@@ -94,7 +94,7 @@ func sameFile(a, b string) (bool, error) {
 
 var propagation = check.Check{
 	Name:    "propagation",
-	Title:   "nothing that the engine mounts appears on the host, whose / is shared here",
+	Title:   "what the engine mounts does not appear on the host, whose / is shared",
 	Needs:   []string{"root"},
 	Section: chapter + "#propagation-onto-the-host",
 	Hints: []string{

@@ -14,7 +14,7 @@ import (
 
 var command = check.Check{
 	Name:    "command",
-	Title:   "a command without a slash is looked up in the container's directories; what only the host has is not found (127)",
+	Title:   "a command is looked up in the container; what only the host has is not found (127)",
 	Needs:   []string{"root"},
 	Section: chapter + "#first-version",
 	Hints: []string{
@@ -81,7 +81,7 @@ func hostOnly(t *check.Trial) ([]string, error) {
 
 var missingRootfs = check.Check{
 	Name:    "missing-rootfs",
-	Title:   "DIR may be a link; if it is missing or no directory, that is an error of the engine (125), which names it",
+	Title:   "if DIR is missing or no directory, the engine says so and exits with 125; a link is fine",
 	Section: chapter + "#the-missing-rootfs",
 	Hints: []string{
 		"stat(2) before the clone: who is told early has nothing to clean up.",
@@ -126,7 +126,7 @@ var missingRootfs = check.Check{
 
 var again = check.Check{
 	Name:    "again",
-	Title:   "two containers may use DIR at the same time and one after the other, and none leaves anything in it",
+	Title:   "DIR can be used again, and by two at a time: no container leaves anything in it",
 	Needs:   []string{"root"},
 	Section: chapter + "#leftovers-that-make-the-second-try-fail",
 	Hints: []string{

@@ -14,7 +14,7 @@ import (
 
 var memoryBites = check.Check{
 	Name:    "memory-bites",
-	Title:   "who takes more memory than --memory is killed by the kernel, alone; if it is the command, the status is 137",
+	Title:   "who takes more memory than --memory is killed; if it is the command, the status is 137",
 	Needs:   []string{"own-cgroup", "memory-limit"},
 	Section: chapter + "#memory",
 	Hints: []string{
@@ -63,7 +63,7 @@ var memoryBites = check.Check{
 
 var badValues = check.Check{
 	Name:    "bad-values",
-	Title:   "a limit that makes no sense is an error of the engine (125): the command does not run, and no cgroup is left",
+	Title:   "a limit that makes no sense is an error of the engine (125), and leaves no cgroup",
 	Needs:   []string{"memory-limit", "cpu-limit", "pids-limit"},
 	Section: chapter + "#check-yourself",
 	Hints: []string{
@@ -104,7 +104,7 @@ var badValues = check.Check{
 
 var gone = check.Check{
 	Name:    "gone",
-	Title:   "the cgroup is removed when the container has ended: by itself, by a kill, or before it ran",
+	Title:   "the cgroup is gone when the container has ended: by itself, by a kill, or before it ran",
 	Needs:   needsGroup,
 	Section: chapter + "#a-group-is-left-behind",
 	Hints: []string{

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"minidocker/labs/check"
+
+	"golang.org/x/sys/unix"
 )
 
 // Lab is lab 3.
@@ -28,7 +30,18 @@ var Lab = check.Lab{
 		"memory-limit": check.Blocked, "memory-bites": check.Blocked, "cpu-limit": check.Blocked,
 		"pids-limit": check.Blocked, "no-limit": check.Blocked, "bad-values": check.Blocked, "gone": check.Blocked,
 	},
-	Docker: map[string]string{},
+	Docker: docker(),
+}
+
+// docker is what Docker differs in on this host.
+func docker() map[string]string {
+	var fs unix.Statfs_t
+	if unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC {
+		return nil
+	}
+	return map[string]string{
+		"cgroup-namespace": "on version 1 Docker's containers share the host's cgroup namespace unless --cgroupns private is given: older programs expected the host's paths",
+	}
 }
 
 const (

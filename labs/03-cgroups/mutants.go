@@ -53,4 +53,14 @@ var mutants = []check.Mutant{
 		Old: `return status, errors.Join(err, group.Delete())`, New: `return status, err`,
 		Fails: "gone", // bad values are refused before there is a group
 	},
+	{
+		Name: "limits-by-default", File: stage,
+		Old: `flags.SetOutput(io.Discard) // the error is enough`, New: `flags.SetOutput(io.Discard); o.limitPids("4096")`,
+		Fails: "no-limit",
+	},
+	{
+		Name: "takes-any-number", File: stage, // and what is below 0 for "no limit"
+		Old: `if err != nil || !(cpus >= 0.01) || cpus > 10000 {`, New: `if err != nil {`,
+		Fails: "bad-values",
+	},
 }

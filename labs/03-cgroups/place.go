@@ -9,7 +9,7 @@ import (
 
 var ownCgroup = check.Check{
 	Name:    "own-cgroup",
-	Title:   "the container is in a cgroup of its own, for memory, cpu and pids, and the engine is not in it",
+	Title:   "the container, without the engine, is in a cgroup of its own for memory, cpu and pids",
 	Section: chapter + "#the-idea",
 	Hints: []string{
 		"A process is in the cgroup of its parent until somebody moves it. Who could that be, and by writing to which file?",
@@ -77,7 +77,7 @@ func isOwn(t *check.Trial, c *check.Container, controller string) error {
 
 var joinedBeforeExec = check.Check{
 	Name:    "joined-before-exec",
-	Title:   "the command is in its cgroup from its first instruction: what it starts at once is in there, too",
+	Title:   "the command is in its cgroup from its first instruction, with all that it starts",
 	Needs:   needsGroup,
 	Section: chapter + "#joined-too-late-the-limit-does-not-bite",
 	Hints: []string{
@@ -134,7 +134,7 @@ func allInside(t *check.Trial, c *check.Container, controller string) error {
 
 var cgroupNamespace = check.Check{
 	Name:    "cgroup-namespace",
-	Title:   "in the container its own cgroup is \"/\": it has a cgroup namespace, made when it was in its group",
+	Title:   "in the container its cgroup is \"/\": it has a cgroup namespace, made after it joined",
 	Needs:   needsGroup,
 	Section: chapter + "#the-namespace-too-early",
 	Hints: []string{

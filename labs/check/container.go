@@ -74,7 +74,7 @@ func (t *Trial) absent(c *Container, argv []string) error {
 		text := strings.TrimSpace(c.run.text(".stderr"))
 		seen := fmt.Sprintf("no such process; the engine ended with status %d", c.run.status())
 		if text != "" {
-			seen += ", and wrote: " + brief(strings.Fields(text))
+			seen += ", and wrote:\n" + text[max(0, len(text)-1000):]
 		}
 		return Fail(expected, seen, whyOver(c.run.status(), text))
 	}

@@ -140,7 +140,7 @@ func (t *Trial) remember(p Process) error {
 			continue
 		}
 		for _, m := range host {
-			if m.Type == "cgroup2" && controller == "" || m.Type == "cgroup" && controller != "" && m.controls(controller) {
+			if m.Type == "cgroup2" && controller == "" || m.Type == "cgroup" && controller != "" && m.Controls(controller) {
 				if err := t.session.remember(filepath.Join(m.Point, path)); err != nil {
 					return err
 				}
@@ -150,8 +150,8 @@ func (t *Trial) remember(p Process) error {
 	return nil
 }
 
-// controls tells whether a mount of cgroup v1 has a controller, which its options name.
-func (m Mount) controls(controller string) bool { return slices.Contains(m.super, controller) }
+// Controls tells whether a mount of cgroup v1 has a controller, which its options name.
+func (m Mount) Controls(controller string) bool { return slices.Contains(m.super, controller) }
 
 // left compares what there is now with the ledger, until nothing more goes away.
 func (t *Trial) left(before ledger) (findings []Finding, err error) {
