@@ -1,5 +1,5 @@
 # Each target is a few commands that can be typed as well. Only what needs root is run as root (labs/as-root.sh).
-.PHONY: build image demo test test-oci test-vm bench book classroom-kit clean
+.PHONY: build image demo test test-oci test-vm test-classroom bench book classroom-kit clean
 .DELETE_ON_ERROR:
 
 export CGO_ENABLED = 0
@@ -59,9 +59,15 @@ bin/validation: tests/oci/validation/go.mod
 staircase: build
 	MYDOCKER_STAIRCASE=full $(go_test) -timeout 15m -v -run 'Staircase|Mutants|Starters|Lazy|Docker' ./labs
 
-# The same tests in a virtual machine: another kernel, systemd, pure cgroup v2.
+# The same tests in a virtual machine: another kernel, systemd, pure cgroup v2. Then as a classroom machine: the book and the labs.
 test-vm: build
-	tests/vm/run.sh $(VMFLAGS)
+	@status=0; \
+	tests/vm/run.sh $(VMFLAGS) || status=1; \
+	tests/vm/classroom.sh || status=1; \
+	exit $$status
+
+test-classroom:
+	tests/vm/classroom.sh
 
 # A directory from which machines are made ready without network (vagrant/README.md).
 classroom-kit:
