@@ -13,7 +13,7 @@ set -euo pipefail
 export PATH=/usr/local/bin:/usr/local/go/bin:$PATH:/usr/sbin:/sbin
 export HOME=/root # sudo may leave the caller's, and what root compiles would lie there
 share=/usr/local/share/mydocker
-kit= kit_done=
+kit= kit_done= kit_verified=
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -63,7 +63,8 @@ proxies() {
 	echo "${GOPROXY:-$default}"
 }
 
-# The kit is read from end to end only if the machine was not made from just this one.
+# The kit is read from end to end before anything is changed; or not at all, if the machine was made from this one and
+# needs nothing more of it.
 look_at_kit() {
 	[ -n "$kit" ] || return 0
 	if cmp -s "$kit/SHA256SUMS" $share/kit; then
@@ -71,8 +72,13 @@ look_at_kit() {
 		step "kit" "done before"
 		return
 	fi
-	verify_kit "$kit"
+	verify_once
 	step "kit" "complete, of $(sed -n 's/^commit //p' "$kit/KIT" | cut -c 1-12)"
+}
+
+verify_once() {
+	[ -n "$kit_verified" ] || verify_kit "$kit"
+	kit_verified=yes
 }
 
 packages() {
@@ -96,6 +102,7 @@ packages() {
 # kit_packages PACKAGE... installs them with apt-get as need.sh does, the kit being the only source that apt-get sees.
 kit_packages() {
 	local id made scratch
+	verify_once
 	id=$(. /etc/os-release && echo "$ID ${VERSION_CODENAME:-}")
 	made=$(sed -n 's/^release //p' "$kit/KIT")
 	[ "$id" = "$made" ] || die "the packages of $kit are those of $made, this machine is $id: make the kit on such a machine"
@@ -131,6 +138,7 @@ toolchain() {
 	if [ -z "$kit" ]; then
 		fetch_go "$arch" $zip "$(proxies)"
 	else
+		verify_once
 		[ -f "$kit/go/$(go_zip "$arch")" ] || die "$kit has no Go $go_version for $arch: ARCHES=\"amd64 arm64\" make classroom-kit"
 		cp "$kit/go/$(go_zip "$arch")" $zip
 		same_sum $zip "$(go_zip "$arch")" "$here/go.sums"
@@ -171,7 +179,7 @@ modules() {
 	mv $share/modules.new $share/modules
 	local user home
 	for user in $(printf '%s\n' root "$(stat -c %U "$top")" | sort -u); do
-		home=$(getent passwd "$user" | cut -d : -f 6)
+		home=$(getent passwd "$user" | cut -d : -f 6) || continue # an owner without a name
 		runuser -u "$user" -- mkdir -p "$home/.cache/go-build"
 		# Dates in the future (kit.sh): the go command throws away what nobody used for five days.
 		runuser -u "$user" -- tar -xz --warning=no-timestamp -C "$home/.cache/go-build" <"$kit/buildcache-$arch.tar.gz"
@@ -205,6 +213,7 @@ programs() {
 	fi
 	mkdir -p $share/bin
 	if [ -n "$kit" ] && [ "$(cat "$kit/bin/$arch/source" 2>/dev/null || true)" = "$sum" ]; then
+		verify_once
 		step "mydocker, labs" "from the kit"
 		cp "$kit/bin/$arch"/{mydocker,labs} $share/bin/
 	else
@@ -226,6 +235,7 @@ image() {
 	fi
 	step "image busybox" "importing"
 	if [ -n "$kit" ] && [ -f "$kit/images/$arch/busybox.tar" ]; then # the same ID on all machines of the class
+		verify_once
 		mydocker load -q -i "$kit/images/$arch/busybox.tar" >/dev/null
 		return
 	fi

@@ -46,8 +46,12 @@ rm $kit/extra
 refuses "no classroom kit" $provision --kit /mnt
 [ ! -e /usr/local/go ] && [ ! -e /usr/local/share/mydocker ] || wrong "a refused provision.sh left something"
 
+# Without network nobody here shows a certificate; putting 148 in order takes, emulated, a minute, twice.
+dpkg-divert --quiet --local --rename --divert /usr/sbin/update-ca-certificates.real --add /usr/sbin/update-ca-certificates
+ln -s /bin/true /usr/sbin/update-ca-certificates
+
 say "provision.sh --kit $kit"
-$provision --kit $kit 2>&1 | while IFS= read -r line; do printf '%4d s  %s\n' "$SECONDS" "$line"; done
+$provision --kit $kit 2>&1 | while IFS= read -r line; do printf '%4d s  %s\n' "$SECONDS" "$line"; done | grep -vE ' (Get:|Selecting|Preparing|Unpacking|\(Reading)'
 [ "${PIPESTATUS[0]}" = 0 ] || wrong "provision.sh failed"
 
 say "the same again: it changes nothing"
