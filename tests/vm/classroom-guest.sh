@@ -37,6 +37,13 @@ umount /etc/os-release
 touch /run/.containerenv
 refuses "this is a container (podman)" $provision --kit $kit
 rm /run/.containerenv
+printf '#!/bin/sh\necho riscv64\n' >/usr/local/bin/dpkg
+printf '#!/bin/sh\necho 4.4.0-19041-Microsoft\n' >/usr/local/bin/uname
+chmod 755 /usr/local/bin/{dpkg,uname}
+refuses "this machine is riscv64" $provision --kit $kit
+rm /usr/local/bin/dpkg
+refuses "this is WSL 1" $provision --kit $kit
+rm /usr/local/bin/uname
 printf ' ' >>$kit/modules.tar
 refuses "modules.tar: FAILED" $provision --kit $kit
 truncate -s -1 $kit/modules.tar
