@@ -178,11 +178,12 @@ func runIn(group cgroup.Group, o options, signals chan os.Signal) (int, error) {
 			err = group.LimitPids(&o.Limits)
 		}
 	}
-	if err != nil {
+	if err == nil {
+		socket.Write([]byte{1}) // go on
+	} else {
 		init.Process.Kill()
 	}
-	socket.Close()
-	go passOn(signals, init.Process)
+	go passOn(signals, socket, init.Process)
 	init.Wait() // its error says no more than the status
 	return exitStatus(init.ProcessState), err
 }
@@ -221,6 +222,7 @@ func start(group cgroup.Group) (init *exec.Cmd, socket *os.File, err error) {
 // initialize is init: process 1 of the new namespaces, still the engine's program.
 // It comes back only with an error.
 func initialize() (int, error) {
+	runtime.LockOSThread() // unshare is for a thread: this one executes the command
 	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // the command gets no descriptor but 0, 1 and 2
 	socket := os.NewFile(3, "engine")
 	var o options
@@ -240,8 +242,8 @@ func initialize() (int, error) {
 	if err := enterRoot(o); err != nil {
 		return 125, err
 	}
-	socket.Write([]byte{1})     // ready
-	io.Copy(io.Discard, socket) // until the engine has set the last limit, and closes its end
+	socket.Write([]byte{1}) // ready
+	socket.Read([]byte{0})  // the engine has set the last limit
 	return execute(o)
 }
 
@@ -292,7 +294,10 @@ func catchSignals() chan os.Signal {
 	return signals
 }
 
-func passOn(signals chan os.Signal, process *os.Process) {
+// passOn sends what arrives to the command, once init has become that and so has closed
+// its end of the socket: Go's own handler would end init.
+func passOn(signals chan os.Signal, socket *os.File, process *os.Process) {
+	io.Copy(io.Discard, socket)
 	for s := range signals {
 		process.Signal(s)
 	}

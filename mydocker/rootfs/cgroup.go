@@ -21,7 +21,7 @@ type hierarchy struct {
 	mount   string   // its mount point on the host
 	own     string   // the caller's cgroup below the mount; "": it is the mount's root, or not below it
 	version int      // 1 or 2
-	options []string // v1: what names the hierarchy, such as memory, or cpu and cpuacct, or name=systemd
+	options []string // v1: what names the hierarchy, such as memory, or cpu and cpuacct, or name=systemd; v2: see hostHierarchies
 }
 
 // mountCgroup shows a container its cgroup: on a v2 host one file system, on a
@@ -130,11 +130,14 @@ func hostHierarchies() ([]hierarchy, error) {
 			continue
 		}
 		left, right := strings.Fields(mount), strings.Fields(fs)
-		options := hierarchyOptions(right[len(right)-1])
+		options := strings.Split(right[len(right)-1], ",")
 		switch {
 		case right[0] == "cgroup2":
-			add(hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], []string{""}), 2, nil})
+			// A mount from the host's cgroup namespace sets these anew for all mounts (nsdelegate, ...).
+			v2 := slices.DeleteFunc(options, func(option string) bool { return option == "rw" || option == "ro" })
+			add(hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], []string{""}), 2, v2})
 		case right[0] == "cgroup" && filepath.Dir(left[4]) == "/sys/fs/cgroup":
+			options = hierarchyOptions(options)
 			add(hierarchy{filepath.Base(left[4]), left[4], ownGroup(string(groups), left[3], options), 1, options})
 		}
 	}
@@ -145,8 +148,8 @@ func hostHierarchies() ([]hierarchy, error) {
 }
 
 // hierarchyOptions keeps of a cgroup v1 mount's options those that name it.
-func hierarchyOptions(superOptions string) []string {
-	return slices.DeleteFunc(strings.Split(superOptions, ","), func(option string) bool {
+func hierarchyOptions(options []string) []string {
+	return slices.DeleteFunc(options, func(option string) bool {
 		switch option {
 		case "rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods", "nofavordynmods":
 			return true

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestJoinContainer asserts that a container sees another's processes and shared
@@ -74,6 +76,31 @@ func TestHostNamespaces(t *testing.T) {
 	}
 	// Nobody's end but the cgroup's takes the second process along.
 	h.ok("run", "--pid", "host", "--name", "left", "busybox", "sh", "-c", "sleep 1000 & true")
+}
+
+// TestHostCgroupNamespace: what a cgroup2 mount from the host's cgroup namespace says of
+// nsdelegate and the like would hold for the host's own mount.
+func TestHostCgroupNamespace(t *testing.T) {
+	h := newHost(t)
+	options := func() (list []string) {
+		mounts, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(mounts)) {
+			if _, fs, _ := strings.Cut(line, " - "); strings.HasPrefix(fs, "cgroup2 ") {
+				list = append(list, fs)
+			}
+		}
+		return list
+	}
+	before := options()
+	for _, mode := range [][]string{{"--userns", "host"}, {"--privileged"}, {}} {
+		h.ok(append(append([]string{"run", "--rm", "--cgroupns", "host"}, mode...), "busybox", "ls", "/sys/fs/cgroup")...)
+		if diff := cmp.Diff(before, options()); diff != "" {
+			t.Errorf("%v changed the host's cgroup2 mounts: %s", mode, diff)
+		}
+	}
 }
 
 func TestCgroupParent(t *testing.T) {
