@@ -34,6 +34,7 @@ test: build bin/rootfs/busybox.tar bin/rootfs/debian.tar bin/validation
 	go vet $(TAGS) ./...
 	@status=0; \
 	$(go_test) -timeout 10m ./mydocker/... || status=1; \
+	$(go_test) -timeout 15m ./chapters/... || status=1; \
 	$(go_test) -timeout 20m ./tests/e2e/... || status=1; \
 	MYDOCKER_TEST_USERNS=host $(go_test) -timeout 20m -short -skip 'Test($(modeless))' ./tests/e2e/... || status=1; \
 	$(go_test) -timeout 5m ./tests/escape || status=1; \
@@ -78,8 +79,8 @@ bench: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
 	go build -trimpath $(TAGS) -o bin/bench ./tests/bench
 	$(suite_env) $(root) bin/bench $(BENCHFLAGS)
 
-# What is generated in chapters/: excerpts of the source, main.diff. As root with MYDOCKER_DISPOSABLE=1 also transcripts
-# that are shown; chapters/book/main.go says more.
+# What is generated in chapters/: excerpts of the source, main.diff; as root with MYDOCKER_DISPOSABLE=1 transcripts that
+# are shown, too. chapters/book/main.go says more.
 book:
 	go run $(TAGS) ./chapters/book
 

@@ -61,31 +61,7 @@ func newChapter(dir string, d *Document) *Chapter {
 	c := &Chapter{Document: d, Dir: dir, Title: d.Front.Values["title"], Minutes: d.Front.Values["minutes"],
 		Commands: d.Front.Values["commands"], Files: d.Front.Lists["files"]}
 	c.Number, _ = strconv.Atoi(path.Base(dir)[:2])
-	for key, form := range frontForms {
-		value, line := d.Front.Values[key], max(1, d.Front.Line[key])
-		if !form.MatchString(value) {
-			d.problem(line, "the front matter needs a line %q of the form %s, it has %q", key+": ...", form, value)
-		}
-	}
-	if number := d.Front.Values["chapter"]; number != strconv.Itoa(c.Number) {
-		d.problem(max(1, d.Front.Line["chapter"]), "chapter: %s in the directory %s", number, dir)
-	}
-	for key, line := range d.Front.Line {
-		if _, ok := frontForms[key]; !ok && key != "files" && !slices.Contains(c.Files, key) {
-			d.problem(line, "the front matter has an unknown key %q", key)
-		}
-	}
-	if c.Number > 0 && len(c.Files) == 0 {
-		d.problem(1, `the front matter needs "files:", a list of the engine's files that this chapter introduces`)
-	}
 	return c
-}
-
-var frontForms = map[string]*regexp.Regexp{
-	"chapter":  regexp.MustCompile(`^\d+$`),
-	"title":    regexp.MustCompile(`.`),
-	"minutes":  regexp.MustCompile(`^read \d+(, type \d+)?(, lab \d+)?( \(estimated\))?$`),
-	"commands": regexp.MustCompile(`.`),
 }
 
 // previous is the directory of the chapter before, whether it is written or not; "" if there is none.

@@ -20,6 +20,7 @@ const engineDir = "mydocker"
 type Source struct {
 	Path    string   // mydocker/...
 	Chapter int      // that introduces it; -1 if none does
+	Planned string   // the entry of the plan that says so
 	Imports []string // packages of the engine, mydocker/...
 	Lines   int
 	Embeds  []string // patterns of files that are compiled in
@@ -40,8 +41,8 @@ func (b *Book) Sources(plan map[string]int) (sources []Source, err error) {
 		s := Source{Path: name, Chapter: -1}
 		if chapters := homes[name]; len(chapters) > 0 {
 			s.Chapter = chapters[0].Number
-		} else if n, ok := b.planned(plan, name); ok {
-			s.Chapter = n
+		} else if entry, ok := b.planned(plan, name); ok {
+			s.Chapter, s.Planned = plan[entry], entry
 		}
 		if err := s.read(file); err != nil {
 			return err
@@ -63,14 +64,15 @@ func (b *Book) homes() map[string][]*Chapter {
 	return homes
 }
 
-// planned is the chapter that a file, or its package, has in the plan. What the plan
+// planned is the entry of the plan for a file, or else that for its package. What the plan
 // says of a chapter that is written does not count.
-func (b *Book) planned(plan map[string]int, file string) (chapter int, ok bool) {
-	name := strings.TrimPrefix(file, engineDir+"/")
-	if chapter, ok = plan[name]; !ok {
-		chapter, ok = plan[path.Dir(name)]
+func (b *Book) planned(plan map[string]int, file string) (entry string, ok bool) {
+	entry = strings.TrimPrefix(file, engineDir+"/")
+	if _, ok = plan[entry]; !ok {
+		entry = path.Dir(entry)
+		_, ok = plan[entry]
 	}
-	return chapter, ok && !b.written(chapter)
+	return entry, ok && !b.written(plan[entry])
 }
 
 func (b *Book) written(chapter int) bool {
@@ -112,10 +114,9 @@ func (b *Book) CheckFiles(plan map[string]int) (problems []Problem, err error) {
 	if err != nil {
 		return nil, err
 	}
-	there := map[string]bool{} // files, packages and their paths in the plan
+	there, needed := map[string]bool{}, map[string]bool{} // files; entries of the plan
 	for _, s := range sources {
-		name := strings.TrimPrefix(s.Path, engineDir+"/")
-		there[s.Path], there[name], there[path.Dir(name)] = true, true, true
+		there[s.Path], needed[s.Planned] = true, true
 		if s.Chapter < 0 {
 			problems = append(problems, Problem{s.Path, 0, `no chapter introduces it: name it in the "files:" of one, or, if that is not written, in chapters/book/plan_test.go`})
 		}
@@ -136,10 +137,10 @@ func (b *Book) CheckFiles(plan map[string]int) (problems []Problem, err error) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(plan)) {
-		if !there[name] {
-			problems = append(problems, Problem{planFile, 0, fmt.Sprintf("has %q, which the engine does not have", name)})
-		} else if b.written(plan[name]) {
+		if b.written(plan[name]) {
 			problems = append(problems, Problem{planFile, 0, fmt.Sprintf("has %q for chapter %d, which is written: its front matter says it; take the entry out", name, plan[name])})
+		} else if !needed[name] {
+			problems = append(problems, Problem{planFile, 0, fmt.Sprintf("has %q, which no file of the engine needs; take the entry out", name)})
 		}
 	}
 	return problems, nil

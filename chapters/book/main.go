@@ -2,7 +2,6 @@
 //
 //	go run ./chapters/book check chapters/01-namespaces    everything that is tested of a chapter
 //	go run ./chapters/book                                  writes what is generated: make book
-//	go run ./chapters/book -n                               only tells what it would write
 //
 // A writer's way: write the ``` lines of excerpts and leave them empty; run it without
 // arguments (or with the chapter's directory), and they are filled; run check, which is go
@@ -18,7 +17,7 @@
 //     Any language will do, ```sh labs/demo.sh too. first/main.go and main.go are the chapter's.
 //   - main.diff: what the chapter changes in main.go of the chapter before.
 //   - ```console show, as root with MYDOCKER_DISPOSABLE=1: those without a line "recorded" below.
-//     To renew one, take its line away, or all with -renew. Lines may be cut out by hand afterwards.
+//     To renew one, take its line away. What is shown may be shortened by hand afterwards.
 //   - README.zh.md: commands and excerpts are those of README.md.
 //
 // A ```console block is run by one bash as root, in a directory that is empty but for what its
@@ -33,15 +32,14 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -49,14 +47,7 @@ func main() {
 	if len(os.Args) == 4 && os.Args[1] == "supervise" {
 		superviseMain()
 	}
-	dry := flag.Bool("n", false, "write nothing, tell what would be written")
-	renew := flag.Bool("renew", false, "record all shown transcripts anew")
-	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: book [-n] [-renew] [CHAPTER-DIRECTORY...]\n       book check CHAPTER-DIRECTORY...")
-		flag.PrintDefaults()
-	}
-	flag.Parse()
-	problems, err := run(flag.Args(), *dry, *renew)
+	problems, err := run(os.Args[1:])
 	for _, problem := range problems {
 		fmt.Println(problem)
 	}
@@ -68,31 +59,28 @@ func main() {
 	}
 }
 
-func run(args []string, dry, renew bool) ([]Problem, error) {
-	top, err := findTop()
+// run does what the command line says: "[check] [CHAPTER-DIRECTORY...]".
+func run(args []string) ([]Problem, error) {
+	b, err := OpenBook(".")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: run it in the project's directory", err)
 	}
-	b, err := OpenBook(top)
-	if err != nil {
-		return nil, err
-	}
-	if len(args) > 0 && args[0] == "check" {
-		chapters, err := b.choose(args[1:])
-		if err != nil {
-			return nil, err
-		}
-		return nil, check(top, chapters)
+	checking := len(args) > 0 && args[0] == "check"
+	if checking {
+		args = args[1:]
 	}
 	chapters, err := b.choose(args)
 	if err != nil {
 		return nil, err
 	}
-	return b.update(chapters, dry, renew)
+	if checking {
+		return nil, check(chapters)
+	}
+	return b.update(chapters)
 }
 
 // update writes what is generated in the chapters.
-func (b *Book) update(chapters []*Chapter, dry, renew bool) (all []Problem, err error) {
+func (b *Book) update(chapters []*Chapter) (all []Problem, err error) {
 	s, err := NewSetups(b.Top)
 	if err != nil {
 		return nil, err
@@ -106,16 +94,16 @@ func (b *Book) update(chapters []*Chapter, dry, renew bool) (all []Problem, err 
 		os.Exit(130)
 	}()
 	for _, c := range chapters {
-		problems, err := b.Write(c, dry)
+		problems, err := b.Write(c)
 		all = append(all, problems...)
-		if err == nil && !dry && mayRun() == "" {
-			problems, err = b.Record(c, s, renew)
+		if err == nil && mayRun() == "" {
+			problems, err = b.Record(c, s)
 			all = append(all, problems...)
 		}
 		if err != nil {
 			return all, err
 		}
-		problems, err = b.Translate(c, dry)
+		problems, err = b.Translate(c)
 		all = append(all, problems...)
 		if err != nil {
 			return all, err
@@ -125,28 +113,14 @@ func (b *Book) update(chapters []*Chapter, dry, renew bool) (all []Problem, err 
 }
 
 // check runs the tests of some chapters.
-func check(top string, chapters []*Chapter) error {
+func check(chapters []*Chapter) error {
 	pattern := ""
 	for _, c := range chapters {
 		pattern += "|" + regexp.QuoteMeta(path.Base(c.Dir))
 	}
 	tests := exec.Command("go", "test", "-tags", "urfave_cli_no_docs", "-count=1", "-v", "-run", "^TestChapter$/^("+pattern[1:]+")$", "./chapters/book")
-	tests.Dir, tests.Stdout, tests.Stderr = top, os.Stdout, os.Stderr
+	tests.Stdout, tests.Stderr = os.Stdout, os.Stderr
 	return tests.Run()
-}
-
-// findTop finds the project's directory, at or above the current one.
-func findTop() (string, error) {
-	dir, err := os.Getwd()
-	for ; err == nil; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "chapters/book")); err == nil {
-			return dir, nil
-		}
-		if dir == "/" {
-			return "", fmt.Errorf("no chapters/book here or above: run it in the project's directory")
-		}
-	}
-	return "", err
 }
 
 // choose finds chapters by their directories, given in any way a shell completes them;
@@ -156,10 +130,7 @@ func (b *Book) choose(dirs []string) (chosen []*Chapter, err error) {
 		return b.Chapters, nil
 	}
 	for _, dir := range dirs {
-		name := path.Base(dir)
-		if name == "README.md" {
-			name = path.Base(path.Dir(dir))
-		}
+		name := path.Base(strings.TrimSuffix(dir, "/README.md"))
 		i := slices.IndexFunc(b.Chapters, func(c *Chapter) bool { return path.Base(c.Dir) == name })
 		if i < 0 {
 			return nil, fmt.Errorf("%s is no chapter with a README.md", dir)

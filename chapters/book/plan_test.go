@@ -4,7 +4,7 @@ package main
 // (relative to mydocker/), and below the files that come later than their package. A
 // chapter that is written says it in its front matter, and has no entry here.
 var plan = map[string]int{
-	"rootfs": 2, "cgroup": 3, "disk": 4, "overlay": 4, "image": 5, "image/layer": 5, "image/registry": 5, "volume": 6,
+	"disk": 4, "overlay": 4, "image": 5, "image/layer": 5, "image/registry": 5, "volume": 6,
 	"network": 7, "network/ipam": 7, "network/nft": 7, "network/dns": 7, "network/proxy": 7,
 	"security": 8, "spec": 9, "runtime": 9, "oci": 9, "container": 10, "journal": 10, "logfile": 10, "attach": 10,
 	"monitor": 10, "engine": 10, "cli": 11, ".": 11,

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -27,6 +28,7 @@ func (b *Book) CheckStructure(c *Chapter) []Problem {
 	report := func(line int, format string, args ...any) {
 		problems = append(problems, Problem{c.Path, line, fmt.Sprintf(format, args...)})
 	}
+	checkFront(c, report)
 	checkHeadings(c, report)
 	checkLength(c, report)
 	checkFences(c, report)
@@ -38,6 +40,32 @@ func (b *Book) CheckStructure(c *Chapter) []Problem {
 }
 
 type reporter func(line int, format string, args ...any)
+
+var frontForms = map[string]*regexp.Regexp{
+	"chapter":  regexp.MustCompile(`^\d+$`),
+	"title":    regexp.MustCompile(`.`),
+	"minutes":  regexp.MustCompile(`^read \d+(, type \d+)?(, lab \d+)?( \(estimated\))?$`),
+	"commands": regexp.MustCompile(`.`),
+}
+
+func checkFront(c *Chapter, report reporter) {
+	for key, form := range frontForms {
+		if value := c.Front.Values[key]; !form.MatchString(value) {
+			report(max(1, c.Front.Line[key]), "the front matter needs a line %q of the form %s, it has %q", key+": ...", form, value)
+		}
+	}
+	if number := c.Front.Values["chapter"]; number != strconv.Itoa(c.Number) {
+		report(max(1, c.Front.Line["chapter"]), "chapter: %s in the directory %s", number, c.Dir)
+	}
+	for key, line := range c.Front.Line {
+		if _, ok := frontForms[key]; !ok && key != "files" && !slices.Contains(c.Files, key) {
+			report(line, "the front matter has an unknown key %q", key)
+		}
+	}
+	if c.Number > 0 && len(c.Files) == 0 {
+		report(1, `the front matter needs "files:", a list of the engine's files that this chapter introduces`)
+	}
+}
 
 func checkHeadings(c *Chapter, report reporter) {
 	want := fmt.Sprintf("%d. %s", c.Number, c.Title)

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,9 +16,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// limit is how long a block may take. The test machine is an emulated one.
-const limit = 90 * time.Second
 
 // Run runs a block in a fresh directory, by one bash from top to bottom, and sees to it
 // that nothing of it is left. The error wraps ErrCannot if this machine lacks what the
@@ -43,15 +40,15 @@ func (s *Setups) Run(b Block) (o Outcome, err error) {
 	}
 	for _, name := range b.Setup {
 		release, err := s.provide(name, dir)
+		defer release()
 		if err != nil {
 			return o, fmt.Errorf("setup %s: %w", name, err)
 		}
-		defer release()
 	}
 	if err := os.WriteFile(filepath.Join(dir, "script"), []byte(b.script(dir)), 0o644); err != nil {
 		return o, err
 	}
-	if o.Findings, err = supervised(dir); err != nil {
+	if o.Findings, err = supervised(dir, s.limit); err != nil {
 		return o, err
 	}
 	statuses, _ := os.ReadFile(filepath.Join(dir, "status"))
@@ -60,18 +57,28 @@ func (s *Setups) Run(b Block) (o Outcome, err error) {
 		o.Status = append(o.Status, number)
 	}
 	for i := range b.Commands {
-		data, _ := os.ReadFile(filepath.Join(dir, "out", strconv.Itoa(i)))
-		o.Output = append(o.Output, asSeen(string(data)))
+		data := readStart(filepath.Join(dir, "out", strconv.Itoa(i)))
+		o.Output = append(o.Output, asSeen(data, i < len(o.Status) && o.Status[i] > 128))
 	}
 	return o, nil
+}
+
+// readStart reads a file as far as anybody would print it.
+func readStart(name string) string {
+	file, err := os.Open(name)
+	if err != nil {
+		return "" // the command was not reached
+	}
+	defer file.Close()
+	data, _ := io.ReadAll(io.LimitReader(file, 64<<10))
+	return string(data)
 }
 
 // script has the shell write the output of each command into a file of its own, where
 // that of a command in the background stays with its command.
 func (b Block) script(dir string) string {
 	var script strings.Builder
-	script.WriteString("set -m\n") // as a shell at a terminal: a command in the background does not ignore SIGINT
-	script.WriteString("book_status=0\n")
+	script.WriteString("set -m; book_status=0\n") // -m, as at a terminal: a command in the background does not ignore SIGINT
 	for i, c := range b.Commands {
 		fmt.Fprintf(&script, "exec >>%s/out/%d 2>&1\n", dir, i)
 		fmt.Fprintf(&script, "(exit $book_status)\n") // for a command that looks at $?
@@ -82,7 +89,7 @@ func (b Block) script(dir string) string {
 }
 
 // supervised runs this program once more as the supervisor of a block.
-func supervised(dir string) (findings []string, err error) {
+func supervised(dir string, limit time.Duration) (findings []string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -93,11 +100,11 @@ func supervised(dir string) (findings []string, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
 	runtime.LockOSThread() // whose end would be the signal
 	defer runtime.UnlockOSThread()
-	var said bytes.Buffer
-	cmd.Stderr = &said
 	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("supervisor: %w\n%s", err, said.String())
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return nil, fmt.Errorf("supervisor: %w\n%s", err, exit.Stderr)
+	} else if err != nil {
+		return nil, err
 	}
 	return findings, json.Unmarshal(out, &findings)
 }
@@ -121,14 +128,13 @@ var (
 )
 
 // asSeen makes of what a shell prints into a file what it prints at a terminal: no
-// number of a line before its errors; of a command that was killed just how. Notices
-// about background commands, which come when they like, are left out.
-func asSeen(output string) []string {
-	if output == "" {
-		return nil
-	}
-	lines := strings.Split(strings.TrimSuffix(strings.ReplaceAll(output, "\r\n", "\n"), "\n"), "\n")
-	lines = slices.DeleteFunc(lines, notice.MatchString)
+// number of a line before its errors; of a command that was killed just how. Notices about
+// commands in the background, which come when they like, are left out.
+func asSeen(output string, wasKilled bool) []string {
+	lines := split(strings.ReplaceAll(output, "\r\n", "\n"))
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		return notice.MatchString(line) || !wasKilled && killed.MatchString(line)
+	})
 	for i, line := range lines {
 		lines[i] = where.ReplaceAllString(killed.ReplaceAllString(line, "$1"), "bash: ")
 	}

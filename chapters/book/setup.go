@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,8 +24,9 @@ var ErrCannot = errors.New("cannot run here")
 // Setups makes what transcripts ask for, the binaries and the tar once for all blocks.
 type Setups struct {
 	top, dir string
-	prebuilt string // directory of binaries, "" if they are built
-	ready    map[string]string
+	prebuilt string            // directory of binaries, "" if they are built
+	ready    map[string]string // the files that are made
+	limit    time.Duration     // for a block; the test machine is an emulated one
 }
 
 // NewSetups prepares for the project at top. Binaries come from MYDOCKER_BOOK_BIN if it
@@ -39,7 +41,7 @@ func NewSetups(top string) (*Setups, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Setups{top: top, dir: dir, prebuilt: os.Getenv("MYDOCKER_BOOK_BIN"), ready: map[string]string{}}
+	s := &Setups{top: top, dir: dir, prebuilt: os.Getenv("MYDOCKER_BOOK_BIN"), ready: map[string]string{}, limit: 90 * time.Second}
 	if tar := os.Getenv("MYDOCKER_ROOTFS_BUSYBOX"); tar != "" {
 		s.ready["rootfs"] = tar
 	}
@@ -76,26 +78,18 @@ func (s *Setups) provide(name, dir string) (release func(), err error) {
 // Binary gives the path of a program, which is built the first time.
 func (s *Setups) Binary(name string) (string, error) {
 	if s.prebuilt != "" {
-		file := filepath.Join(s.prebuilt, name)
-		if _, err := os.Stat(file); err != nil {
-			return "", fmt.Errorf("%w: MYDOCKER_BOOK_BIN has no %s", ErrCannot, name)
-		}
-		return file, nil
+		return filepath.Join(s.prebuilt, name), nil
 	}
 	if file := s.ready[name]; file != "" {
 		return file, nil
 	}
 	source := name // mydocker, labs
-	if number := strings.TrimLeft(name, "stepfir"); number != name {
-		n, _ := strconv.Atoi(number)
-		found, _ := filepath.Glob(filepath.Join(s.top, "chapters", fmt.Sprintf("%02d-*", n)))
+	if kind, number := name[:len(name)-1], name[len(name)-1:]; kind == "step" || kind == "first" {
+		found, _ := filepath.Glob(filepath.Join(s.top, "chapters/0"+number+"-*"))
 		if len(found) != 1 {
-			return "", fmt.Errorf("there is no chapter %d to build %s from", n, name)
+			return "", fmt.Errorf("there is no chapter %s to build %s from", number, name)
 		}
-		source, _ = filepath.Rel(s.top, found[0])
-		if strings.HasPrefix(name, "first") {
-			source = filepath.Join(source, "first")
-		}
+		source = path.Join("chapters", filepath.Base(found[0]), strings.TrimPrefix(kind, "step"))
 	}
 	file := filepath.Join(s.dir, name)
 	if err := build(s.top, file, "./"+source); err != nil {
@@ -110,11 +104,8 @@ func build(module, file, source string, env ...string) error {
 	cmd := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", file, source)
 	cmd.Dir, cmd.Env = module, append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("%w: no go to build %s with; MYDOCKER_BOOK_BIN=DIR names a directory of binaries", ErrCannot, source)
-	}
 	if err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", source, err, out)
+		return fmt.Errorf("go build %s (MYDOCKER_BOOK_BIN=DIR names a directory of binaries): %w\n%s", source, err, out)
 	}
 	return nil
 }
@@ -172,10 +163,15 @@ func (s *Setups) importBusybox(dir string) (release func(), err error) {
 		cmd.Env = environment(dir)
 		return cmd.CombinedOutput()
 	}
+	const bridge = "/sys/class/net/mydocker0"
+	_, absent := os.Stat(bridge)
 	release = func() {
 		// With a container go its cgroup, links and lease, should the block have left any.
 		if ids, err := mydocker("ps", "-aq"); err == nil && len(ids) > 0 {
 			mydocker(append([]string{"rm", "-f"}, strings.Fields(string(ids))...)...)
+		}
+		if absent != nil {
+			command("ip", "link", "delete", filepath.Base(bridge)) // there may be none
 		}
 		lock.Close()
 	}

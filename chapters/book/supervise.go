@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,8 +20,8 @@ import (
 )
 
 const (
-	grace     = 3 * time.Second // for what is ending anyway
-	maxOutput = 4 << 20         // bytes; nobody prints a book of more
+	grace     = 2 * time.Second // for what is ending anyway
+	maxOutput = 1 << 20         // bytes; nobody prints a book of more
 )
 
 // host is what a supervisor sees of the machine. Descriptors, because a block may
@@ -59,9 +61,9 @@ func supervise(dir string, limit time.Duration) error {
 	ended, alone := reap(shell)
 	findings := watch(dir, ended, stop, limit)
 	findings = append(findings, h.endProcesses(alone)...)
-	for _, mount := range h.mounts() {
-		if !slices.Contains(mounts, mount) {
-			findings = append(findings, "left a mount: umount "+mount)
+	for id, point := range h.mounts() {
+		if _, before := mounts[id]; !before {
+			findings = append(findings, "left a mount: umount "+point)
 		}
 	}
 	findings = append(findings, h.newGroups(groups)...)
@@ -86,18 +88,12 @@ func startShell(dir string) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
+	bash := exec.Command("bash", "-c", string(script), "bash")
+	bash.Dir, bash.Stderr, bash.SysProcAttr = filepath.Join(dir, "work"), os.Stderr, &syscall.SysProcAttr{Setsid: true}
+	if err := bash.Start(); err != nil {
 		return 0, err
 	}
-	defer null.Close()
-	bash, err := os.StartProcess("/bin/bash", []string{"bash", "-c", string(script), "bash"}, &os.ProcAttr{
-		Dir: filepath.Join(dir, "work"), Env: os.Environ(), Files: []*os.File{null, os.Stderr, os.Stderr}, Sys: &syscall.SysProcAttr{Setsid: true}})
-	if err != nil {
-		return 0, err
-	}
-	pid = bash.Pid // Release forgets it
-	return pid, bash.Release()
+	return bash.Process.Pid, nil // reap waits for it
 }
 
 // reap waits for all children, also for those that come later. ended is closed when
@@ -129,7 +125,7 @@ func watch(dir string, ended chan struct{}, stop chan os.Signal, limit time.Dura
 			return []string{"was interrupted"}
 		case <-late:
 			return []string{fmt.Sprintf("did not end within %v", limit)}
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(50 * time.Millisecond):
 			if size := sizeOf(filepath.Join(dir, "out")); size > maxOutput {
 				return []string{fmt.Sprintf("prints more than %d bytes", maxOutput)}
 			}
@@ -197,13 +193,14 @@ func (h host) descendants() map[int]string {
 	return found
 }
 
-// mounts lists the mount points of this namespace, the newest first.
-func (h host) mounts() (points []string) {
+// mounts are the mount points of this namespace, by the mounts' numbers.
+func (h host) mounts() map[string]string {
+	points := map[string]string{}
 	info, _ := h.proc.ReadFile(strconv.Itoa(os.Getpid()) + "/mountinfo")
 	for line := range strings.Lines(string(info)) {
-		points = append(points, strings.Fields(line)[4])
+		fields := strings.Fields(line)
+		points[fields[0]] = fields[4]
 	}
-	slices.Reverse(points)
 	return points
 }
 
@@ -219,13 +216,16 @@ func (h host) groups() map[string]bool {
 	return found
 }
 
+// lasting are the cgroups that mydocker has its containers' and monitors' below, and keeps.
+var lasting = regexp.MustCompile(`(^|/)mydocker(/monitors)?$`)
+
 // newGroups lists the cgroups that were not there before, stay, and have no process: of
 // the block's none is left, so those with processes are somebody else's.
 func (h host) newGroups(before map[string]bool) (findings []string) {
 	left := map[string]bool{}
 	for deadline := time.Now().Add(grace); ; {
 		left = h.groups()
-		maps.DeleteFunc(left, func(path string, _ bool) bool { return before[path] || h.populated(path) })
+		maps.DeleteFunc(left, func(path string, _ bool) bool { return before[path] || lasting.MatchString(path) || h.populated(path) })
 		if len(left) == 0 || time.Now().After(deadline) {
 			break
 		}

@@ -114,15 +114,8 @@ func (b Block) Wrong(file string, o Outcome) (problems []Problem) {
 		shown := i+1 < len(b.Commands) && b.Commands[i+1].Text == "echo $?"
 		if o.Status[i] != 0 && !shown {
 			problems = append(problems, Problem{file, c.Line, fmt.Sprintf("$ %s\nends with status %d; if it is meant to, the next command is: echo $?%s",
-				c.Text, o.Status[i], indented(o.Output[i]))})
+				c.Text, o.Status[i], strings.TrimRight("\n    "+strings.Join(o.Output[i], "\n    "), "\n "))})
 		}
 	}
 	return problems
-}
-
-func indented(lines []string) (text string) {
-	for _, line := range lines {
-		text += "\n    " + line
-	}
-	return text
 }

@@ -59,7 +59,7 @@ func (t Translation) changes(source *Document) (changes []Change, problems []Pro
 }
 
 // Translate gives the translations of a chapter the commands and excerpts of their source.
-func (b *Book) Translate(c *Chapter, dry bool) (problems []Problem, err error) {
+func (b *Book) Translate(c *Chapter) (problems []Problem, err error) {
 	translations, err := b.translations(c)
 	for _, t := range translations {
 		if t.stale != "" {
@@ -67,7 +67,7 @@ func (b *Book) Translate(c *Chapter, dry bool) (problems []Problem, err error) {
 		}
 		changes, more := t.changes(c.Document)
 		problems = append(problems, more...)
-		if err := b.apply(t.Document, changes, dry); err != nil {
+		if err := b.apply(t.Document, changes); err != nil {
 			return problems, err
 		}
 	}

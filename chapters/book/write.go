@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Change is a piece of a document that is not as it is to be: Lines belong in place of
@@ -62,22 +60,21 @@ func (b *Book) MainDiff(c *Chapter) (file string, lines []string, err error) {
 	return file, split(string(out)), nil
 }
 
-// Write brings the excerpts and the main.diff of a chapter up to date. When dry it only
-// tells what it would write.
-func (b *Book) Write(c *Chapter, dry bool) ([]Problem, error) {
+// Write brings the excerpts and the main.diff of a chapter up to date.
+func (b *Book) Write(c *Chapter) ([]Problem, error) {
 	changes, problems := b.Excerpts(c.Document)
-	if err := b.apply(c.Document, changes, dry); err != nil {
+	if err := b.apply(c.Document, changes); err != nil {
 		return problems, err
 	}
 	file, lines, err := b.MainDiff(c)
 	if err == nil && !slices.Equal(lines, b.lines(file)) {
-		err = b.write(file, lines, dry)
+		err = b.write(file, lines)
 	}
 	return problems, err
 }
 
 // apply makes changes, which are in the order of their lines, to a document.
-func (b *Book) apply(d *Document, changes []Change, dry bool) error {
+func (b *Book) apply(d *Document, changes []Change) error {
 	lines := slices.Clone(d.Lines)
 	for _, change := range slices.Backward(changes) { // so that line numbers above stay
 		fmt.Printf("%s:%d: %s\n", d.Path, change.Begin, change.What)
@@ -86,58 +83,38 @@ func (b *Book) apply(d *Document, changes []Change, dry bool) error {
 	if slices.Equal(lines, d.Lines) {
 		return nil
 	}
-	if !dry {
-		*d = *ParseDocument(d.Path, strings.Join(lines, "\n"))
-	}
-	return b.write(d.Path, lines, dry)
+	*d = *ParseDocument(d.Path, strings.Join(lines, "\n"))
+	return b.write(d.Path, lines)
 }
 
-func (b *Book) write(file string, lines []string, dry bool) error {
-	if dry {
-		fmt.Println(file, "is to be written anew: make book")
-		return nil
-	}
+func (b *Book) write(file string, lines []string) error {
 	fmt.Println("writes", file)
 	return os.WriteFile(filepath.Join(b.Top, file), []byte(strings.Join(lines, "\n")+"\n"), 0o644)
 }
 
-// Record runs the ```console show blocks that have no line "recorded" yet, or all of
-// them, and writes down what they print. What cannot run here stays as it is, and is named.
-func (b *Book) Record(c *Chapter, s *Setups, all bool) (problems []Problem, err error) {
+// Record runs the ```console show blocks that have no line "recorded" yet, and
+// writes down what they print. What cannot run here stays as it is, and is named.
+func (b *Book) Record(c *Chapter, s *Setups) (problems []Problem, err error) {
 	var changes []Change
 	for _, f := range c.Fences {
-		below := c.line(f.End + 1)
 		block, err := ParseBlock(f)
-		if !f.Is("console", "show") || err != nil || recorded.MatchString(below) && !all {
+		if !f.Is("console", "show") || err != nil || recorded.MatchString(c.line(f.End+1)) {
 			continue
 		}
 		outcome, err := s.Run(block)
 		wrong := block.Wrong(c.Path, outcome)
-		switch missing := block.missing(outcome); {
-		case err != nil:
+		if err != nil {
 			wrong = []Problem{{c.Path, f.Line, err.Error()}}
-		case missing != "":
-			wrong = []Problem{{c.Path, f.Line, "there is no program for: $ " + missing}}
+		} else if i := slices.Index(outcome.Status, 127); i >= 0 {
+			wrong = []Problem{{c.Path, f.Line, "there is no program for: $ " + block.Commands[i].Text}}
 		}
 		if len(wrong) > 0 {
 			problems = append(problems, append(wrong, Problem{c.Path, f.Line, "is left as it was"})...)
 			continue
 		}
-		end := f.End + 1
-		if recorded.MatchString(below) {
-			end++
-		}
-		changes = append(changes, Change{f.Line + 1, end, append(block.with(outcome.Output), "```", recording()), "what is shown"})
+		changes = append(changes, Change{f.Line + 1, f.End + 1, append(block.with(outcome.Output), "```", recording()), "what is shown"})
 	}
-	return problems, b.apply(c.Document, changes, false)
-}
-
-// missing is the first command for which there was no program, "" if there is none.
-func (b Block) missing(o Outcome) string {
-	if i := slices.Index(o.Status, 127); i >= 0 {
-		return b.Commands[i].Text
-	}
-	return ""
+	return problems, b.apply(c.Document, changes)
 }
 
 // with is the body of a block with other output.
@@ -152,8 +129,7 @@ func (b Block) with(output [][]string) (body []string) {
 }
 
 func recording() string {
-	var name unix.Utsname
-	unix.Uname(&name)
-	version := regexp.MustCompile(`^\d+\.\d+`).FindString(unix.ByteSliceToString(name.Release[:]))
+	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	version := regexp.MustCompile(`^\d+\.\d+`).Find(release)
 	return fmt.Sprintf("<!-- recorded %s, Linux %s -->", time.Now().Format(time.DateOnly), version)
 }

@@ -1,0 +1,5 @@
+package main
+
+import "minidocker/mydocker/a"
+
+func main() { a.Do() }

@@ -1,0 +1,3 @@
+package one
+
+var name = "own-host-name"
