@@ -15,12 +15,8 @@ die() {
 	exit 125
 }
 
-options=()
 case ${1:-} in
-docker)
-	engine=(docker)
-	options=(--cgroupns private) # Docker's own choice on cgroup version 2; on version 1 it is the host's
-	;;
+docker) engine=(docker) ;;
 mydocker)
 	engine=("${MYDOCKER_BIN:-$top/bin/mydocker}")
 	[ -x "${engine[0]}" ] || engine=(mydocker)
@@ -87,4 +83,4 @@ else
 	image=$(image_of "$scratch/root" "plain") || die "make an image of busybox"
 	rm -rf "$scratch"
 fi
-exec "${engine[@]}" run --rm -i --network none "${options[@]}" "${flags[@]}" "$image" "$@"
+exec "${engine[@]}" run --rm -i --network none "${flags[@]}" "$image" "$@"

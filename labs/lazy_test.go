@@ -35,11 +35,12 @@ func TestLazy(t *testing.T) {
 		"says it":  {"echo 'hostname 1 lo'; exit 0", nil},
 		"sleeps":   {"exec sleep 1000", nil},
 		"joins":    {`sh -c "$*"`, nil},
+		"splits":   {`$*`, nil},
 		"executes": {`[ "$1" != --hostname ] || shift 2; exec "$@"`, []string{"argv-vector", "signals"}},
 		"runs":     {`[ "$1" != --hostname ] || shift 2; "$@"; exit 0`, []string{"argv-vector"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			results := run(t, labs[0], script(t, c.lines), "lazy")
+			results := run(t, labs[0], script(t, c.lines), "lazy", brisk)
 			for _, one := range labs[0].Checks {
 				want := false
 				for _, passed := range c.passes {

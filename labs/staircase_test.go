@@ -102,15 +102,21 @@ func stage(t *testing.T, n int) string {
 	return build(t, fmt.Sprintf("step%d", n), "./"+strings.TrimPrefix(found[0], top()+"/"), nil)
 }
 
+// Deadlines cost time only where something is to fail. The test machine is slow.
+const (
+	patient = 40 * time.Second
+	brisk   = 5 * time.Second
+)
+
 // run checks an engine, and gives the results by the checks' names.
-func run(t *testing.T, lab *check.Lab, command, seed string) map[string]check.Result {
+func run(t *testing.T, lab *check.Lab, command, seed string, deadline time.Duration) map[string]check.Result {
 	t.Helper()
 	engine, err := check.NewEngine(command)
 	if err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	results, err := check.Run(lab, engine, check.Options{Seed: seed, Deadline: 5 * time.Second})
+	results, err := check.Run(lab, engine, check.Options{Seed: seed, Deadline: deadline})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,13 +156,13 @@ func TestStaircase(t *testing.T) {
 	needsDisposable(t)
 	for _, lab := range labs {
 		t.Run(lab.Name+"/stage", func(t *testing.T) {
-			compare(t, lab, run(t, lab, stage(t, lab.Number), "staircase"), nil)
+			compare(t, lab, run(t, lab, stage(t, lab.Number), "staircase", patient), nil)
 		})
 		t.Run(lab.Name+"/before", func(t *testing.T) {
-			compare(t, lab, run(t, lab, stage(t, lab.Number-1), "staircase"), lab.Before)
+			compare(t, lab, run(t, lab, stage(t, lab.Number-1), "staircase", patient), lab.Before)
 		})
 		t.Run(lab.Name+"/mydocker", func(t *testing.T) {
-			compare(t, lab, run(t, lab, adapter(t, "mydocker"), "staircase"), nil)
+			compare(t, lab, run(t, lab, adapter(t, "mydocker"), "staircase", patient), nil)
 		})
 	}
 }
@@ -177,7 +183,7 @@ func TestStaircaseLater(t *testing.T) {
 				if later.Rootfs && !lab.Rootfs {
 					command = script(t, check.Quote("exec", command, "run", "--rootfs", plainRootfs(t))+` "$@"`)
 				}
-				compare(t, lab, run(t, lab, command, "later"), nil)
+				compare(t, lab, run(t, lab, command, "later", patient), nil)
 			})
 		}
 	}
@@ -213,7 +219,7 @@ func TestStaircaseSeeds(t *testing.T) {
 	}
 	for _, lab := range labs {
 		for i := range 10 {
-			compare(t, lab, run(t, lab, stage(t, lab.Number), fmt.Sprint(i)), nil)
+			compare(t, lab, run(t, lab, stage(t, lab.Number), fmt.Sprint(i), patient), nil)
 		}
 	}
 }
@@ -257,7 +263,7 @@ func TestMutants(t *testing.T) {
 				}
 				changed := strings.Replace(string(source), m.Old, m.New, 1)
 				engine := build(t, "mutant", "./chapters/"+lab.Name, map[string]string{m.File: changed})
-				results := run(t, lab, engine, "mutant")
+				results := run(t, lab, engine, "mutant", brisk)
 				for _, c := range lab.Checks {
 					r := results[c.Name]
 					switch {
@@ -279,7 +285,7 @@ func TestStarters(t *testing.T) {
 	needsDisposable(t)
 	for _, lab := range labs {
 		t.Run(lab.Name, func(t *testing.T) {
-			results := run(t, lab, build(t, fmt.Sprintf("starter%d", lab.Number), "./labs/"+lab.Name+"/starter", nil), "starter")
+			results := run(t, lab, build(t, fmt.Sprintf("starter%d", lab.Number), "./labs/"+lab.Name+"/starter", nil), "starter", brisk)
 			if r := results[lab.Checks[0].Name]; r.Verdict != check.Failed || !strings.Contains(r.Seen, "not written yet") {
 				t.Errorf("%s says nothing of a function that is not written yet:\n%s", lab.Checks[0].Name, show(r))
 			}

@@ -33,8 +33,8 @@ var mutants = []check.Mutant{
 	{
 		Name:  "ignores SIGTERM",
 		File:  stage,
-		Old:   `go passOn(signals, init.Process)`,
-		New:   `signal.Ignore(syscall.SIGTERM); go passOn(signals, init.Process)`,
+		Old:   `go passOn(signals, socket, init.Process)`,
+		New:   `signal.Ignore(syscall.SIGTERM); go passOn(signals, socket, init.Process)`,
 		Fails: "signals",
 	},
 	{

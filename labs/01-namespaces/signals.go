@@ -19,8 +19,8 @@ var signals = check.Check{
 		"In Go: signal.Notify(channel, syscall.SIGTERM, ...) before the command is started, then for s := range channel { process.Signal(s) } in a goroutine.",
 	},
 	Explain: []string{
-		`ps -o pid,ppid,args --ppid $(cut -d' ' -f4 /proc/$PID/stat)   # the engine, the parent of the command`,
-		`kill -TERM ENGINE'S-PID                                     # the command gets it: it ends, or its handler runs`,
+		`PARENT=$(awk '/^PPid/ { print $2 }' /proc/$PID/status); ps -o pid,args -p $PARENT   # the engine, if it is the command's parent`,
+		`kill -TERM $PARENT; ps -o pid,args -p $PARENT,$PID                                  # does the command get it, and does the engine stay?`,
 		`grep -E 'Sig(Blk|Ign|Cgt)' /proc/$PID/status                  # which signals it handles: bit n-1 is signal n`,
 	},
 	Run: func(t *check.Trial) error {

@@ -22,7 +22,7 @@ type Container struct {
 // Start has the engine run the probe, finds it in the host's /proc, and waits until it
 // is ready. The modes and their arguments stand in probe.sh.
 func (t *Trial) Start(flags []string, mode string, args ...string) (*Container, error) {
-	c := &Container{trial: t, Nonce: fmt.Sprintf("%s-%d", t.session.marker, len(t.runs)), Exits: t.Status()}
+	c := &Container{trial: t, Nonce: t.session.nonce(), Exits: t.Status()}
 	argv := slices.Concat([]string{busybox, "sh", "-c", Probe, c.Nonce, mode, strconv.Itoa(c.Exits)}, args)
 	var err error
 	if c.run, err = t.start(t.words(flags, argv)); err != nil {
@@ -79,13 +79,27 @@ func (t *Trial) absent(c *Container, argv []string) error {
 		return Fail(expected, seen, whyOver(c.run.status(), text))
 	}
 	for _, p := range processes(func(p Process) bool { return p.marked(c.Nonce) }) {
-		if words, err := p.Cmdline(); err == nil && p.Pid != c.run.cmd.Process.Pid && len(words) > 0 {
-			if exe, _ := p.read("comm"); filepath.Base(words[0]) == "sh" || strings.TrimSpace(exe) == "busybox" {
-				return Fail(expected, fmt.Sprintf("process %d has the words %q", p.Pid, withoutProbe(words)), "the engine joined the words to one, and a shell split them again")
-			}
+		words, err := p.Cmdline()
+		name, _ := p.read("comm")
+		isShell := len(words) > 0 && (filepath.Base(words[0]) == "sh" || strings.TrimSpace(name) == "busybox")
+		if err == nil && isShell && p.Pid != c.Engine().Pid && !slices.Equal(words, argv) {
+			return Fail(expected, fmt.Sprintf("process %d has the words %q", p.Pid, withoutProbe(words)), whyOther(words, argv, c.Nonce))
 		}
 	}
 	return Fail(expected, "no such process; the engine is still running", "the engine does not start its command")
+}
+
+// whyOther is the likely reason why a process has other words than those that were given.
+func whyOther(words, argv []string, nonce string) string {
+	if !slices.Contains(words, nonce) {
+		return "the engine joined the words to one, and a shell split them again"
+	}
+	for i, word := range argv {
+		if i >= len(words) || words[i] != word {
+			return fmt.Sprintf("the engine changed the words, or left some out, from the %dth on: there it was given %q", i+1, word)
+		}
+	}
+	return "the engine added words"
 }
 
 // withoutProbe shows words with the script cut short.

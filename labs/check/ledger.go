@@ -182,7 +182,7 @@ func (t *Trial) left(before ledger) (findings []Finding, err error) {
 
 // patience is how long an engine may take to clean up after it has ended: Docker's
 // daemon does it while its command line is already back.
-const patience = 3 * time.Second
+const patience = 4 * time.Second
 
 // brief shows words on a line of their own.
 func brief(words []string) string {

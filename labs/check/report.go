@@ -44,10 +44,13 @@ func (r *Report) JSON(w io.Writer) error {
 type Text struct {
 	Writer  io.Writer
 	Explain bool // with the commands by which one looks oneself
+
+	engine string
 }
 
 // Begin says what is checked: the files, so that nobody takes one for another.
 func (t *Text) Begin(r *Report) {
+	t.engine = r.Engine.Command
 	fmt.Fprintf(t.Writer, "lab %d, %s: %s\n", r.Lab, r.Title, r.Engine.Command)
 	for _, file := range r.Engine.Files {
 		fmt.Fprintf(t.Writer, "%s  %s\n", file.SHA256, file.Path)
@@ -102,9 +105,12 @@ func (t *Text) explain(r Result) {
 	if len(r.Held) == 0 && r.container {
 		t.line("by hand", r.Reproduce+"\nPID=$(pgrep -f '^"+busybox+".*"+r.nonce+"')     # as root in another terminal, as what follows")
 	}
-	for _, line := range r.Explain {
+	for i, line := range r.Explain {
 		name := ""
-		if line == r.Explain[0] && len(r.Held) == 0 && !r.container {
+		if t.engine != "" {
+			line = strings.ReplaceAll(line, "ENGINE", t.engine)
+		}
+		if i == 0 && len(r.Held) == 0 && !r.container {
 			name = "by hand"
 		}
 		t.line(name, line)

@@ -24,6 +24,7 @@ type session struct {
 	dir     string
 	lock    *os.File
 	cgroups map[string]bool // directories in which containers were seen; also in the file "cgroups"
+	nonces  int             // given so far
 	seen    bool            // a container was
 	left    []Finding       // by all checks so far
 }
@@ -38,9 +39,11 @@ func Directory() string {
 
 // newSession cleans up after checkers that were killed, and begins.
 func newSession() (*session, error) {
-	if err := os.MkdirAll(Directory(), 0o755); err != nil {
+	all, err := openDirectory()
+	if err != nil {
 		return nil, err
 	}
+	defer all.Close() // which unlocks it
 	if err := sweepDead(); err != nil {
 		return nil, err
 	}
@@ -48,18 +51,34 @@ func newSession() (*session, error) {
 	rand.Read(random)
 	s := &session{marker: "labs" + hex.EncodeToString(random), cgroups: map[string]bool{}}
 	s.dir = filepath.Join(Directory(), s.marker)
-	// The lock before the name: a directory whose lock is free is a dead checker's.
-	building, err := os.MkdirTemp(Directory(), "new")
+	if err := os.Mkdir(s.dir, 0o755); err != nil {
+		return nil, err
+	}
+	s.lock, err = lockFile(s.dir)
+	return s, err
+}
+
+// openDirectory makes and locks the directory of all checkers, so that none takes one for
+// dead that has just begun.
+func openDirectory() (*os.File, error) {
+	if err := os.MkdirAll(Directory(), 0o755); err != nil {
+		return nil, err
+	}
+	all, err := os.Open(Directory())
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(building, 0o755); err != nil {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(all.Fd()), &st); err == nil && int(st.Uid) != os.Geteuid() {
+		err = fmt.Errorf("%s belongs to user %d, who could change what is run there: remove it", all.Name(), st.Uid)
+		all.Close()
 		return nil, err
 	}
-	if s.lock, err = lockFile(building); err != nil {
-		return nil, err
+	if err := unix.Flock(int(all.Fd()), unix.LOCK_EX); err != nil {
+		all.Close()
+		return nil, fmt.Errorf("lock %s: %w", all.Name(), err)
 	}
-	return s, os.Rename(building, s.dir)
+	return all, nil
 }
 
 func lockFile(dir string) (*os.File, error) {
@@ -101,6 +120,12 @@ func sweepDead() error {
 		}
 	}
 	return nil
+}
+
+// nonce is a word that nothing else on this host has, and that begins with the marker.
+func (s *session) nonce() string {
+	s.nonces++
+	return fmt.Sprintf("%s-%03d", s.marker, s.nonces) // none is the beginning of another
 }
 
 // remember notes a cgroup in which a container was seen, for whoever has to clean up.
