@@ -35,14 +35,17 @@ clean() {
 	done
 }
 
-# image_of DIR MARKER prints the name of the image with DIR's files.
+# image_of DIR MARKER prints the name of the image with DIR's files. That it is there is remembered as long as the checker runs.
 image_of() {
-	local name tar=(tar --sort=name --mtime=@0 --numeric-owner --xattrs --xattrs-include='*' -C "$1" -c .)
+	local labs=${MYDOCKER_LABS_DIR:-/var/tmp/mydocker-labs} name tar
+	tar=(tar --sort=name --mtime=@0 --numeric-owner --xattrs --xattrs-include='*' -C "$1" -c .)
 	name=labs-adapter:$("${tar[@]}" | sha256sum | cut -c 1-24)
-	if ! "${engine[@]}" image inspect "$name" >/dev/null 2>&1; then
-		clean "${MYDOCKER_LABS_DIR:-/var/tmp/mydocker-labs}" >&2
+	local known=$labs/${LABS_NONCE:-none}/${engine[0]##*/}-${name#*:}
+	if [ ! -e "$known" ] && ! "${engine[@]}" image inspect "$name" >/dev/null 2>&1; then
+		clean "$labs" >&2
 		"${tar[@]}" | "${engine[@]}" import -c "LABEL labs.marker=$2" - "$name" >/dev/null
 	fi
+	[ ! -d "${known%/*}" ] || : >"$known"
 	echo "$name"
 }
 

@@ -40,7 +40,7 @@ func TestLazy(t *testing.T) {
 		"runs":     {`[ "$1" != --hostname ] || shift 2; "$@"; exit 0`, []string{"argv-vector"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			results := run(t, labs[0], script(t, c.lines), "lazy", brisk)
+			results := run(t, labs[0], script(t, c.lines), "lazy", brisk/2)
 			for _, one := range labs[0].Checks {
 				want := false
 				for _, passed := range c.passes {

@@ -116,7 +116,7 @@ func run(t *testing.T, lab *check.Lab, command, seed string, deadline time.Durat
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	results, err := check.Run(lab, engine, check.Options{Seed: seed, Deadline: deadline})
+	results, err := check.Run(lab, engine, check.Options{Seed: seed, Deadline: deadline, Patience: deadline / 5})
 	if err != nil {
 		t.Fatal(err)
 	}

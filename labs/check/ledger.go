@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Finding is something that a check began without and ended with.
@@ -155,7 +154,7 @@ func (m Mount) Controls(controller string) bool { return slices.Contains(m.super
 
 // left compares what there is now with the ledger, until nothing more goes away.
 func (t *Trial) left(before ledger) (findings []Finding, err error) {
-	wait := min(t.Deadline, patience)
+	wait := t.patience
 	if len(t.session.left) > 0 { // it is one that leaves things
 		wait /= 10
 	}
@@ -179,10 +178,6 @@ func (t *Trial) left(before ledger) (findings []Finding, err error) {
 	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.String(), b.String()) })
 	return findings, err
 }
-
-// patience is how long an engine may take to clean up after it has ended: Docker's
-// daemon does it while its command line is already back.
-const patience = 4 * time.Second
 
 // brief shows words on a line of their own.
 func brief(words []string) string {

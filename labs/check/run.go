@@ -17,6 +17,7 @@ type Options struct {
 	Only     string        // this check alone, without those it needs
 	Hold     bool          // leave the container of the check Only, instead of releasing it
 	Deadline time.Duration // for whatever must happen; 0: 10 seconds
+	Patience time.Duration // for what an engine still cleans up after its end; 0: 4 seconds
 	Done     func(Result)  // is told each result at once; nil: nobody is
 }
 
@@ -37,6 +38,9 @@ func Run(lab *Lab, engine *Engine, o Options) (results []Result, err error) {
 	defer s.endOnSignal()()
 	if o.Deadline == 0 {
 		o.Deadline = 10 * time.Second
+	}
+	if o.Patience == 0 { // Docker's daemon cleans up while its command line is already back
+		o.Patience = 4 * time.Second
 	}
 	verdicts := map[string]Verdict{}
 	for i := range lab.Checks {
@@ -75,7 +79,7 @@ func attempt(lab *Lab, c *Check, engine *Engine, s *session, o Options, verdicts
 		}
 	}
 	begun := time.Now()
-	t := &Trial{lab: lab, check: c, engine: engine, session: s, Deadline: o.Deadline, hold: o.Hold, random: seeded(o.Seed, lab, c.Name)}
+	t := &Trial{lab: lab, check: c, engine: engine, session: s, Deadline: o.Deadline, patience: o.Patience, hold: o.Hold, random: seeded(o.Seed, lab, c.Name)}
 	err := t.begin()
 	if err == nil {
 		err = c.Run(t)

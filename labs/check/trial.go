@@ -26,17 +26,18 @@ type Trial struct {
 	Deadline time.Duration
 	Inherit  []*os.File // what the engine has open from the caller, as descriptors 3 and up
 
-	lab     *Lab
-	check   *Check
-	engine  *Engine
-	session *session
-	host    *standin
-	random  *rand.Rand
-	before  ledger // of the host, when the check began
-	runs    []*run // of the engine, in this check
-	hold    bool   // keep the container instead of releasing it
-	count   int    // of names made
-	rootfs  string // of its containers, "" in a lab without
+	lab      *Lab
+	check    *Check
+	engine   *Engine
+	session  *session
+	host     *standin
+	random   *rand.Rand
+	before   ledger        // of the host, when the check began
+	patience time.Duration // until what the engine left counts as left
+	runs     []*run        // of the engine, in this check
+	hold     bool          // keep the container instead of releasing it
+	count    int           // of names made
+	rootfs   string        // of its containers, "" in a lab without
 }
 
 // Number is a number from low to high, by the seed.

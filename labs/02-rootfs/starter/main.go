@@ -103,29 +103,30 @@ func run(o options) (int, error) {
 	// The kernel kills init when the thread that cloned it ends: so it must not end before we do.
 	runtime.LockOSThread()
 	signals := catchSignals() // before the container is there: none of them may end us and leave it
-	init, pipe, err := start()
+	init, socket, err := start()
 	if err != nil {
 		return 125, err
 	}
-	// Init knows nothing yet, and waits at the other end of the pipe.
-	if err := errors.Join(json.NewEncoder(pipe).Encode(o), pipe.Close()); err != nil {
+	// Init knows nothing yet, and waits at the other end of the socket.
+	if err := json.NewEncoder(socket).Encode(o); err != nil {
 		return 125, fmt.Errorf("tell init what to do: %w", err)
 	}
-	go passOn(signals, init.Process)
+	go passOn(signals, socket, init.Process)
 	init.Wait() // its error says no more than the status
 	return exitStatus(init.ProcessState), nil
 }
 
-// start clones init into its namespaces. The pipe is to tell it what to do.
-func start() (init *exec.Cmd, pipe *os.File, err error) {
+// start clones init into its namespaces. The socket is to tell it what to do.
+func start() (init *exec.Cmd, socket *os.File, err error) {
 	flags, err := namespace.CloneFlags(namespaces)
 	if err != nil {
 		return nil, nil, err
 	}
-	inner, pipe, err := os.Pipe()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, err
 	}
+	socket, inner := os.NewFile(uintptr(pair[0]), "init"), os.NewFile(uintptr(pair[1]), "engine")
 	defer inner.Close()
 	init = exec.Command("/proc/self/exe", "init", program)
 	init.Stdin, init.Stdout, init.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -136,10 +137,9 @@ func start() (init *exec.Cmd, pipe *os.File, err error) {
 	}
 	trace.Step("clone", "init, flags %s", namespace.Names(flags))
 	if err := init.Start(); err != nil {
-		pipe.Close()
 		return nil, nil, fmt.Errorf("clone init: %w", err)
 	}
-	return init, pipe, nil
+	return init, socket, nil
 }
 
 // initialize is init: process 1 of the new namespaces, still the engine's program.
@@ -147,7 +147,7 @@ func start() (init *exec.Cmd, pipe *os.File, err error) {
 func initialize() (int, error) {
 	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // the command gets no descriptor but 0, 1 and 2
 	var o options
-	if err := json.NewDecoder(os.NewFile(3, "pipe")).Decode(&o); err != nil {
+	if err := json.NewDecoder(os.NewFile(3, "engine")).Decode(&o); err != nil {
 		return 125, fmt.Errorf("init: read options: %w", err)
 	}
 	trace.Step("sethostname", "%s", o.Hostname)
@@ -181,7 +181,10 @@ func catchSignals() chan os.Signal {
 	return signals
 }
 
-func passOn(signals chan os.Signal, process *os.Process) {
+// passOn sends what arrives to the command, once init has become that and so has closed
+// its end of the socket: Go's own handler would end init.
+func passOn(signals chan os.Signal, socket *os.File, process *os.Process) {
+	io.Copy(io.Discard, socket)
 	for s := range signals {
 		process.Signal(s)
 	}

@@ -75,7 +75,7 @@ func makeDev(dir string) error {
 // as that is mounted anywhere in here, so are all files of the host.
 //
 // chdir(2) to dir; pivot_root(2) of "." and ".", which stacks the old root over the new
-// one; umount2(2) of "." with MNT_DETACH; and chdir(2) once more: to where?
+// one; umount2(2) of "." with MNT_DETACH, which takes the upper of the two; chdir(2) to "/".
 func pivot(dir string) error {
 	return notWritten("pivot")
 }

@@ -103,11 +103,12 @@ func runIn(group group, o options, signals chan os.Signal) (int, error) {
 			err = limitPids(group, o.Limits)
 		}
 	}
-	if err != nil {
+	if err == nil {
+		socket.Write([]byte{1}) // go on
+	} else {
 		init.Process.Kill()
 	}
-	socket.Close()
-	go passOn(signals, init.Process)
+	go passOn(signals, socket, init.Process)
 	init.Wait() // its error says no more than the status
 	if err != nil {
 		return 125, err
@@ -161,8 +162,8 @@ func initialize() (int, error) {
 	if err := enterRoot(o); err != nil {
 		return 125, err
 	}
-	socket.Write([]byte{1})     // ready
-	io.Copy(io.Discard, socket) // until the engine has set the last limit, and closes its end
+	socket.Write([]byte{1}) // ready
+	socket.Read([]byte{0})  // the engine has set the last limit
 	return execute(o)
 }
 
@@ -213,7 +214,10 @@ func catchSignals() chan os.Signal {
 	return signals
 }
 
-func passOn(signals chan os.Signal, process *os.Process) {
+// passOn sends what arrives to the command, once init has become that and so has closed
+// its end of the socket: Go's own handler would end init.
+func passOn(signals chan os.Signal, socket *os.File, process *os.Process) {
+	io.Copy(io.Discard, socket)
 	for s := range signals {
 		process.Signal(s)
 	}
