@@ -1,11 +1,12 @@
 # Each target is a few commands that can be typed as well. Only what needs root is run as root (labs/as-root.sh).
-.PHONY: build image demo test test-oci test-vm bench book clean
+.PHONY: build image demo test test-oci test-vm test-classroom bench book classroom-kit clean
 .DELETE_ON_ERROR:
 
 export CGO_ENABLED = 0
 TAGS      = -tags urfave_cli_no_docs
 TESTFLAGS =
 VMFLAGS   = --timeout 900 -v
+KIT       = $(CURDIR)/bin/classroom-kit
 
 root      = labs/as-root.sh
 rootfs    = $(CURDIR)/bin/rootfs
@@ -59,9 +60,19 @@ bin/validation: tests/oci/validation/go.mod
 staircase: build
 	MYDOCKER_STAIRCASE=full $(go_test) -timeout 15m -v -run 'Staircase|Mutants|Starters|Lazy|Docker' ./labs
 
-# The same tests in a virtual machine: another kernel, systemd, pure cgroup v2.
+# The same tests in a virtual machine: another kernel, systemd, pure cgroup v2. Then as a classroom machine: the book and the labs.
 test-vm: build
-	tests/vm/run.sh $(VMFLAGS)
+	@status=0; \
+	tests/vm/run.sh $(VMFLAGS) || status=1; \
+	tests/vm/classroom.sh || status=1; \
+	exit $$status
+
+test-classroom:
+	tests/vm/classroom.sh
+
+# A directory from which machines are made ready without network (vagrant/README.md).
+classroom-kit:
+	vagrant/kit.sh "$(KIT)"
 
 bench: build bin/rootfs/busybox.tar bin/rootfs/debian.tar
 	labs/need.sh iperf3 docker-registry

@@ -5,6 +5,7 @@
 #
 #   tests/vm/run.sh -v -short -run 'TestRun|TestOOM'
 #   VM_PACKAGES=./mydocker/cgroup tests/vm/run.sh -v
+#   VM_FILES=DIR tests/vm/run.sh -- ls /suite/files         what is in DIR goes along
 #
 # Exit status: the suite's (1 when a test failed) or the command's; 124 out of time, 125 the machine itself went wrong.
 # It leaves nothing but the cached base image: every disk is a throw-away copy of it.
@@ -64,6 +65,9 @@ if [ -n "${MYDOCKER_BIN:-}" ]; then
 	cp "$MYDOCKER_BIN" "$stage/bin/mydocker" || die "no binary $MYDOCKER_BIN: make build"
 elif [ -e bin/mydocker ]; then
 	cp bin/mydocker "$stage/bin/mydocker"
+fi
+if [ -n "${VM_FILES:-}" ]; then
+	cp -a "$VM_FILES" "$stage/files" || die "copy $VM_FILES"
 fi
 if [ $mode = suite ]; then
 	tar --exclude=./.git --exclude=./bin -c . | tar -x -C "$stage/src"
