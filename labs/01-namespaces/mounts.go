@@ -58,7 +58,7 @@ var mounts = check.Check{
 
 // peers looks for mounts of the container that are still peers of mounts of the host.
 func peers(t *check.Trial, c *check.Container) error {
-	host, err := t.Host()
+	groups, err := t.Groups()
 	if err != nil {
 		return err
 	}
@@ -66,14 +66,10 @@ func peers(t *check.Trial, c *check.Container) error {
 	if err != nil {
 		return err
 	}
-	var groups []string
-	for _, m := range host {
-		groups = append(groups, m.Peers...)
-	}
 	var at []string
 	for _, m := range own {
 		for _, peer := range m.Peers {
-			if strings.HasPrefix(peer, "shared:") && slices.Contains(groups, peer) {
+			if slices.Contains(groups, peer) {
 				at = append(at, m.Point)
 			}
 		}

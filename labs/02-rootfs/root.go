@@ -112,6 +112,10 @@ var propagation = check.Check{
 		if err != nil {
 			return err
 		}
+		groups, err := t.Groups()
+		if err != nil {
+			return err
+		}
 		c, err := start(t)
 		if err != nil {
 			return err
@@ -125,7 +129,7 @@ var propagation = check.Check{
 		}
 		for _, m := range mounts {
 			for _, group := range m.Peers {
-				if strings.HasPrefix(group, "shared:") && hasPeer(before, group) {
+				if slices.Contains(groups, group) {
 					return check.Fail("no mount of the container is a peer of one of the host's",
 						fmt.Sprintf("%s is in peer group %s, and so is a mount of the host", m, strings.TrimPrefix(group, "shared:")),
 						"what the container mounts below it appears on the host: the mounts were copied and left shared")
@@ -137,10 +141,6 @@ var propagation = check.Check{
 		}
 		return unchanged(t, before, "after the container's end")
 	},
-}
-
-func hasPeer(mounts []check.Mount, group string) bool {
-	return slices.ContainsFunc(mounts, func(m check.Mount) bool { return slices.Contains(m.Peers, group) })
 }
 
 // unchanged fails if the host has other mounts than before.

@@ -102,7 +102,8 @@ func unlimited(text string) bool {
 	return text == "max" || err == nil && (n == -1 || n >= 1<<62)
 }
 
-// all lists the directories of all groups on this host that have no process.
+// all lists the directories of all groups on this host, and whether they are empty: no
+// process is in them, nor in those below.
 func all(t *check.Trial) (map[string]bool, error) {
 	mounts, err := t.Host()
 	if err != nil {
@@ -120,6 +121,9 @@ func all(t *check.Trial) (map[string]bool, error) {
 			if entry.IsDir() {
 				procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
 				empty[path] = err == nil && len(procs) == 0
+				for above := filepath.Dir(path); !empty[path] && empty[above]; above = filepath.Dir(above) {
+					empty[above] = false
+				}
 			}
 			return nil
 		})
@@ -137,20 +141,24 @@ func ignore(err error) error {
 	return err
 }
 
-// left is a group without processes that was not there before, "" if there is none at
-// last: an engine that leaves the work to a daemon may have ended first.
+// left is an empty group beside the containers' that was not there before, "" if none stays:
+// an engine that leaves the work to a daemon may have ended first, and others make groups,
+// too, which do not stay empty.
 func left(t *check.Trial, before map[string]bool) (path string, err error) {
+	var stay map[string]bool // those that were there and empty each time
 	soon(t, func() bool {
 		var now map[string]bool
 		if now, err = all(t); err != nil {
 			return true
 		}
+		still := map[string]bool{}
 		path = ""
 		for dir, empty := range now {
-			if _, had := before[dir]; !had && empty {
-				path = dir
+			if _, had := before[dir]; !had && empty && t.Beside(dir) && (stay == nil || stay[dir]) {
+				path, still[dir] = dir, true
 			}
 		}
+		stay = still
 		return path == ""
 	})
 	return path, err

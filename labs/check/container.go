@@ -151,11 +151,23 @@ func (c *Container) signal(p Process, signal syscall.Signal) error {
 		return errHeld
 	}
 	c.run.signals = append(c.run.signals, sent{signal, p == c.Engine()})
-	return syscall.Kill(p.Pid, signal)
+	switch {
+	case p == c.Engine():
+		c.run.cmd.Process.Signal(signal) // an error: it has ended, which is for others to see
+	case p.marked(c.Nonce): // and not somebody else, whose number was the container's
+		syscall.Kill(p.Pid, signal)
+	}
+	return nil
 }
 
-// Release lets the probe end: it exits with Exits.
-func (c *Container) Release() error { return c.Signal(syscall.SIGUSR1) }
+// Release lets the probe end: it exits with Exits. It fails if the probe has ended already.
+func (c *Container) Release() error {
+	if len(c.run.signals) == 0 && c.Gone() {
+		return Fail("the command keeps running until it is released", fmt.Sprintf("process %d has ended by itself", c.Pid),
+			"the engine ends its command, or something of the command's after a time")
+	}
+	return c.Signal(syscall.SIGUSR1)
+}
 
 // Wait waits for the engine's end, and gives its exit status.
 func (c *Container) Wait() (int, error) { return c.trial.wait(c.run) }

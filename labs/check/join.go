@@ -47,14 +47,16 @@ func (c *Container) Own(kind string) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := c.trial.Control.Namespace(kind)
-	if err != nil {
-		return err
-	}
-	if own == hosts {
-		return Fail(fmt.Sprintf("/proc/%d/ns/%s differs from that of a process of the host", c.Pid, kind),
-			fmt.Sprintf("%s in both: it is the host's namespace", own),
-			fmt.Sprintf("%s is not among the flags of clone(2), or the command is started by a process that is outside", flags[kind]))
+	for _, p := range []Process{c.trial.Control, {os.Getpid()}} { // whose mount namespace is the host's own, not the stand-in
+		hosts, err := p.Namespace(kind)
+		if err != nil {
+			return err
+		}
+		if own == hosts {
+			return Fail(fmt.Sprintf("/proc/%d/ns/%s differs from that of a process of the host", c.Pid, kind),
+				fmt.Sprintf("%s in both: it is the host's namespace", own),
+				fmt.Sprintf("%s is not among the flags of clone(2), or the command is started by a process that is outside", flags[kind]))
+		}
 	}
 	return nil
 }

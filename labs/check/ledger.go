@@ -25,7 +25,7 @@ func (f Finding) String() string { return f.Kind + " " + f.Object }
 type ledger map[Finding]bool
 
 // take makes the ledger: the mounts of the host and of its stand-in, the cgroups of all
-// hierarchies, links, packet filter rules, and the processes that carry the marker.
+// hierarchies, links, packet filter rules, and the session's processes.
 func (t *Trial) take() (ledger, error) {
 	l := ledger{}
 	stand, err := t.host.mounts()
@@ -55,8 +55,8 @@ func (t *Trial) take() (ledger, error) {
 	for _, rule := range rules() {
 		l[Finding{"rule", rule, t.ours(rule)}] = true
 	}
-	for _, p := range processes(func(p Process) bool { return p.marked(t.session.marker) }) {
-		if p.Pid != t.Control.Pid && p.Pid != os.Getpid() && !p.Gone() {
+	for _, p := range t.session.processes() {
+		if p.Pid != t.Control.Pid {
 			words, _ := p.Cmdline()
 			l[Finding{"process", fmt.Sprintf("%d (%s)", p.Pid, brief(words)), true}] = true
 		}
@@ -90,12 +90,28 @@ func (t *Trial) sibling(path string) bool {
 		if d, n := filepath.Split(seen); d == dir {
 			cut := strings.LastIndexAny(n, "-_.") + 1
 			if cut > 0 && strings.HasPrefix(name, n[:cut]) {
-				procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
-				return err == nil && len(procs) == 0
+				return empty(path)
 			}
 		}
 	}
 	return false
+}
+
+// empty tells whether a cgroup is there, and no process in it.
+func empty(path string) bool {
+	procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+	return err == nil && len(procs) == 0
+}
+
+// Beside tells whether a cgroup is where the cgroups of this run's containers were, or
+// none was seen: what is elsewhere is somebody else's.
+func (t *Trial) Beside(path string) bool {
+	for seen := range t.session.cgroups {
+		if filepath.Dir(seen) == filepath.Dir(path) {
+			return true
+		}
+	}
+	return len(t.session.cgroups) == 0
 }
 
 // rules are the packet filter's rules, by nft(8) and by the older programs, as far as
@@ -140,7 +156,11 @@ func (t *Trial) remember(p Process) error {
 		}
 		for _, m := range host {
 			if m.Type == "cgroup2" && controller == "" || m.Type == "cgroup" && controller != "" && m.Controls(controller) {
-				if err := t.session.remember(filepath.Join(m.Point, path)); err != nil {
+				group := filepath.Join(m.Point, path)
+				if t.before[Finding{"cgroup", group, false}] { // not made for this container, and not ours to remove
+					continue
+				}
+				if err := t.session.remember(group); err != nil {
 					return err
 				}
 			}
@@ -158,8 +178,10 @@ func (t *Trial) left(before ledger) (findings []Finding, err error) {
 	if len(t.session.left) > 0 { // it is one that leaves things
 		wait /= 10
 	}
+	var idle map[string]bool // siblings that were there and empty all the time
 	poll(wait, func() bool {
 		findings = nil
+		still := map[string]bool{}
 		var now ledger
 		if now, err = t.take(); err != nil {
 			return true
@@ -168,11 +190,12 @@ func (t *Trial) left(before ledger) (findings []Finding, err error) {
 			if before[f] || before[Finding{f.Kind, f.Object, !f.Ours}] {
 				continue
 			}
-			if f.Kind == "cgroup" && !f.Ours && t.sibling(f.Object) {
-				f.Ours = true
+			if f.Kind == "cgroup" && !f.Ours && (idle == nil || idle[f.Object]) && t.sibling(f.Object) {
+				f.Ours, still[f.Object] = true, true
 			}
 			findings = append(findings, f)
 		}
+		idle = still
 		return !slices.ContainsFunc(findings, func(f Finding) bool { return f.Ours })
 	})
 	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.String(), b.String()) })

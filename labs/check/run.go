@@ -82,7 +82,7 @@ func attempt(lab *Lab, c *Check, engine *Engine, s *session, o Options, verdicts
 	t := &Trial{lab: lab, check: c, engine: engine, session: s, Deadline: o.Deadline, patience: o.Patience, hold: o.Hold, random: seeded(o.Seed, lab, c.Name)}
 	err := t.begin()
 	if err == nil {
-		err = c.Run(t)
+		err = t.unasked(c.Run(t))
 		if t.hold {
 			result.Held = t.held()
 		}
@@ -99,6 +99,33 @@ func attempt(lab *Lab, c *Check, engine *Engine, s *session, o Options, verdicts
 	}
 	result.Seconds = time.Since(begun).Seconds()
 	return result
+}
+
+// unasked makes a failure of an error that came of a container, or its engine, that ended
+// while it was looked at: an engine is not to get away with that.
+func (t *Trial) unasked(err error) error {
+	var failed *failure
+	var missing *lack
+	if err == nil || errors.Is(err, errHeld) || errors.Is(err, errNothing) || errors.As(err, &failed) || errors.As(err, &missing) {
+		return err
+	}
+	for _, r := range t.runs {
+		if r.container == nil || len(r.signals) > 0 {
+			continue
+		}
+		what := ""
+		switch {
+		case r.container.Gone():
+			what = fmt.Sprintf("the command (process %d)", r.container.Pid)
+		case r.over():
+			what = fmt.Sprintf("the engine (process %d)", r.cmd.Process.Pid)
+		default:
+			continue
+		}
+		return Fail("the command, and its engine, keep running until the command is released", fmt.Sprintf("%s has ended while it was looked at (%v)", what, err),
+			"the engine ends its command, or does not wait for it")
+	}
+	return err
 }
 
 // judge makes the verdict of what the check came back with.
@@ -123,7 +150,7 @@ func (r *Result) judge(err error) {
 
 // begin makes the host's stand-in, starts the control process in it, and takes the ledger.
 func (t *Trial) begin() (err error) {
-	if t.host, err = newStandin(); err != nil {
+	if t.host, err = newStandin(t.session.fence); err != nil {
 		return err
 	}
 	control := exec.Command(busybox, "sleep", "1000000")
@@ -167,7 +194,8 @@ func (t *Trial) end(result *Result) (err error) {
 			}
 			willing = false
 			syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
-			<-r.ended
+			r.cmd.Process.Kill() // it may have left its process group
+			t.late(r)
 		}
 	}
 	if willing { // what an engine leaves that had to be killed is no wonder
@@ -176,8 +204,12 @@ func (t *Trial) end(result *Result) (err error) {
 		}
 		for _, f := range result.Left {
 			if f.Ours {
-				if f.Kind == "cgroup" {
-					t.session.cgroups[f.Object] = true // to be removed
+				if f.Kind == "cgroup" && t.ours(f.Object) {
+					if err := t.session.remember(f.Object); err != nil { // to be removed
+						return err
+					}
+				} else if f.Kind == "cgroup" {
+					t.session.suspect[f.Object] = time.Now()
 				}
 				t.session.left = append(t.session.left, Finding{f.Kind, f.Object + ", after " + t.check.Name, true})
 			}

@@ -3,13 +3,17 @@ package check
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"minidocker/mydocker/disk"
 
@@ -23,10 +27,13 @@ type session struct {
 	marker  string
 	dir     string
 	lock    *os.File
-	cgroups map[string]bool // directories in which containers were seen; also in the file "cgroups"
-	nonces  int             // given so far
-	seen    bool            // a container was
-	left    []Finding       // by all checks so far
+	fence   fence                // the cgroup of that name
+	cgroups map[string]bool      // directories in which containers were seen; also in the file "cgroups"
+	nonces  int                  // given so far
+	seen    bool                 // a container was
+	left    []Finding            // by all checks so far
+	suspect map[string]time.Time // empty cgroups named like an engine's, and since when: removed at the end
+	mu      sync.Mutex           // held to start an engine or to note a cgroup, and for ever once the program is to end
 }
 
 // Directory is where the checker works: on a disk, since root file systems are made there.
@@ -49,12 +56,14 @@ func newSession() (*session, error) {
 	}
 	random := make([]byte, 6)
 	rand.Read(random)
-	s := &session{marker: "labs" + hex.EncodeToString(random), cgroups: map[string]bool{}}
+	s := &session{marker: "labs" + hex.EncodeToString(random), cgroups: map[string]bool{}, suspect: map[string]time.Time{}}
 	s.dir = filepath.Join(Directory(), s.marker)
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return nil, err
 	}
-	s.lock, err = lockFile(s.dir)
+	if s.lock, err = lockFile(s.dir); err == nil {
+		s.fence = newFence(s.marker)
+	}
 	return s, err
 }
 
@@ -109,7 +118,7 @@ func sweepDead() error {
 		if err != nil {
 			continue // it lives, or has just ended
 		}
-		s := &session{marker: entry.Name(), dir: dir, lock: lock, cgroups: map[string]bool{}}
+		s := &session{marker: entry.Name(), dir: dir, lock: lock, fence: findFence(entry.Name()), cgroups: map[string]bool{}}
 		if data, err := os.ReadFile(filepath.Join(dir, "cgroups")); err == nil {
 			for path := range strings.Lines(string(data)) {
 				s.cgroups[strings.TrimSuffix(path, "\n")] = true
@@ -130,6 +139,8 @@ func (s *session) nonce() string {
 
 // remember notes a cgroup in which a container was seen, for whoever has to clean up.
 func (s *session) remember(cgroup string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.cgroups[cgroup] {
 		return nil
 	}
@@ -171,16 +182,37 @@ func (s *session) sweep() (problems []string) {
 	return problems
 }
 
-// kill ends all processes that carry the marker, until none is left: a container ends
-// with its first process, but an engine without PID namespaces leaves some.
+// kill ends all processes of the session, until none is left: a container ends with its
+// first process, but an engine without PID namespaces leaves some. One that forks faster
+// than it can be killed cannot fork in a fence with room for none.
 func (s *session) kill() {
-	for range 20 {
-		marked := processes(func(p Process) bool { return p.Pid != os.Getpid() && p.marked(s.marker) && !p.Gone() })
-		if len(marked) == 0 {
-			return
-		}
-		for _, p := range marked {
+	s.fence.limit("0")
+	defer s.fence.limit(most)
+	poll(5*time.Second, func() bool {
+		all := s.processes()
+		for _, p := range all {
 			syscall.Kill(p.Pid, syscall.SIGKILL)
+		}
+		return len(all) == 0
+	})
+}
+
+// processes are those that carry the marker or are behind the fence, without the checker.
+func (s *session) processes() []Process {
+	fenced := s.fence.processes()
+	return processes(func(p Process) bool {
+		return p.Pid != os.Getpid() && (slices.Contains(fenced, p) || p.marked(s.marker)) && !p.Gone()
+	})
+}
+
+// removeSuspects removes the empty cgroups that are named like those of this engine's
+// containers. They may be those of another engine with the same name, for a container that
+// is about to come: that takes less than the time they have stayed empty by then.
+func (s *session) removeSuspects() {
+	for path, since := range s.suspect {
+		time.Sleep(time.Until(since.Add(2 * time.Second)))
+		if empty(path) {
+			removeCgroup(path)
 		}
 	}
 }
@@ -205,7 +237,8 @@ func removeCgroup(path string) error {
 // end removes all that is left of the session.
 func (s *session) end() error {
 	s.sweep()
-	err := disk.RemoveAll(s.dir)
+	s.removeSuspects()
+	err := errors.Join(s.fence.remove(), disk.RemoveAll(s.dir))
 	s.lock.Close()
 	return err
 }
@@ -219,6 +252,7 @@ func (s *session) endOnSignal() (stop func()) {
 		if !ok {
 			return
 		}
+		s.mu.Lock() // and nothing is started any more
 		s.end()
 		os.Exit(128 + int(got.(syscall.Signal)))
 	}()

@@ -15,12 +15,13 @@ import (
 // none is a peer of the host's: an engine that mounts on its host mounts here, where
 // it is seen and breaks nothing. It is that of one thread, and ends with it.
 type standin struct {
+	fence fence
 	calls chan func()
 	tid   int
 }
 
-func newStandin() (*standin, error) {
-	s := &standin{calls: make(chan func())}
+func newStandin(f fence) (*standin, error) {
+	s := &standin{fence: f, calls: make(chan func())}
 	begun := make(chan error)
 	go namespace.OnThread(func() error {
 		s.tid = unix.Gettid()
@@ -42,11 +43,16 @@ func (s *standin) separate() error {
 			return fmt.Errorf("change the propagation of /: %w", err)
 		}
 	}
+	s.fence.enter()
 	return nil
 }
 
-// start starts a program there. It ends with the thread: if the checker dies, too.
+// start starts a program there, in the fence. It ends with the thread: if the checker dies, too.
 func (s *standin) start(cmd *exec.Cmd) error {
+	if dir := s.fence.open(); dir != nil {
+		defer dir.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+	}
 	result := make(chan error)
 	s.calls <- func() { result <- cmd.Start() }
 	return <-result

@@ -2,15 +2,20 @@ package check
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Probe is the script that runs in the containers. It stands in lab 1's README.
@@ -19,6 +24,9 @@ import (
 var Probe string
 
 const busybox = "/bin/busybox"
+
+// largest is how many bytes an engine, and what it starts, may write to a file.
+const largest = 64 << 20
 
 // Trial is one check of one engine: what the check's function works with.
 type Trial struct {
@@ -67,6 +75,28 @@ func (t *Trial) Dir() string { return t.session.dir }
 // Host is the mount table of the host as the engine sees it.
 func (t *Trial) Host() ([]Mount, error) { return t.host.mounts() }
 
+// Groups are the peer groups, "shared:5", of the host's mounts: of those that an engine
+// sees, and of those of the host itself, where what it leaves to a daemon is done.
+func (t *Trial) Groups() ([]string, error) {
+	stand, err := t.Host()
+	if err != nil {
+		return nil, err
+	}
+	host, err := Process{os.Getpid()}.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	var groups []string
+	for _, m := range append(stand, host...) {
+		for _, peer := range m.Peers {
+			if strings.HasPrefix(peer, "shared:") {
+				groups = append(groups, peer)
+			}
+		}
+	}
+	return groups, nil
+}
+
 // run is one run of the engine.
 type run struct {
 	cmd   *exec.Cmd
@@ -106,10 +136,17 @@ func (t *Trial) start(words []string) (*run, error) {
 		files[i] = file
 	}
 	r.cmd.Stdout, r.cmd.Stderr = files[0], files[1]
-	t.runs = append(t.runs, r)
+	t.session.mu.Lock()
+	defer t.session.mu.Unlock()
 	if err := t.host.start(r.cmd); err != nil {
+		if errors.Is(err, unix.ENOEXEC) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EACCES) {
+			return nil, Fail("the engine is a program", err.Error(), "its file is no program for this machine, or the interpreter that its first line names is missing")
+		}
 		return nil, fmt.Errorf("start the engine: %w", err)
 	}
+	// One that writes without end is not to fill the disk.
+	unix.Prlimit(r.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: largest, Max: largest}, nil)
+	t.runs = append(t.runs, r)
 	go func() {
 		r.cmd.Wait()
 		close(r.ended)
@@ -136,7 +173,12 @@ func (r *run) over() bool {
 
 // text is what it wrote to ".stdout" or ".stderr".
 func (r *run) text(name string) string {
-	data, _ := os.ReadFile(r.out + name)
+	file, err := os.Open(r.out + name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	data, _ := io.ReadAll(io.LimitReader(file, 1<<20))
 	return string(data)
 }
 
