@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,4 +85,95 @@ func mountsHere(t *testing.T) string {
 		}
 	}
 	return lines.String()
+}
+
+// TestEndsEarly: an engine whose command ends while it is looked at fails; the checker does
+// not take its own trouble with that for a reason to say nothing.
+func TestEndsEarly(t *testing.T) {
+	needsDisposable(t)
+	engine, err := check.NewEngine(script(t, `"$@" & sleep 0.2; kill -9 $!; wait $!`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab := &check.Lab{Number: 1, Name: "one", Checks: []check.Check{
+		{Name: "reads", Run: func(trial *check.Trial) error {
+			c, err := trial.Start(nil, "wait")
+			if err != nil || !trial.Poll(c.Gone) {
+				return err
+			}
+			return c.Own("uts")
+		}},
+		{Name: "releases", Run: func(trial *check.Trial) error {
+			c, err := trial.Start(nil, "wait")
+			if err != nil || !trial.Poll(c.Gone) {
+				return err
+			}
+			return c.Release()
+		}},
+	}}
+	results, err := check.Run(lab, engine, check.Options{Patience: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if r.Verdict != check.Failed || !strings.Contains(r.Seen, "has ended") {
+			t.Errorf("%s", show(r))
+		}
+	}
+}
+
+// TestNeighbour: on a machine where another engine of the same name runs containers, and
+// others make cgroups, an engine without fault passes, and the neighbour is not disturbed.
+func TestNeighbour(t *testing.T) {
+	needsDisposable(t)
+	engine := stage(t, 3)
+	lab := *labs[2]
+	lab.Checks = nil
+	for _, c := range labs[2].Checks {
+		if c.Name == "own-cgroup" || c.Name == "bad-values" || c.Name == "gone" || c.Name == "leftovers" {
+			c.Needs = nil
+			lab.Checks = append(lab.Checks, c)
+		}
+	}
+	root := "/sys/fs/cgroup/pids"
+	if _, err := os.Stat(root); err != nil {
+		root = "/sys/fs/cgroup"
+	}
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			own := filepath.Join(root, "step3-0123456789ab") // is empty for a while, as each is before its container comes
+			other := filepath.Join(root, fmt.Sprintf("labs-test-%d", i))
+			for _, dir := range []string{own, filepath.Join(other, "inner")} {
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Error(err)
+				}
+			}
+			select {
+			case <-time.After(150 * time.Millisecond):
+			case <-stop:
+			}
+			sleeper := exec.Command("sleep", "1000")
+			if err := sleeper.Start(); err != nil {
+				t.Error(err)
+			}
+			if err := os.WriteFile(filepath.Join(own, "cgroup.procs"), []byte(fmt.Sprint(sleeper.Process.Pid)), 0); err != nil {
+				t.Errorf("the neighbour's container: %v", err)
+			}
+			sleeper.Process.Kill()
+			sleeper.Wait()
+			for _, dir := range []string{own, filepath.Join(other, "inner"), other} {
+				os.Remove(dir)
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	compare(t, &lab, run(t, &lab, engine, "neighbour", brisk), nil)
+	close(stop)
+	<-stopped
 }

@@ -85,16 +85,23 @@ func (t *Trial) ours(name string) bool {
 // sibling tells whether an empty cgroup is named as those in which containers were seen,
 // "engine-1a2b" beside "engine-9c8d": made for a container that never came.
 func (t *Trial) sibling(path string) bool {
-	dir, name := filepath.Split(path)
 	for seen := range t.session.cgroups {
-		if d, n := filepath.Split(seen); d == dir {
-			cut := strings.LastIndexAny(n, "-_.") + 1
-			if cut > 0 && strings.HasPrefix(name, n[:cut]) {
-				return empty(path)
-			}
+		if family(seen) != "" && family(seen) == family(path) && filepath.Dir(seen) == filepath.Dir(path) {
+			return empty(path)
 		}
 	}
 	return false
+}
+
+// family is what the names of an engine's cgroups have in common, "" if that cannot be
+// told: what stands before the last mark, unless it may be random itself.
+func family(path string) string {
+	name := filepath.Base(path)
+	prefix := name[:strings.LastIndexAny(name, "-_.")+1]
+	if strings.Trim(prefix, "0123456789abcdef-_.") == "" {
+		return ""
+	}
+	return prefix
 }
 
 // empty tells whether a cgroup is there, and no process in it.
@@ -103,11 +110,11 @@ func empty(path string) bool {
 	return err == nil && len(procs) == 0
 }
 
-// Beside tells whether a cgroup is where the cgroups of this run's containers were, or
-// none was seen: what is elsewhere is somebody else's.
+// Beside tells whether a cgroup is where the cgroups of this run's containers were, and
+// named like them, or none was seen: what is elsewhere is somebody else's.
 func (t *Trial) Beside(path string) bool {
 	for seen := range t.session.cgroups {
-		if filepath.Dir(seen) == filepath.Dir(path) {
+		if filepath.Dir(seen) == filepath.Dir(path) && (family(seen) == "" || family(seen) == family(path)) {
 			return true
 		}
 	}
