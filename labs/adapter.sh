@@ -26,24 +26,27 @@ esac
 command -v "${engine[0]}" >/dev/null || die "no program ${engine[0]}"
 shift
 
-# clean [DIRECTORY] removes the images that were made here; with a directory, those of runs that have none there any more.
+# session is the checker's directory, which is there as long as the checker runs.
+session=${MYDOCKER_LABS_DIR:-/var/tmp/mydocker-labs}/${LABS_NONCE:-none}
+
+# clean all|dead removes the images that were made here: all, or those of checkers that are gone.
 clean() {
-	local id marker
-	"${engine[@]}" images -q --filter label=labs.marker | sort -u | while read -r id; do
-		marker=$("${engine[@]}" image inspect -f '{{index .Config.Labels "labs.marker"}}' "$id") || continue
-		[ -n "${1:-}" ] && [ -d "$1/$marker" ] || "${engine[@]}" rmi -f "$id" >/dev/null
+	local id of
+	"${engine[@]}" images -q --filter label=labs.session | sort -u | while read -r id; do
+		of=$("${engine[@]}" image inspect -f '{{index .Config.Labels "labs.session"}}' "$id") || continue
+		[ "$1" = dead ] && [ -d "$of" ] || "${engine[@]}" rmi -f "$id" >/dev/null
 	done
 }
 
-# image_of DIR MARKER prints the name of the image with DIR's files. That it is there is remembered as long as the checker runs.
+# image_of DIR prints the name of the image with DIR's files: each checker has its own. That it is there is remembered.
 image_of() {
-	local labs=${MYDOCKER_LABS_DIR:-/var/tmp/mydocker-labs} name tar
+	local name tar
 	tar=(tar --sort=name --mtime=@0 --numeric-owner --xattrs --xattrs-include='*' -C "$1" -c .)
-	name=labs-adapter:$("${tar[@]}" | sha256sum | cut -c 1-24)
-	local known=$labs/${LABS_NONCE:-none}/${engine[0]##*/}-${name#*:}
+	name=labs-adapter:${LABS_NONCE:-none}-$("${tar[@]}" | sha256sum | cut -c 1-24)
+	local known=$session/${engine[0]##*/}-${name#*:}
 	if [ ! -e "$known" ] && ! "${engine[@]}" image inspect "$name" >/dev/null 2>&1; then
-		clean "$labs" >&2
-		"${tar[@]}" | "${engine[@]}" import -c "LABEL labs.marker=$2" - "$name" >/dev/null
+		clean dead >&2
+		"${tar[@]}" | "${engine[@]}" import -c "LABEL labs.session=$session" - "$name" >/dev/null
 	fi
 	[ ! -d "${known%/*}" ] || : >"$known"
 	echo "$name"
@@ -59,7 +62,7 @@ plain() {
 }
 
 if [ "${1:-}" = clean ]; then
-	clean
+	clean all
 	exit
 fi
 [ "${1:-}" = run ] || die "run is missing"
@@ -79,11 +82,11 @@ done
 if [ -n "$rootfs" ]; then
 	[ -d "$rootfs" ] || die "--rootfs $rootfs: no such directory"
 	rootfs=$(readlink -f "$rootfs")
-	image=$(image_of "$rootfs" "$(basename "$(dirname "$rootfs")")") || die "make an image of $rootfs"
+	image=$(image_of "$rootfs") || die "make an image of $rootfs"
 else
-	scratch=$(mktemp -d)
+	scratch=$(mktemp -d -p "$([ -d "$session" ] && echo "$session" || echo "${TMPDIR:-/tmp}")")
 	plain "$scratch/root"
-	image=$(image_of "$scratch/root" "plain") || die "make an image of busybox"
+	image=$(image_of "$scratch/root") || die "make an image of busybox"
 	rm -rf "$scratch"
 fi
 exec "${engine[@]}" run --rm -i --network none "${flags[@]}" "$image" "$@"

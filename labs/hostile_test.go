@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"minidocker/labs/check"
+	"minidocker/labs/grade"
 )
 
 // TestHostile: engines that are broken in ways that no check asks for. The checker comes to
@@ -142,38 +146,113 @@ func TestNeighbour(t *testing.T) {
 	stop, stopped := make(chan bool), make(chan bool)
 	go func() {
 		defer close(stopped)
-		for i := 0; ; i++ {
-			own := filepath.Join(root, "step3-0123456789ab") // is empty for a while, as each is before its container comes
-			other := filepath.Join(root, fmt.Sprintf("labs-test-%d", i))
-			for _, dir := range []string{own, filepath.Join(other, "inner")} {
-				if err := os.MkdirAll(dir, 0o755); err != nil {
-					t.Error(err)
-				}
-			}
-			select {
-			case <-time.After(150 * time.Millisecond):
-			case <-stop:
-			}
-			sleeper := exec.Command("sleep", "1000")
-			if err := sleeper.Start(); err != nil {
+		containers := 0
+		fresh := func() string { // as each is before its container comes
+			containers++
+			dir := filepath.Join(root, fmt.Sprintf("step3-%012x", containers))
+			if err := os.Mkdir(dir, 0o755); err != nil {
 				t.Error(err)
 			}
-			if err := os.WriteFile(filepath.Join(own, "cgroup.procs"), []byte(fmt.Sprint(sleeper.Process.Pid)), 0); err != nil {
+			return dir
+		}
+		move := func(process *os.Process, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(fmt.Sprint(process.Pid)), 0); err != nil {
 				t.Errorf("the neighbour's container: %v", err)
 			}
+		}
+		var groups []string
+		var sleepers []*exec.Cmd
+		for next, over := fresh(), false; !over; {
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-stop:
+				over = true
+			}
+			// A tenant of the machine, whose processes are in a group below.
+			tenant := filepath.Join(root, fmt.Sprintf("labs-test-%d", containers))
+			if err := os.MkdirAll(tenant+"/inner", 0o755); err != nil {
+				t.Error(err)
+			}
+			groups = append(groups, tenant, tenant+"/inner")
+			for _, dir := range []string{next, tenant + "/inner"} {
+				sleeper := exec.Command("sleep", "1000")
+				if err := sleeper.Start(); err != nil {
+					t.Error(err)
+				}
+				move(sleeper.Process, dir)
+				sleepers = append(sleepers, sleeper)
+			}
+			groups = append(groups, next)
+			if !over {
+				next = fresh()
+			}
+		}
+		for _, sleeper := range sleepers {
 			sleeper.Process.Kill()
 			sleeper.Wait()
-			for _, dir := range []string{own, filepath.Join(other, "inner"), other} {
-				os.Remove(dir)
-			}
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		}
+		for _, dir := range slices.Backward(groups) {
+			os.Remove(dir)
 		}
 	}()
 	compare(t, &lab, run(t, &lab, engine, "neighbour", brisk), nil)
 	close(stop)
 	<-stopped
+}
+
+// TestVerdicts: what each verdict comes to: in the exit status, in JSON, in a mark.
+func TestVerdicts(t *testing.T) {
+	needsDisposable(t)
+	engine, err := check.NewEngine("/bin/true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		errs           []error // of checks of which each needs the one before
+		verdicts       string
+		status         int
+		passed, graded int
+	}{
+		"all pass":       {[]error{nil, nil}, "PASS PASS", 0, 2, 2},
+		"one fails":      {[]error{check.Fail("a", "b", "c"), nil}, "FAIL BLOCKED", exitNo, 0, 2},
+		"host lacks":     {[]error{nil, check.CannotCheck("no"), nil}, "PASS CANNOT-CHECK BLOCKED", exitUnclear, 1, 1},
+		"checker errs":   {[]error{nil, errors.New("no"), nil, nil}, "PASS HARNESS-ERROR BLOCKED BLOCKED", exitUnclear, 1, 1},
+		"both, and fail": {[]error{nil, check.Fail("a", "b", "c"), nil}, "PASS FAIL BLOCKED", exitNo, 1, 3},
+	} {
+		lab := &check.Lab{Number: 1, Name: "one"}
+		for i, err := range c.errs {
+			one := check.Check{Name: fmt.Sprint("c", i), Run: func(*check.Trial) error { return err }}
+			if i > 0 {
+				one.Needs = []string{fmt.Sprint("c", i-1)}
+			}
+			lab.Checks = append(lab.Checks, one)
+		}
+		results, err := check.Run(lab, engine, check.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var verdicts []string
+		for _, r := range results {
+			verdicts = append(verdicts, string(r.Verdict))
+		}
+		report := check.Report{Results: results}
+		if got := strings.Join(verdicts, " "); got != c.verdicts || report.Status() != c.status {
+			t.Errorf("%s: %s, status %d, want %s, %d", name, got, report.Status(), c.verdicts, c.status)
+		}
+		var out bytes.Buffer
+		report.JSON(&out)
+		if !strings.Contains(out.String(), `"verdict": "`+verdicts[1]+`"`) {
+			t.Errorf("%s: %s", name, out.String())
+		}
+		g := grade.Grader{Labs: []*check.Lab{lab}}
+		graded := g.Engine("/bin/true", "s")
+		if p, n, _ := graded.Score(); p != c.passed || n != c.graded || (gradeStatus([]*grade.Report{graded}) != c.status) {
+			t.Errorf("%s: %d of %d, status %d, want %d of %d, %d", name, p, n, gradeStatus([]*grade.Report{graded}), c.passed, c.graded, c.status)
+		}
+	}
+	// An engine that does nothing is graded in all: nothing of it is the host's fault.
+	g := grade.Grader{Labs: labs[:1]}
+	if p, n, _ := g.Engine("/bin/true", "s").Score(); p != 0 || n != len(labs[0].Checks) {
+		t.Errorf("/bin/true: %d of %d", p, n)
+	}
 }

@@ -69,7 +69,7 @@ func TestLeftovers(t *testing.T) {
 				t.Fatal(err)
 			}
 			lab := &check.Lab{Number: 1, Name: "one", Checks: []check.Check{*labs[0].Find("argv-vector"), *labs[0].Find("leftovers")}}
-			results, err := check.Run(lab, engine, check.Options{Deadline: 2 * time.Second})
+			results, err := check.Run(lab, engine, check.Options{Deadline: 2 * time.Second, Patience: time.Second / 2})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -159,7 +159,7 @@ func TestStaircase(t *testing.T) {
 			compare(t, lab, run(t, lab, stage(t, lab.Number), "staircase", patient), nil)
 		})
 		t.Run(lab.Name+"/before", func(t *testing.T) {
-			compare(t, lab, run(t, lab, stage(t, lab.Number-1), "staircase", patient), lab.Before)
+			compare(t, lab, run(t, lab, stage(t, lab.Number-1), "staircase", brisk), lab.Before)
 		})
 		t.Run(lab.Name+"/mydocker", func(t *testing.T) {
 			compare(t, lab, run(t, lab, adapter(t, "mydocker"), "staircase", patient), nil)
@@ -255,14 +255,16 @@ func adapter(t *testing.T, engine string) string {
 func TestMutants(t *testing.T) {
 	needsDisposable(t)
 	for _, lab := range labs {
-		for _, m := range lab.Mutants {
+		for i, m := range lab.Mutants {
 			t.Run(lab.Name+"/"+strings.ReplaceAll(m.Name, " ", "-"), func(t *testing.T) {
+				t.Parallel() // deadlines are waited for; as many at a time as there are processors
 				source, err := os.ReadFile(filepath.Join(top(), m.File))
 				if err != nil {
 					t.Fatal(err)
 				}
 				changed := strings.Replace(string(source), m.Old, m.New, 1)
-				engine := build(t, "mutant", "./chapters/"+lab.Name, map[string]string{m.File: changed})
+				// A name of its own: that of its cgroups, and others run beside it.
+				engine := build(t, fmt.Sprintf("mutant%d-%d", lab.Number, i), "./chapters/"+lab.Name, map[string]string{m.File: changed})
 				results := run(t, lab, engine, "mutant", brisk)
 				for _, c := range lab.Checks {
 					r := results[c.Name]

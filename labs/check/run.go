@@ -86,6 +86,9 @@ func attempt(lab *Lab, c *Check, engine *Engine, s *session, o Options, verdicts
 		if t.hold {
 			result.Held = t.held()
 		}
+		if errors.Is(err, errHeld) && len(result.Held) == 0 {
+			err = Fail("a container to be held", "it has ended", "the engine ends its command, or does not wait for it")
+		}
 		if len(result.Held) == 0 {
 			err = errors.Join(err, t.end(&result))
 		}
@@ -209,7 +212,9 @@ func (t *Trial) end(result *Result) (err error) {
 						return err
 					}
 				} else if f.Kind == "cgroup" {
+					t.session.mu.Lock()
 					t.session.suspect[f.Object] = time.Now()
+					t.session.mu.Unlock()
 				}
 				t.session.left = append(t.session.left, Finding{f.Kind, f.Object + ", after " + t.check.Name, true})
 			}

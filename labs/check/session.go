@@ -124,7 +124,7 @@ func sweepDead() error {
 				s.cgroups[strings.TrimSuffix(path, "\n")] = true
 			}
 		}
-		if err := s.end(); err != nil {
+		if err := s.remove(); err != nil {
 			return err
 		}
 	}
@@ -234,10 +234,19 @@ func removeCgroup(path string) error {
 	return nil
 }
 
-// end removes all that is left of the session.
+// end removes all that is left of the session, while no other checker looks for dead ones.
 func (s *session) end() error {
-	s.sweep()
 	s.removeSuspects()
+	all, err := openDirectory()
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	return s.remove()
+}
+
+func (s *session) remove() error {
+	s.sweep()
 	err := errors.Join(s.fence.remove(), disk.RemoveAll(s.dir))
 	s.lock.Close()
 	return err

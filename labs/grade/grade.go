@@ -145,8 +145,10 @@ func settle(lab *check.Lab, results []check.Result) {
 	for i := range results {
 		r := &results[i]
 		if r.Verdict == check.Blocked {
-			failed := slices.ContainsFunc(lab.Find(r.Check).Needs, func(name string) bool {
-				return verdicts[name] == check.Failed || verdicts[name] == check.Blocked
+			failed := slices.ContainsFunc(lab.Checks, func(c check.Check) bool {
+				needs := lab.Find(r.Check).Needs // none: it was blocked since no check saw a container
+				return (len(needs) == 0 || slices.Contains(needs, c.Name)) &&
+					(verdicts[c.Name] == check.Failed || verdicts[c.Name] == check.Blocked)
 			})
 			if !failed {
 				r.Verdict = check.Unchecked
