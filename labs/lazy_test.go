@@ -40,6 +40,7 @@ func TestLazy(t *testing.T) {
 		"runs":     {`[ "$1" != --hostname ] || shift 2; "$@"; exit 0`, []string{"argv-vector"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			results := run(t, labs[0], script(t, c.lines), "lazy", brisk/2)
 			for _, one := range labs[0].Checks {
 				want := false
@@ -105,7 +106,7 @@ func TestDeadChecker(t *testing.T) {
 	labsBinary := build(t, "labs", "./labs", nil)
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT, syscall.SIGTERM} {
 		// The engine leaves its container behind a parent that is not the checker's.
-		engine := script(t, `[ "$1" != --hostname ] || shift 2; setsid "$@" & sleep 1000`)
+		engine := script(t, `[ "$1" != --hostname ] || shift 2; env -i setsid sleep 1005 & setsid "$@" & sleep 1000`)
 		checker := exec.Command(labsBinary, "check", "1", "--engine", engine, "--only", "exit-status", "--here", "--timeout", "1m")
 		if err := checker.Start(); err != nil {
 			t.Fatal(err)
@@ -134,8 +135,9 @@ func TestDeadChecker(t *testing.T) {
 				t.Errorf("the next run: %s", out)
 			}
 		}
-		if left := carriers(marker); len(left) > 0 {
-			t.Errorf("%v: processes %v are left", signal, left)
+		left := carriers(marker)
+		if out, _ := exec.Command("pgrep", "-f", "^sleep 1005").Output(); len(left) > 0 || len(out) > 0 {
+			t.Errorf("%v: processes %v %s are left", signal, left, out)
 		}
 		if found, _ := filepath.Glob(os.Getenv("MYDOCKER_LABS_DIR") + "/*"); len(found) > 0 {
 			t.Errorf("%v: %v are left", signal, found)

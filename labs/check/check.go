@@ -1,9 +1,10 @@
 // Package check is the framework of the labs: it runs an engine, any program that
 // keeps to a step's command line, and looks in the kernel at what it made.
 //
-// On the host it owns a directory below /var/tmp/mydocker-labs for each run, the
-// processes it starts and, for as long as a check lasts, a mount namespace. All of
-// them carry the run's marker. What a kill -9 leaves of them the next run removes.
+// On the host it owns a directory below /var/tmp/mydocker-labs for each run, a cgroup, the
+// processes it starts and, for as long as a check lasts, a mount namespace. All of them
+// carry the run's marker, or are in that cgroup. What a kill -9 leaves of them the next run
+// removes. What may stay is the empty cgroup of an engine killed before any container was seen.
 package check
 
 import "errors"

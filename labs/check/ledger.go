@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,9 +40,9 @@ func (t *Trial) take() (ledger, error) {
 	}
 	for _, m := range host {
 		l[Finding{"mount", m.String(), t.ours(m.String() + m.Root)}] = true
-		if strings.HasPrefix(m.Type, "cgroup") {
-			t.takeCgroups(l, m.Point)
-		}
+	}
+	for _, path := range groups() {
+		l[Finding{"cgroup", path, t.ours(path)}] = true
 	}
 	links, err := readLinks("/proc/self/net/dev")
 	if err != nil {
@@ -64,61 +63,10 @@ func (t *Trial) take() (ledger, error) {
 	return l, nil
 }
 
-func (t *Trial) takeCgroups(l ledger, root string) {
-	filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil { // it went away
-			return fs.SkipDir
-		}
-		if entry.IsDir() {
-			l[Finding{"cgroup", path, t.ours(path)}] = true
-		}
-		return nil
-	})
-}
-
 // ours tells whether a thing's name carries the run's marker, or is a cgroup in which a
 // container was seen.
 func (t *Trial) ours(name string) bool {
 	return strings.Contains(name, t.session.marker) || t.session.cgroups[name]
-}
-
-// sibling tells whether an empty cgroup is named as those in which containers were seen,
-// "engine-1a2b" beside "engine-9c8d": made for a container that never came.
-func (t *Trial) sibling(path string) bool {
-	for seen := range t.session.cgroups {
-		if family(seen) != "" && family(seen) == family(path) && filepath.Dir(seen) == filepath.Dir(path) {
-			return empty(path)
-		}
-	}
-	return false
-}
-
-// family is what the names of an engine's cgroups have in common, "" if that cannot be
-// told: what stands before the last mark, unless it may be random itself.
-func family(path string) string {
-	name := filepath.Base(path)
-	prefix := name[:strings.LastIndexAny(name, "-_.")+1]
-	if strings.Trim(prefix, "0123456789abcdef-_.") == "" {
-		return ""
-	}
-	return prefix
-}
-
-// empty tells whether a cgroup is there, and no process in it.
-func empty(path string) bool {
-	procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
-	return err == nil && len(procs) == 0
-}
-
-// Beside tells whether a cgroup is where the cgroups of this run's containers were, and
-// named like them, or none was seen: what is elsewhere is somebody else's.
-func (t *Trial) Beside(path string) bool {
-	for seen := range t.session.cgroups {
-		if filepath.Dir(seen) == filepath.Dir(path) && (family(seen) == "" || family(seen) == family(path)) {
-			return true
-		}
-	}
-	return len(t.session.cgroups) == 0
 }
 
 // rules are the packet filter's rules, by nft(8) and by the older programs, as far as

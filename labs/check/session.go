@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -61,10 +60,11 @@ func newSession() (*session, error) {
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return nil, err
 	}
-	if s.lock, err = lockFile(s.dir); err == nil {
-		s.fence = newFence(s.marker)
+	if s.lock, err = lockFile(s.dir); err != nil {
+		return nil, err
 	}
-	return s, err
+	s.fence = newFence(s.marker)
+	return s, os.WriteFile(filepath.Join(s.dir, "before"), []byte(strings.Join(groups(), "\n")), 0o644)
 }
 
 // openDirectory makes and locks the directory of all checkers, so that none takes one for
@@ -118,12 +118,13 @@ func sweepDead() error {
 		if err != nil {
 			continue // it lives, or has just ended
 		}
-		s := &session{marker: entry.Name(), dir: dir, lock: lock, fence: findFence(entry.Name()), cgroups: map[string]bool{}}
+		s := &session{marker: entry.Name(), dir: dir, lock: lock, fence: findFence(entry.Name()), cgroups: map[string]bool{}, suspect: map[string]time.Time{}}
 		if data, err := os.ReadFile(filepath.Join(dir, "cgroups")); err == nil {
 			for path := range strings.Lines(string(data)) {
 				s.cgroups[strings.TrimSuffix(path, "\n")] = true
 			}
 		}
+		s.suspectOrphans()
 		if err := s.remove(); err != nil {
 			return err
 		}
@@ -203,35 +204,6 @@ func (s *session) processes() []Process {
 	return processes(func(p Process) bool {
 		return p.Pid != os.Getpid() && (slices.Contains(fenced, p) || p.marked(s.marker)) && !p.Gone()
 	})
-}
-
-// removeSuspects removes the empty cgroups that are named like those of this engine's
-// containers. They may be those of another engine with the same name, for a container that
-// is about to come: that takes less than the time they have stayed empty by then.
-func (s *session) removeSuspects() {
-	for path, since := range s.suspect {
-		time.Sleep(time.Until(since.Add(2 * time.Second)))
-		if empty(path) {
-			removeCgroup(path)
-		}
-	}
-}
-
-// removeCgroup removes a cgroup and those below it, unless processes are in one.
-func removeCgroup(path string) error {
-	var below []string
-	filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() {
-			below = append(below, path)
-		}
-		return nil
-	})
-	for i := len(below) - 1; i >= 0; i-- {
-		if err := unix.Rmdir(below[i]); err != nil && err != unix.ENOENT {
-			return fmt.Errorf("remove cgroup %s: %w", below[i], err)
-		}
-	}
-	return nil
 }
 
 // end removes all that is left of the session, while no other checker looks for dead ones.
