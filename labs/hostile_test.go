@@ -21,8 +21,8 @@ import (
 func TestHostile(t *testing.T) {
 	needsDisposable(t)
 	t.Setenv("MYDOCKER_LABS_DIR", t.TempDir())
-	deadline := time.Second
-	if os.Getenv("MYDOCKER_BOOK_BIN") != "" { // a machine without Go: slow, most likely
+	deadline, slow := time.Second, os.Getenv("MYDOCKER_BOOK_BIN") != "" // a machine without Go is most likely emulated
+	if slow {
 		deadline = brisk
 	}
 	const container = `[ "$1" != --hostname ] || shift 2; ` // then "$@" is the command
@@ -33,7 +33,7 @@ func TestHostile(t *testing.T) {
 		"prints without end":       {`exec yes`, "argv-vector", "ended with status 153"}, // by SIGXFSZ
 		"is no program":            {"", "argv-vector", "exec format error"},
 		"mounts on the root":       {container + `mount -t tmpfs labs-test /; exec "$@"`, "mounts", ""},
-		"unmounts all":             {container + `umount -a -l; umount -l /; exec "$@"`, "argv-vector", ""},
+		"unmounts all":             {container + `umount -a -l; umount -l /; exec "$@"`, "pid", ""},
 		"joins the real host":      {container + `exec nsenter --mount=/proc/$PPID/ns/mnt "$@"`, "mounts", "it is the host's namespace"},
 		"kills its command":        {container + `"$@" & sleep 0.1; kill -9 $!; wait $!`, "hostname", ""},
 		"ends before its command":  {container + `"$@" & sleep 0.1`, "leftovers", ""},
@@ -50,7 +50,11 @@ func TestHostile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			results, err := check.Run(labs[0], engine, check.Options{Deadline: deadline, Patience: deadline / 5})
+			lab := *labs[0]
+			if slow {
+				lab.Checks = []check.Check{*lab.Find("argv-vector"), *lab.Find("leftovers")}
+			}
+			results, err := check.Run(&lab, engine, check.Options{Deadline: deadline, Patience: deadline / 5})
 			if err != nil {
 				t.Error(err)
 			}
@@ -58,7 +62,7 @@ func TestHostile(t *testing.T) {
 				if r.Verdict == check.Broken {
 					t.Errorf("%s", show(r))
 				}
-				if r.Check == c.check && (r.Verdict != check.Failed || !strings.Contains(r.Seen, c.seen)) {
+				if r.Check == c.check && (r.Verdict == check.Passed || !strings.Contains(r.Seen, c.seen)) {
 					t.Errorf("not seen:\n%s", show(r))
 				}
 			}

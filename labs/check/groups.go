@@ -59,14 +59,11 @@ func (s *session) akin(path string) bool {
 	return false
 }
 
-// sibling tells whether an empty cgroup is named as those in which containers were seen:
-// made for a container that never came. Beside another checker, alive or killed, it may be
-// that one's.
-func (t *Trial) sibling(path string) bool {
-	if others, _ := filepath.Glob(filepath.Join(Directory(), "labs*")); len(others) > 1 {
-		return false
-	}
-	return t.session.akin(path) && empty(path)
+// alone tells whether no other checker is there, alive or killed, whose engine may have the
+// same name: then an empty cgroup of that family was made for a container that never came.
+func alone() bool {
+	all, _ := filepath.Glob(filepath.Join(Directory(), "labs*"))
+	return len(all) < 2
 }
 
 // Beside tells whether a cgroup is where the cgroups of this run's containers were, and

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Finding is something that a check began without and ended with.
@@ -145,14 +146,19 @@ func (t *Trial) left(before ledger) (findings []Finding, err error) {
 			if before[f] || before[Finding{f.Kind, f.Object, !f.Ours}] {
 				continue
 			}
-			if f.Kind == "cgroup" && !f.Ours && (idle == nil || idle[f.Object]) && t.sibling(f.Object) {
-				f.Ours, still[f.Object] = true, true
+			if f.Kind == "cgroup" && !f.Ours && (idle == nil || idle[f.Object]) && t.session.akin(f.Object) && empty(f.Object) {
+				f.Ours, still[f.Object] = alone(), true
 			}
 			findings = append(findings, f)
 		}
 		idle = still
 		return !slices.ContainsFunc(findings, func(f Finding) bool { return f.Ours })
 	})
+	t.session.mu.Lock()
+	defer t.session.mu.Unlock()
+	for path := range idle {
+		t.session.suspect[path] = time.Now()
+	}
 	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.String(), b.String()) })
 	return findings, err
 }

@@ -211,10 +211,6 @@ func (t *Trial) end(result *Result) (err error) {
 					if err := t.session.remember(f.Object); err != nil { // to be removed
 						return err
 					}
-				} else if f.Kind == "cgroup" {
-					t.session.mu.Lock()
-					t.session.suspect[f.Object] = time.Now()
-					t.session.mu.Unlock()
 				}
 				t.session.left = append(t.session.left, Finding{f.Kind, f.Object + ", after " + t.check.Name, true})
 			}
