@@ -36,7 +36,7 @@ func TestHostile(t *testing.T) {
 		"unmounts all":             {container + `umount -a -l; umount -l /; exec "$@"`, "pid", ""},
 		"joins the real host":      {container + `exec nsenter --mount=/proc/$PPID/ns/mnt "$@"`, "mounts", "it is the host's namespace"},
 		"kills its command":        {container + `"$@" & sleep 0.1; kill -9 $!; wait $!`, "hostname", ""},
-		"ends before its command":  {container + `"$@" & sleep 0.1`, "leftovers", ""},
+		"ends before its command":  {container + `"$@" & sleep 0.1`, "exit-status", ""},
 		"closes its descriptors":   {container + `exec 0<&- 1>&- 2>&- "$@"`, "hostname", ""},
 		"hides what it leaves":     {container + `env -i setsid sleep 1004 & exec "$@"`, "leftovers", "sleep 1004"},
 	} {
