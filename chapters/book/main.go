@@ -26,7 +26,8 @@
 // /proc/1/ns/mnt is another namespace than its own). Output of a command in the background belongs
 // to that command. Messages of the shell are as at a terminal: "bash: nosuch: command not found",
 // "Killed"; notices like "[1]+ Done" are left out. A block has 90 seconds, and must leave no
-// process, mount or cgroup.
+// process, mount or cgroup. One with mydocker is in a network namespace of its own, too, where
+// there is nothing but lo and what mydocker makes.
 //
 // On the host the program owns directories /var/tmp/book-* while it runs, which a kill -9 leaves.
 package main

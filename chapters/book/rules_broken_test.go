@@ -75,6 +75,7 @@ func TestRulesBroken(t *testing.T) {
 		// Headings.
 		{one, "# 1. One", "# 1. Two", one + `:9: the title must be "# 1. One"`},
 		{one, "# 1. One\n", "", one + `: has no title "# 1. One"`},
+		{one, "# 1. One\n", "# 1. One\n# 1. One\n", one + `:10: the title must be "# 1. One", once`},
 		{one, "## The idea", "## Ideas", one + `:24: section "Ideas": expected "The idea" here`},
 		{one, "## How Docker does it\n", "", `section "Check yourself": expected "How Docker does it" here`},
 		{one, "## Check yourself\n", "", one + `: has no section "## Check yourself"`},
@@ -82,6 +83,7 @@ func TestRulesBroken(t *testing.T) {
 		// Length.
 		{one, strings.Repeat("word ", minWords), "", one + ": has 62 words"},
 		{one, "word", strings.Repeat("word ", maxWords), one + ": has 5561 words"},
+		{one, "T.Do\n", "T.Do\n" + strings.Repeat("x\n", maxExcerptLines), ":72: with this excerpt What ours adds has 258 lines of excerpts, at most 250"},
 		// Fences.
 		{one, "```go sketch", "```go", one + ":63: go that nothing tests"},
 		{one, "```go sketch", "```", one + ":63: a fence says what it is"},
@@ -127,6 +129,7 @@ func TestRulesBroken(t *testing.T) {
 		{one, "a.go T.Do", "c.go T.Do", ":72: excerpt: there is no file mydocker/a/c.go"},
 		{"mydocker/a/a.go", "// /inner", "", ":83: excerpt: mydocker/a/a.go must have one line"},
 		{"mydocker/a/a.go", "// /inner", "// /inner\n\t// #inner\n\t// /inner", "it has 2 and 2"},
+		{"mydocker/a/a.go", "// #inner\n\tif Limit > Other {\n\t\treturn 1\n\t}\n\t// /inner", "// /inner\n\t// #inner", "it has 1 and 1"},
 		{"chapters/00-zero/main.go", "{}", "{ println() }", "01-one/main.diff: is not the difference between the two main.go"},
 		{"chapters/01-one/main.diff", "a.Do", "a.Undo", "01-one/main.diff: is not the difference between the two main.go"},
 		// Files.

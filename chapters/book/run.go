@@ -39,16 +39,14 @@ func (s *Setups) Run(b Block) (o Outcome, err error) {
 		return o, err
 	}
 	for _, name := range b.Setup {
-		release, err := s.provide(name, dir)
-		defer release()
-		if err != nil {
+		if err := s.provide(name, dir); err != nil {
 			return o, fmt.Errorf("setup %s: %w", name, err)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "script"), []byte(b.script(dir)), 0o644); err != nil {
 		return o, err
 	}
-	if o.Findings, err = supervised(dir, s.limit); err != nil {
+	if o.Findings, err = supervised(dir, s.limit, slices.Contains(b.Setup, "mydocker")); err != nil {
 		return o, err
 	}
 	statuses, _ := os.ReadFile(filepath.Join(dir, "status"))
@@ -89,7 +87,7 @@ func (b Block) script(dir string) string {
 }
 
 // supervised runs this program once more as the supervisor of a block.
-func supervised(dir string, limit time.Duration) (findings []string, err error) {
+func supervised(dir string, limit time.Duration, ownNetwork bool) (findings []string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -98,6 +96,9 @@ func supervised(dir string, limit time.Duration) (findings []string, err error) 
 	cmd.Env = environment(dir)
 	// Unshareflags, other than Cloneflags, makes all mounts private before anything else is done.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
+	if ownNetwork { // the devices that mydocker makes, by the names it has for every reader, go with it
+		cmd.SysProcAttr.Unshareflags |= syscall.CLONE_NEWNET
+	}
 	runtime.LockOSThread() // whose end would be the signal
 	defer runtime.UnlockOSThread()
 	out, err := cmd.Output()

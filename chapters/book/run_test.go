@@ -63,16 +63,16 @@ func TestRunLeftovers(t *testing.T) {
 	t.Cleanup(func() { os.Remove(cgroup) })
 	for name, c := range map[string]struct{ commands, want string }{
 		"nothing":    {"$ sleep 0.1 &", ""},
-		"process":    {"$ sleep 4321 &", "left a process running: "},
-		"daemon":     {"$ (setsid sh -c 'sleep 4321; exit' &)", "left a process running: "},
-		"deaf":       {"$ sh -c 'trap \"\" TERM INT HUP; while :; do sleep 4321; done' &", "left a process running: "},
-		"container":  {"$ unshare --pid --fork --kill-child --mount-proc sleep 4321 &", "left a process running: "},
-		"time":       {"$ sleep 4321", "did not end within 1s"},
+		"process":    {"$ sleep 7654 &", "left a process running: "},
+		"daemon":     {"$ (setsid sh -c 'sleep 7654; exit' &)", "left a process running: "},
+		"deaf":       {"$ sh -c 'trap \"\" TERM INT HUP; while :; do sleep 7654; done' &", "left a process running: "},
+		"container":  {"$ unshare --pid --fork --kill-child --mount-proc sleep 7654 &", "left a process running: "},
+		"time":       {"$ sleep 7654", "did not end within 1s"},
 		"mount":      {"$ mkdir m; mount -t tmpfs none m", "left a mount: umount "},
 		"propagated": {"$ mkdir m; unshare --mount --propagation unchanged mount -t tmpfs none m", "left a mount: umount "},
 		"cgroup":     {"$ mkdir " + cgroup, "left a cgroup: rmdir " + cgroup},
 		"output":     {"$ yes", "prints more than"},
-		"over proc":  {"$ mount -t tmpfs none /proc; sleep 4321 & sleep 0.1", "left a mount: umount /proc"},
+		"over proc":  {"$ mount -t tmpfs none /proc; sleep 7654 & sleep 0.1", "left a mount: umount /proc"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			outcome, err := s.Run(block(t, "```console run\n"+c.commands+"\n```\n"))
@@ -82,7 +82,7 @@ func TestRunLeftovers(t *testing.T) {
 			if c.want == "" && len(outcome.Findings) > 0 || c.want != "" && !slices.ContainsFunc(outcome.Findings, func(f string) bool { return strings.HasPrefix(f, c.want) }) {
 				t.Errorf("found %q, expected %q", outcome.Findings, c.want)
 			}
-			if out, err := exec.Command("pgrep", "-fx", "sleep 4321").Output(); err == nil {
+			if out, err := exec.Command("pgrep", "-fx", "sleep 7654").Output(); err == nil {
 				t.Errorf("is still there: process %s", out)
 			}
 			if info, _ := os.ReadFile("/proc/self/mountinfo"); strings.Contains(string(info), s.dir) {

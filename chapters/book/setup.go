@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // SetupNames are what a transcript can ask for: engines (./step0 ...), first versions
@@ -54,24 +52,22 @@ func (s *Setups) Close() error { return remove(s.dir) }
 // remove deletes a directory, and nothing that is mounted below.
 func remove(dir string) error { return command("rm", "-rf", "--one-file-system", dir) }
 
-// provide puts what name stands for into a block's directory. release is called when
-// the block has ended.
-func (s *Setups) provide(name, dir string) (release func(), err error) {
-	release = func() {}
+// provide puts what name stands for into a block's directory.
+func (s *Setups) provide(name, dir string) error {
 	switch name {
 	case "rootfs":
-		return release, s.unpack(filepath.Join(dir, "work/rootfs"))
+		return s.unpack(filepath.Join(dir, "work/rootfs"))
 	case "source":
-		return release, s.copySource(filepath.Join(dir, "work"))
+		return s.copySource(filepath.Join(dir, "work"))
 	case "labs":
-		return release, s.copyBinary(name, filepath.Join(dir, "bin"))
+		return s.copyBinary(name, filepath.Join(dir, "bin"))
 	case "mydocker":
 		if err := s.copyBinary(name, filepath.Join(dir, "bin")); err != nil {
-			return release, err
+			return err
 		}
 		return s.importBusybox(dir)
 	default:
-		return release, s.copyBinary(name, filepath.Join(dir, "work"))
+		return s.copyBinary(name, filepath.Join(dir, "work"))
 	}
 }
 
@@ -151,41 +147,18 @@ func (s *Setups) copySource(to string) error {
 		filepath.Join(s.top, "labs"), filepath.Join(s.top, "mydocker"), to)
 }
 
-// importBusybox makes the image in the block's own root. The names of devices and
-// cgroups are the reader's, those of every mydocker, so only one such block runs at a time.
-func (s *Setups) importBusybox(dir string) (release func(), err error) {
-	lock, err := os.OpenFile("/run/lock/mydocker-book", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return func() {}, err
-	}
-	mydocker := func(args ...string) ([]byte, error) {
-		cmd := exec.Command(filepath.Join(dir, "bin/mydocker"), args...)
-		cmd.Env = environment(dir)
-		return cmd.CombinedOutput()
-	}
-	const bridge = "/sys/class/net/mydocker0"
-	_, absent := os.Stat(bridge)
-	release = func() {
-		// With a container go its cgroup, links and lease, should the block have left any.
-		if ids, err := mydocker("ps", "-aq"); err == nil && len(ids) > 0 {
-			mydocker(append([]string{"rm", "-f"}, strings.Fields(string(ids))...)...)
-		}
-		if absent != nil {
-			command("ip", "link", "delete", filepath.Base(bridge)) // there may be none
-		}
-		lock.Close()
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return release, err
-	}
+// importBusybox makes the image in the block's own root.
+func (s *Setups) importBusybox(dir string) error {
 	tar, err := s.tar()
 	if err != nil {
-		return release, err
+		return err
 	}
-	if out, err := mydocker("import", "-c", `CMD ["sh"]`, tar, "busybox"); err != nil {
-		return release, fmt.Errorf("mydocker import: %w\n%s", err, out)
+	cmd := exec.Command(filepath.Join(dir, "bin/mydocker"), "import", "-c", `CMD ["sh"]`, tar, "busybox")
+	cmd.Env = environment(dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("mydocker import: %w\n%s", err, out)
 	}
-	return release, nil
+	return nil
 }
 
 func command(name string, args ...string) error {

@@ -43,6 +43,9 @@ func supervise(dir string, limit time.Duration) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("make / shared: %w", err)
 	}
+	if err := isolateMydocker(); err != nil {
+		return err
+	}
 	proc, err := os.OpenRoot("/proc")
 	if err != nil {
 		return err
@@ -81,6 +84,19 @@ func superviseMain() {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// isolateMydocker hides what all mydockers of the machine share, the leases of subnets and
+// user ids, and sets up the network, in case it is a new one.
+func isolateMydocker() error {
+	const shared = "/run/mydocker-host"
+	if err := os.MkdirAll(shared, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", shared, "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount tmpfs on %s: %w", shared, err)
+	}
+	return command("ip", "link", "set", "lo", "up")
 }
 
 func startShell(dir string) (pid int, err error) {

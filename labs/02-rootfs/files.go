@@ -119,7 +119,7 @@ var devices = check.Check{
 	},
 	Explain: []string{
 		"ls -l /proc/$PID/root/dev     # the numbers stand where a file's size does",
-		"grep ' /dev' /proc/$PID/mountinfo",
+		"awk '$5 ~ \"^/dev\"' /proc/$PID/mountinfo",
 		"find /proc/$PID/root/dev -type b     # disks: none",
 	},
 	Run: func(t *check.Trial) error {
@@ -258,8 +258,8 @@ var readOnly = check.Check{
 		"Last, in the new root: mount(\"\", \"/\", \"\", MS_REMOUNT|MS_BIND|MS_RDONLY, \"\").",
 	},
 	Explain: []string{
-		"grep ' / / \\| / ' /proc/$PID/mountinfo | head -1     # its options begin with ro",
-		"nsenter --mount=/proc/$PID/ns/mnt --root=/proc/$PID/root touch /x",
+		"awk '$5 == \"/\"' /proc/$PID/mountinfo     # with --read-only: ro, in field 6",
+		"nsenter -t $PID -m -r touch /file; echo $?     # with --read-only: 1",
 	},
 	Run: func(t *check.Trial) error {
 		writable, refused, broken := t.Status(), t.Status(), t.Status()

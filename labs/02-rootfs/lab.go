@@ -23,12 +23,18 @@ var Lab = check.Lab{
 		root, hostGone, chrootEscape, propagation, // where / leads to
 		procAndSys, devices, readOnly, // what stands below it
 		command, missingRootfs, again, // how it is used
+		check.Leftovers(chapter+"#leftovers-that-make-the-second-try-fail",
+			"Your engine has ended, and something it made has not. The report names it.",
+			"What was mounted in the container's mount namespace goes with its last process. What is left was mounted outside, or is still shared with the host.",
+			"Mount nothing before init is in its own mount namespace, and there nothing before its mounts are private.",
+		),
 	},
 	Mutants: mutants,
 	Before: map[string]check.Verdict{ // stage 1 knows no --rootfs
 		"root": check.Failed, "host-gone": check.Blocked, "chroot-escape": check.Blocked, "propagation": check.Blocked,
 		"proc-and-sys": check.Blocked, "dev": check.Blocked, "read-only": check.Blocked,
 		"command": check.Blocked, "missing-rootfs": check.Failed, "again": check.Blocked,
+		"leftovers": check.Blocked,
 	},
 	Docker: map[string]string{},
 }

@@ -26,8 +26,8 @@ var hostGone = check.Check{
 		"chdir(DIR); pivot_root(\".\", \".\"); umount2(\".\", MNT_DETACH); chdir(\"/\"): the old root is stacked over the new one, and \".\" is what lies on top.",
 	},
 	Explain: []string{
-		"nsenter --mount=/proc/$PID/ns/mnt ls /     # its mount namespace, without its root: DIR's files, or the host's?",
-		"nsenter --mount=/proc/$PID/ns/mnt cat /proc/self/mountinfo     # no mount of the host: compare with cat /proc/self/mountinfo",
+		"nsenter -t $PID -m ls /     # its mount namespace, without its root: DIR's files, or the host's?",
+		"nsenter -t $PID -m -p cat /proc/self/mountinfo     # no mount of the host: compare with cat /proc/self/mountinfo",
 	},
 	Run: func(t *check.Trial) error {
 		hosts, err := os.ReadFile(proc(t.Control, "mountinfo"))
@@ -173,8 +173,8 @@ var chrootEscape = check.Check{
 		"With pivot_root(2), and the old root unmounted, nothing is above it: then \"..\" of / is /, for everybody.",
 	},
 	Explain: []string{
-		"grep -n . labs/02-rootfs/escape.sh     # the three ways, to be tried in a container by hand",
-		"readlink /proc/$PID/root; grep ' / / ' /proc/$PID/mountinfo",
+		"cat labs/02-rootfs/escape.sh     # the three ways, to be tried in a container by hand",
+		"awk '$5 == \"/\"' /proc/$PID/mountinfo     # what is mounted on its /: DIR, in field 4",
 	},
 	Run: func(t *check.Trial) error {
 		outside, err := os.MkdirTemp(t.Dir(), "outside")

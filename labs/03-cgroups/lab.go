@@ -23,6 +23,11 @@ var Lab = check.Lab{
 		ownCgroup, joinedBeforeExec, cgroupNamespace, // where the processes are
 		memoryLimit, memoryBites, cpuLimit, pidsLimit, noLimit, // what they may use
 		badValues, gone, // how it ends
+		check.Leftovers(chapter+"#a-group-is-left-behind",
+			"Your engine has ended, and something it made has not. The report names it.",
+			"A cgroup is a directory: it stays until somebody removes it, also when the command was never found.",
+			"Remove it in a deferred call that begins right after it was made, and try again as long as rmdir(2) says EBUSY.",
+		),
 	},
 	Mutants: mutants,
 	Before: map[string]check.Verdict{ // stage 2 has no cgroup and none of the flags

@@ -100,7 +100,7 @@ var cpuLimit = check.Check{
 	},
 	Explain: []string{
 		"G=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/$PID/cgroup); cat $G/cpu.max $G/cpu.stat     # version 2",
-		"G=/sys/fs/cgroup/cpu$(sed -n 's/.*:cpu[,a-z]*://p' /proc/$PID/cgroup); cat $G/cpu.cfs_quota_us $G/cpu.cfs_period_us $G/cpu.stat     # version 1",
+		"G=/sys/fs/cgroup/cpu$(grep -E ':(cpuacct,)?cpu(,cpuacct)?:' /proc/$PID/cgroup | cut -d: -f3); cat $G/cpu.cfs_quota_us $G/cpu.cfs_period_us $G/cpu.stat     # version 1",
 	},
 	Run: func(t *check.Trial) error {
 		value := fmt.Sprintf("0.%02d", t.Number(13, 37))

@@ -1,0 +1,23 @@
+package incident
+
+// decoys are causes that sound right and never hold, by lab.
+var decoys = map[int]map[string]string{
+	1: {
+		"leaked-descriptor": "it holds a descriptor of the host",
+		"uninterruptible":   "its processes wait for a disk (state D)",
+		"wrong-hostname":    "it has the host's UTS namespace",
+	},
+	2: {
+		"chroot-only":    "it is left by chroot: its root is not the root of its mount namespace",
+		"disk-full":      "the file system below it has no room or no inodes left",
+		"missing-rootfs": "files of its root file system are missing",
+		"nodev":          "the mount of its /dev has the option nodev",
+	},
+	3: {
+		"stopped":     "its processes have been stopped by SIGSTOP",
+		"no-cgroup":   "it has no cgroup of its own",
+		"rlimit":      "a resource limit of the process (ulimit) is reached",
+		"swap":        "it is swapped out",
+		"io-pressure": "it waits for the disk",
+	},
+}
