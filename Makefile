@@ -36,6 +36,7 @@ test: build bin/rootfs/busybox.tar bin/rootfs/debian.tar bin/validation
 	$(go_test) -timeout 10m ./mydocker/... || status=1; \
 	go test ./vagrant || status=1; \
 	$(go_test) -timeout 15m ./chapters/... || status=1; \
+	$(go_test) -timeout 15m ./labs/... ./vagrant || status=1; \
 	$(go_test) -timeout 20m ./tests/e2e/... || status=1; \
 	MYDOCKER_TEST_USERNS=host $(go_test) -timeout 20m -short -skip 'Test($(modeless))' ./tests/e2e/... || status=1; \
 	$(go_test) -timeout 5m ./tests/escape || status=1; \
