@@ -34,7 +34,6 @@ test: build bin/rootfs/busybox.tar bin/rootfs/debian.tar bin/validation
 	go vet $(TAGS) ./...
 	@status=0; \
 	$(go_test) -timeout 10m ./mydocker/... || status=1; \
-	go test ./vagrant || status=1; \
 	$(go_test) -timeout 15m ./chapters/... || status=1; \
 	$(go_test) -timeout 15m ./labs/... ./vagrant || status=1; \
 	$(go_test) -timeout 20m ./tests/e2e/... || status=1; \
