@@ -140,7 +140,12 @@ work='while :; do busybox ps >/dev/null; busybox sleep 1; done'; : >"$1/ready"`+
 	{
 		Lab: 2, Cause: "read-only-mount", Title: "the mount that is its root is read-only",
 		Start: func(c *Container) error {
-			if _, err := c.makeRoot(); err != nil {
+			root, err := c.makeRoot()
+			if err != nil {
+				return err
+			}
+			// It could write once.
+			if err := os.WriteFile(filepath.Join(root, "data/count"), []byte("tick\n"), 0o644); err != nil {
 				return err
 			}
 			return c.start(isolated, false, enter+`mount -o remount,ro,bind "$root"
