@@ -190,7 +190,8 @@ func (c *Container) clean() error {
 	}
 	for _, line := range slices.Backward(strings.Split(string(mounts), "\n")) {
 		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4]+"/", c.Dir+"/") {
-			if err := unix.Unmount(fields[4], unix.MNT_DETACH); err != nil {
+			// EINVAL: it went with a peer that was unmounted before.
+			if err := unix.Unmount(fields[4], unix.MNT_DETACH); err != nil && err != unix.EINVAL {
 				return fmt.Errorf("unmount %s: %w", fields[4], err)
 			}
 		}
