@@ -9,6 +9,7 @@ package grade
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,10 +146,12 @@ func settle(lab *check.Lab, results []check.Result) {
 	for i := range results {
 		r := &results[i]
 		if r.Verdict == check.Blocked {
-			failed := slices.ContainsFunc(lab.Checks, func(c check.Check) bool {
-				needs := lab.Find(r.Check).Needs // none: it was blocked since no check saw a container
-				return (len(needs) == 0 || slices.Contains(needs, c.Name)) &&
-					(verdicts[c.Name] == check.Failed || verdicts[c.Name] == check.Blocked)
+			needs := lab.Find(r.Check).Needs
+			if len(needs) == 0 { // leftovers: no check saw a container, so any of them may be why
+				needs = slices.Collect(maps.Keys(verdicts))
+			}
+			failed := slices.ContainsFunc(needs, func(name string) bool {
+				return verdicts[name] == check.Failed || verdicts[name] == check.Blocked
 			})
 			if !failed {
 				r.Verdict = check.Unchecked
