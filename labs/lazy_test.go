@@ -139,8 +139,10 @@ func TestDeadChecker(t *testing.T) {
 		if out, _ := exec.Command("pgrep", "-f", "^sleep 1005").Output(); len(left) > 0 || len(out) > 0 {
 			t.Errorf("%v: processes %v %s are left", signal, left, out)
 		}
-		if found, _ := filepath.Glob(os.Getenv("MYDOCKER_LABS_DIR") + "/*"); len(found) > 0 {
-			t.Errorf("%v: %v are left", signal, found)
+		for _, pattern := range []string{os.Getenv("MYDOCKER_LABS_DIR") + "/*", "/sys/fs/cgroup/" + marker, "/sys/fs/cgroup/*/" + marker} {
+			if found, _ := filepath.Glob(pattern); len(found) > 0 {
+				t.Errorf("%v: %v are left", signal, found)
+			}
 		}
 	}
 }

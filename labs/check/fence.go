@@ -97,11 +97,26 @@ func (f fence) processes() (found []Process) {
 	return found
 }
 
-// remove removes it, once the checker's own thread in it has ended.
+// leave moves the checker's own threads out of it: that of a check may go on for a while.
+func (f fence) leave() {
+	tasks, _ := os.ReadFile(filepath.Join(string(f), "tasks"))
+	for tid := range strings.FieldsSeq(string(tasks)) {
+		if _, err := os.Stat("/proc/self/task/" + tid); err != nil {
+			continue
+		}
+		if file, err := os.OpenFile(filepath.Join(filepath.Dir(string(f)), "tasks"), os.O_WRONLY, 0); err == nil {
+			file.WriteString(tid)
+			file.Close()
+		}
+	}
+}
+
+// remove removes it, once what was in it has ended.
 func (f fence) remove() (err error) {
 	if f == "" {
 		return nil
 	}
+	f.leave()
 	poll(2*time.Second, func() bool {
 		err = removeCgroup(string(f))
 		return err == nil || !errors.Is(err, unix.EBUSY)
