@@ -155,7 +155,7 @@ var cgroupNamespace = check.Check{
 		if err != nil {
 			return err
 		}
-		if err := c.Own("cgroup"); err != nil {
+		if err := ownNamespace(t, c); err != nil {
 			return err
 		}
 		for _, controller := range names {
@@ -174,4 +174,20 @@ var cgroupNamespace = check.Check{
 		}
 		return finish(c)
 	},
+}
+
+// ownNamespace fails if the container is in the host's cgroup namespace. Check.Own would
+// name the flag of clone(2), with which the namespace is made too early.
+func ownNamespace(t *check.Trial, c *check.Container) error {
+	own, err := c.Namespace("cgroup")
+	if err != nil {
+		return err
+	}
+	hosts, err := t.Control.Namespace("cgroup")
+	if err != nil || own != hosts {
+		return err
+	}
+	return check.Fail(fmt.Sprintf("/proc/%d/ns/cgroup differs from that of a process of the host", c.Pid),
+		own+" in both: it is the host's namespace",
+		"nobody called unshare(2) with CLONE_NEWCGROUP once the process was in its group; or another thread did than the one that executed the command")
 }
