@@ -77,6 +77,9 @@ func exits(t *check.Trial) error {
 		cause = "the engine takes a status that is not 0 for an error of its own, and exits with 1 for all of them"
 	case 125:
 		cause = "one of the engine's own steps failed, and not each time: its message says which"
+		if strings.Contains(out.Stderr, "/proc/") {
+			cause = "the host's /proc is hidden: by the one that an earlier run has mounted over it. See mounts, and what is left"
+		}
 	}
 	return check.Fail(fmt.Sprintf("exit status %d, the command's", want), shown(out), cause)
 }

@@ -33,7 +33,7 @@ var ownCgroup = check.Check{
 func start(t *check.Trial, flags []string, mode string, args ...string) (*check.Container, error) {
 	c, err := t.Start(flags, mode, args...)
 	if err != nil {
-		return nil, err
+		return nil, lacksFile(err)
 	}
 	names, err := controllers(t)
 	if err != nil {
@@ -45,6 +45,17 @@ func start(t *check.Trial, flags []string, mode string, args ...string) (*check.
 		}
 	}
 	return c, nil
+}
+
+// lacksFile gives the error of an engine that did not start its command a better cause, if
+// the engine has said that its group has no such file.
+func lacksFile(err error) error {
+	text := err.Error()
+	if !strings.Contains(text, "/sys/fs/cgroup/") || !strings.Contains(text, "ermission denied") && !strings.Contains(text, "o such file") {
+		return err
+	}
+	return check.Fail("the engine starts the command", text,
+		"the group has no such file, and the kernel lets nobody make one: on version 2 the directory above must hand the controller down first (cgroup.subtree_control)")
 }
 
 // isOwn fails if the container's first process does not come into a group of its own.
