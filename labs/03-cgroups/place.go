@@ -55,7 +55,7 @@ func lacksFile(err error) error {
 		return err
 	}
 	return check.Fail("the engine starts the command", text,
-		"the group has no such file, and the kernel lets nobody make one: on version 2 the directory above must hand the controller down first (cgroup.subtree_control)")
+		"the group has no such file, and the kernel lets nobody make one: it is the other version's, or on version 2 the directory above does not hand the controller down (cgroup.subtree_control)")
 }
 
 // isOwn fails if the container's first process does not come into a group of its own.
