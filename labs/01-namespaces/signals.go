@@ -83,7 +83,7 @@ func endsByTerm(t *check.Trial) error {
 	cause := "the engine does not give the command's status after a signal"
 	switch {
 	case status == 143:
-		cause = "SIGTERM has its default effect in the engine: no handler was set for it, and it dies alone"
+		cause = "SIGTERM has its default effect in the engine: no handler was set for it, and it dies alone; or its waiting was interrupted, and taken for the end of the command"
 	case status == 137:
 		cause = "the engine killed the command instead of passing the signal on"
 	}
@@ -103,5 +103,9 @@ func released(c *check.Container) error {
 	if err != nil || status == c.Exits {
 		return err
 	}
-	return check.Fail(fmt.Sprintf("exit status %d, the command's", c.Exits), fmt.Sprintf("exit status %d", status), "see exit-status")
+	cause := "see exit-status"
+	if status > 128 {
+		cause = fmt.Sprintf("signal %d ended the engine, or its waiting (as the shell's wait), and that was taken for the end of the command: wait again", status-128)
+	}
+	return check.Fail(fmt.Sprintf("exit status %d, the command's", c.Exits), fmt.Sprintf("exit status %d", status), cause)
 }
