@@ -28,13 +28,14 @@ demo: image
 	@$(root) labs/demo.sh
 
 test: build bin/rootfs/busybox.tar bin/rootfs/debian.tar bin/validation
-	labs/need.sh runc crun mount e2fsprogs iproute2 nftables iptables procps xz-utils zstd bzip2 zsh fish docker-registry skopeo umoci
+	labs/need.sh curl runc crun mount e2fsprogs iproute2 nftables iptables procps xz-utils zstd bzip2 zsh fish docker-registry skopeo umoci
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './bin/*')); \
 		[ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet $(TAGS) ./...
 	@status=0; \
 	$(go_test) -timeout 10m ./mydocker/... || status=1; \
 	$(go_test) -timeout 15m ./chapters/... || status=1; \
+	$(go_test) -timeout 15m ./labs/... ./vagrant || status=1; \
 	$(go_test) -timeout 20m ./tests/e2e/... || status=1; \
 	MYDOCKER_TEST_USERNS=host $(go_test) -timeout 20m -short -skip 'Test($(modeless))' ./tests/e2e/... || status=1; \
 	$(go_test) -timeout 5m ./tests/escape || status=1; \

@@ -50,9 +50,13 @@ func runIncident(c *cli.Context) error {
 	case c.IsSet("answer"):
 		return answerIncident(lab.Number, seed, c.String("answer"))
 	}
+	earlier := incident.Waiting(lab.Number)
 	chosen, broken, err := incident.Start(lab.Number, seed)
 	if err != nil {
 		return err
+	}
+	if earlier != "" {
+		fmt.Printf("The incident of lab %d with seed %s was still there: it has been taken away.\n\n", lab.Number, earlier)
 	}
 	fmt.Println(strings.Join(chosen.Symptom(broken), "\n"))
 	fmt.Print("\nFind out why with the tools of the host (ps, /proc/PID, nsenter, findmnt, /sys/fs/cgroup). The causes to choose from:\n\n")
@@ -92,7 +96,9 @@ func endIncident(lab int, seed string) error {
 		for _, line := range chosen.Solution(broken) {
 			fmt.Println("  " + line)
 		}
-	} else if !errors.Is(err, incident.ErrNone) {
+	} else if errors.Is(err, incident.ErrNone) {
+		fmt.Printf("Lab %d, seed %s: %v.\n", lab, seed, err)
+	} else {
 		return err
 	}
 	return incident.End(lab, seed)

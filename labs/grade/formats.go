@@ -24,13 +24,23 @@ func Write(w io.Writer, format string, reports []*Report) error {
 	case "json":
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(reports)
+		marked := []withMark{}
+		for _, r := range reports {
+			marked = append(marked, withMark{r, r.mark()})
+		}
+		return encoder.Encode(marked)
 	case "junit":
 		return writeJUnit(w, reports)
 	case "csv":
 		return writeCSV(w, reports)
 	}
 	return fmt.Errorf("unknown format %q: one of %s", format, strings.Join(Formats, ", "))
+}
+
+// withMark is a report as JSON has it: with what follows from it.
+type withMark struct {
+	*Report
+	Mark string `json:"mark"` // a number, or "none"
 }
 
 // writeText is for a person: what did not pass, then a table of the class.
@@ -51,7 +61,7 @@ func writeText(w io.Writer, reports []*Report) error {
 		}
 		for _, result := range r.Results {
 			if result.Verdict != check.Passed {
-				fmt.Fprintf(w, "   %-13s lab %d %s: %s\n", result.Verdict, result.Lab, result.Check, because(result))
+				fmt.Fprintf(w, "   %-13s lab %d %s: %s\n", result.Verdict, result.Lab, result.Check, strings.ReplaceAll(because(result), "\n", "\n                 "))
 			}
 		}
 	}
@@ -83,14 +93,15 @@ func because(r check.Result) string {
 
 func writeCSV(w io.Writer, reports []*Report) error {
 	table := csv.NewWriter(w)
-	table.Write([]string{"student", "lab", "check", "verdict", "seconds", "reason", "mark"})
+	table.Write([]string{"student", "lab", "check", "verdict", "seconds", "reason", "mark", "look at"})
 	for _, r := range reports {
+		notes := strings.Join(r.Origin.Notes, "; ")
 		if r.Error != "" {
-			table.Write([]string{r.Student, "", "", "NOT-GRADED", "", r.Error, "none"})
+			table.Write([]string{r.Student, "", "", "NOT-GRADED", "", r.Error, "none", notes})
 		}
 		for _, result := range r.Results {
 			table.Write([]string{r.Student, strconv.Itoa(result.Lab), result.Check, string(result.Verdict),
-				strconv.FormatFloat(result.Seconds, 'f', 3, 64), because(result), r.mark()})
+				strconv.FormatFloat(result.Seconds, 'f', 3, 64), because(result), r.mark(), notes})
 		}
 	}
 	table.Flush()

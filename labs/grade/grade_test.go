@@ -45,17 +45,17 @@ func TestScore(t *testing.T) {
 
 // TestSettle: blocked by a failure is a zero, blocked by what the host lacks is none.
 func TestSettle(t *testing.T) {
-	lab := &check.Lab{Checks: []check.Check{{Name: "a"}, {Name: "b", Needs: []string{"a"}}, {Name: "c", Needs: []string{"b"}}, {Name: "d"}, {Name: "e", Needs: []string{"d", "a"}}}}
+	lab := &check.Lab{Checks: []check.Check{{Name: "a"}, {Name: "b", Needs: []string{"a"}}, {Name: "c", Needs: []string{"b"}}, {Name: "d"}, {Name: "e", Needs: []string{"d", "a"}}, {Name: "leftovers"}}}
 	results := []check.Result{
 		{Check: "a", Verdict: check.Unchecked}, {Check: "b", Verdict: check.Blocked}, {Check: "c", Verdict: check.Blocked},
-		{Check: "d", Verdict: check.Failed}, {Check: "e", Verdict: check.Blocked},
+		{Check: "d", Verdict: check.Failed}, {Check: "e", Verdict: check.Blocked}, {Check: "leftovers", Verdict: check.Blocked},
 	}
 	settle(lab, results)
 	var got []check.Verdict
 	for _, r := range results {
 		got = append(got, r.Verdict)
 	}
-	if diff := cmp.Diff([]check.Verdict{check.Unchecked, check.Unchecked, check.Unchecked, check.Failed, check.Blocked}, got); diff != "" {
+	if diff := cmp.Diff([]check.Verdict{check.Unchecked, check.Unchecked, check.Unchecked, check.Failed, check.Blocked, check.Blocked}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -101,11 +101,14 @@ func TestFormats(t *testing.T) {
 	if diff := cmp.Diff(class, back, cmpopts.IgnoreUnexported(check.Result{})); diff != "" {
 		t.Errorf("json: %s", diff)
 	}
+	if marks := write("json").String(); !strings.Contains(marks, `"mark": "23.3"`) || !strings.Contains(marks, `"mark": "none"`) {
+		t.Errorf("json has not the marks: %s", marks)
+	}
 	rows, err := csv.NewReader(write("csv")).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 1+5+1 || rows[2][3] != "FAIL" || rows[6][3] != "NOT-GRADED" {
+	if len(rows) != 1+5+1 || rows[2][3] != "FAIL" || rows[2][7] != "lab 1: package namespace is the answer" || rows[6][3] != "NOT-GRADED" {
 		t.Errorf("csv: %q", rows)
 	}
 	var suites junitSuites

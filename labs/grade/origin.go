@@ -49,7 +49,7 @@ func (g *Grader) build(dir, scratch string) (program string, err error) {
 	}
 	program = filepath.Join(dir, "engine")
 	if info, err := os.Stat(program); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
-		return "", fmt.Errorf("build %s: no go.mod, and no program \"engine\" there, after make if it has a Makefile", dir)
+		return "", fmt.Errorf("build %s: no go.mod, and no program \"engine\" that can be executed, after make if it has a Makefile", dir)
 	}
 	return filepath.Abs(program)
 }

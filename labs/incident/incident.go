@@ -96,7 +96,7 @@ func choose(lab int, seed string) (Case, *Container, error) {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", lab, seed))
 	random := rand.New(rand.NewPCG(binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])))
 	c := &Container{Name: fmt.Sprintf("incident-%x", sum[:4]), Number: random.IntN(10), seed: seed, lab: lab,
-		record: filepath.Join(records, fmt.Sprintf("incident-%d.json", lab))}
+		record: recordOf(lab)}
 	c.Dir = filepath.Join("/var/tmp", c.Name)
 	group, err := cgroup.Open("/" + c.Name)
 	c.group = group
@@ -152,6 +152,13 @@ func Find(lab int, seed string) (Case, *Container, error) {
 	return chosen, c, nil
 }
 
+// Waiting is the seed of the lab's incident that has been started and not yet solved or
+// given up, "" if there is none.
+func Waiting(lab int) string {
+	r, _ := read(recordOf(lab))
+	return r.Seed
+}
+
 // End takes an incident away, solved or not; none is no error.
 func End(lab int, seed string) error {
 	_, c, err := choose(lab, seed)
@@ -166,6 +173,8 @@ func End(lab int, seed string) error {
 	}
 	return nil
 }
+
+func recordOf(lab int) string { return filepath.Join(records, fmt.Sprintf("incident-%d.json", lab)) }
 
 func read(path string) (r record, err error) {
 	data, err := os.ReadFile(path)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // mends repairs each incident as its solution says: a shell script, in which $pid is
@@ -40,10 +42,19 @@ func TestIncidents(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("needs root")
 	}
+	// Where all mounts are shared, as systemd makes them: what an incident mounts must not reach the host.
+	if os.Getenv("LABS_SHARED") == "" {
+		again := exec.Command("unshare", "--mount", "--propagation", "shared", os.Args[0], "-test.run", "^TestIncidents$", "-test.v")
+		again.Env = append(os.Environ(), "LABS_SHARED=1")
+		if out, err := again.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
 	for _, lab := range []int{1, 2, 3} {
 		for _, want := range Of(lab) {
 			t.Run(want.Cause, func(t *testing.T) {
-				seed := seedOf(t, lab, want.Cause)
+				seed, mounts := seedOf(t, lab, want.Cause), hostMounts(t)
 				chosen, c, err := Start(lab, seed)
 				if err != nil {
 					t.Fatal(err)
@@ -51,6 +62,9 @@ func TestIncidents(t *testing.T) {
 				defer End(lab, seed)
 				if _, _, err := Find(lab, seed); err != nil {
 					t.Errorf("Find: %v", err)
+				}
+				if diff := cmp.Diff(mounts, hostMounts(t)); (diff != "") != (want.Cause == "shared-propagation") {
+					t.Errorf("the host's mounts: %s", diff)
 				}
 				long := patience
 				patience = time.Second
@@ -73,6 +87,9 @@ func TestIncidents(t *testing.T) {
 				if out, err := exec.Command("sh", "-c", script+mends[want.Cause]).CombinedOutput(); err != nil {
 					t.Fatalf("mend: %v\n%s", err, out)
 				}
+				if diff := cmp.Diff(mounts, hostMounts(t)); diff != "" && want.Cause != "shared-propagation" {
+					t.Errorf("the host's mounts, after its solution: %s", diff)
+				}
 				err = poll("repaired", func() error { return chosen.Repaired(c) })
 				if err != nil {
 					log, _ := os.ReadFile(filepath.Join(c.Dir, "log"))
@@ -80,6 +97,9 @@ func TestIncidents(t *testing.T) {
 				}
 				if err := End(lab, seed); err != nil {
 					t.Fatal(err)
+				}
+				if diff := cmp.Diff(mounts, hostMounts(t)); diff != "" {
+					t.Errorf("the host's mounts, at the end: %s", diff)
 				}
 				if left := processes(c.Name); len(left) > 0 {
 					t.Errorf("processes left: %v", left)
@@ -98,6 +118,19 @@ func TestIncidents(t *testing.T) {
 			})
 		}
 	}
+}
+
+// hostMounts are where something is mounted on what plays the host.
+func hostMounts(t *testing.T) (points []string) {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		points = append(points, strings.Fields(line)[4])
+	}
+	return points
 }
 
 // seedOf finds a seed that leads to a cause; every cause must have one.

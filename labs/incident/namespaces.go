@@ -1,10 +1,12 @@
 package incident
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +25,7 @@ var namespaceCases = []Case{
 				return err
 			}
 			return poll("zombies", func() error {
-				if c.repairedZombies() == nil {
+				if c.noZombies() == nil {
 					return fmt.Errorf("none yet")
 				}
 				return nil
@@ -105,8 +107,8 @@ var namespaceCases = []Case{
 		},
 		Symptom: func(c *Container) []string {
 			return []string{
-				fmt.Sprintf("Two containers run under the name %s (ps shows their processes). Neither was to see the host's", c.Name),
-				"network; one of them opened a port there all the same. Find which of the two, and why it could.",
+				fmt.Sprintf("Two containers run under the name %s (ps shows their processes). A service that listens on the", c.Name),
+				"host's 127.0.0.1 and nowhere else answers one of them. Find which of the two, and why it can.",
 				"Repaired is: that one has ended, and the other runs.",
 			}
 		},
@@ -136,7 +138,13 @@ func (c *Container) neighbour() (pid int) {
 }
 
 func (c *Container) repairedByEnd() error {
-	if c.alive(c.Pid) {
+	// A process that was killed needs a moment to end.
+	if within(time.Second, func() error {
+		if c.alive(c.Pid) {
+			return errors.New("alive")
+		}
+		return nil
+	}) != nil {
 		return fmt.Errorf("the container's process %d runs as before", c.Pid)
 	}
 	if !c.alive(c.neighbour()) {
@@ -145,7 +153,9 @@ func (c *Container) repairedByEnd() error {
 	return nil
 }
 
-func (c *Container) repairedZombies() error {
+func (c *Container) repairedZombies() error { return within(time.Second, c.noZombies) }
+
+func (c *Container) noZombies() error {
 	for _, pid := range children(c.Pid) {
 		if strings.HasPrefix(status(pid, "State"), "Z") {
 			return fmt.Errorf("process %d has ended and is still there", pid)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +38,10 @@ func (c *Container) spawn(flags uintptr, inGroup bool, script string, more ...st
 		return 0, err
 	}
 	defer null.Close()
+	// What our shell left open would be a cause of its own: a descriptor that leaked.
+	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return 0, fmt.Errorf("close on exec: %w", err)
+	}
 	command := exec.Command(busybox, append([]string{"sh", "-c", script, c.Name, c.Dir}, more...)...)
 	command.Stdin, command.Stdout, command.Stderr = null, log, log
 	command.Env = []string{"PATH=/bin:/usr/bin:/sbin:/usr/sbin"}
@@ -74,13 +79,20 @@ func (c *Container) start(flags uintptr, inGroup bool, script string) (err error
 var patience = 10 * time.Second
 
 // poll waits until what gives nil, as long as patience lasts.
-func poll(name string, what func() error) (err error) {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if err = what(); err == nil {
-			return nil
+func poll(name string, what func() error) error {
+	if err := within(patience, what); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// within asks again and again, as long as it may take; what is asked once at least.
+func within(long time.Duration, what func() error) error {
+	for end := time.Now().Add(long); ; time.Sleep(20 * time.Millisecond) {
+		if err := what(); err == nil || time.Now().After(end) {
+			return err
 		}
 	}
-	return fmt.Errorf("%s: %w", name, err)
 }
 
 // processes are those whose argv has the name, by the host's numbers.
@@ -178,7 +190,8 @@ func (c *Container) clean() error {
 	}
 	for _, line := range slices.Backward(strings.Split(string(mounts), "\n")) {
 		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4]+"/", c.Dir+"/") {
-			if err := unix.Unmount(fields[4], unix.MNT_DETACH); err != nil {
+			// EINVAL: it went with a peer that was unmounted before.
+			if err := unix.Unmount(fields[4], unix.MNT_DETACH); err != nil && err != unix.EINVAL {
 				return fmt.Errorf("unmount %s: %w", fields[4], err)
 			}
 		}

@@ -10,12 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enter is the head of a script that makes DIR/root the root of what follows, which
-// has the container's name as $0.
-const enter = `set -e
+// alone is the head of a script whose mounts stay in its namespace: where the host's /
+// is shared, a mount on its /proc would hide the host's.
+const alone = `set -e
 root=$1/root
+mount --make-rprivate /
 mount --bind "$root" "$root"
-mount -t proc proc "$root/proc"
+`
+
+// enter makes DIR/root the root of what follows, which has the container's name as $0.
+const enter = alone + `mount -t proc proc "$root/proc"
 `
 
 // inside runs the container's work with root as its root.
@@ -31,12 +35,14 @@ var rootfsCases = []Case{
 			if err := os.MkdirAll(filepath.Join(shared, "data"), 0o755); err != nil {
 				return err
 			}
-			// A mount of our own, so that nothing else of the host is shared.
+			// A mount of our own, in a peer group of its own: not in that of the host's /.
 			if err := unix.Mount(shared, shared, "", unix.MS_BIND, ""); err != nil {
 				return err
 			}
-			if err := unix.Mount("", shared, "", unix.MS_SHARED, ""); err != nil {
-				return err
+			for _, propagation := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
+				if err := unix.Mount("", shared, "", propagation, ""); err != nil {
+					return err
+				}
 			}
 			return c.start(isolated, false, `mount -t tmpfs tmpfs "$1/shared/data"; echo draft >"$1/shared/data/file"; : >"$1/ready"; while :; do sleep 100; done`)
 		},
@@ -107,10 +113,7 @@ var rootfsCases = []Case{
 			if _, err := c.makeRoot(); err != nil {
 				return err
 			}
-			return c.start(isolated, false, `set -e
-root=$1/root
-mount --bind "$root" "$root"
-mount --bind /proc "$root/proc"
+			return c.start(isolated, false, alone+`mount --bind /proc "$root/proc"
 work='while :; do busybox ps >/dev/null; busybox sleep 1; done'; : >"$1/ready"`+inside)
 		},
 		Symptom: func(c *Container) []string {
@@ -140,7 +143,12 @@ work='while :; do busybox ps >/dev/null; busybox sleep 1; done'; : >"$1/ready"`+
 	{
 		Lab: 2, Cause: "read-only-mount", Title: "the mount that is its root is read-only",
 		Start: func(c *Container) error {
-			if _, err := c.makeRoot(); err != nil {
+			root, err := c.makeRoot()
+			if err != nil {
+				return err
+			}
+			// It could write once.
+			if err := os.WriteFile(filepath.Join(root, "data/count"), []byte("tick\n"), 0o644); err != nil {
 				return err
 			}
 			return c.start(isolated, false, enter+`mount -o remount,ro,bind "$root"

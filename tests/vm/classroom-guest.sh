@@ -88,13 +88,13 @@ student 'cd ~/my-engine && make check' >/run/starter 2>&1 && wrong "a starter pa
 grep -m 1 'not written yet' /run/starter || wrong "make check of a starter: $(cat /run/starter)"
 
 say "the tests of the book and of the labs"
-export MYDOCKER_DISPOSABLE=1 MYDOCKER_TEST_DANGER=1 MYDOCKER_BOOK_BIN=/run/stages MYDOCKER_BIN=/usr/local/bin/mydocker
-cp -r $files/stages /run/stages
-cp /usr/local/bin/mydocker /usr/local/bin/labs /run/stages/
+export MYDOCKER_DISPOSABLE=1 MYDOCKER_TEST_DANGER=1 MYDOCKER_BOOK_BIN=$files/stages MYDOCKER_BIN=/usr/local/bin/mydocker
+cp /usr/local/bin/mydocker /usr/local/bin/labs $files/stages/ # not below /run: nothing there may be executed
+(cd $top && go build -o /dev/null ./chapters/... ./labs/...) || wrong "root cannot build" # and has the modules now: a test asks no proxy
 while read -r directory binary; do
 	start=$SECONDS
-	# Those compile engines by the dozen, which takes minutes here and is the same everywhere.
-	(cd "$top/$directory" && "$files/tests/$binary" -test.timeout 600s -test.v -test.skip '^(TestStages|TestMutants)$') 2>&1 | tee /run/tests | grep --line-buffered -E '^ *--- '
+	# Left to the host: two that compile engines by the dozen, minutes here, and one that tests the checks.
+	(cd "$top/$directory" && "$files/tests/$binary" -test.timeout 600s -test.v -test.skip '^(TestStages|TestMutants|TestLazy)$') 2>&1 | tee /run/tests | grep --line-buffered -E '^ *--- '
 	[ "${PIPESTATUS[0]}" = 0 ] || { cat /run/tests && wrong "$directory"; }
 	echo "$directory: $((SECONDS - start)) s"
 done <$files/tests/list
