@@ -99,7 +99,7 @@ packages() {
 	fi
 }
 
-# kit_packages PACKAGE... installs them with apt-get as need.sh does, the kit being the only source that apt-get sees.
+# kit_packages PACKAGE... installs them with apt-get, the kit being the only source that it sees.
 kit_packages() {
 	local id made scratch
 	verify_once
@@ -121,7 +121,7 @@ kit_packages() {
 	(
 		export APT_CONFIG=$scratch/conf
 		apt-get -qq update >/dev/null
-		"$top/labs/need.sh" "$@"
+		DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
 	) || die "installing from $kit/debs/$arch: see above"
 	rm -rf "$scratch"
 }
@@ -258,12 +258,14 @@ greeting() {
 	local file=/etc/profile.d/mydocker.sh
 	cat >$file.new <<-END
 		# Made by vagrant/provision.sh: what a login shell says here.
+		export LESSCHARSET=utf-8 # the book has more than ASCII, and a fresh Debian no language
 		case \$- in *i*) cat <<'GREETING' ;; esac
 
 		This machine is for learning: break it, and make it again.
 
 		  cd $top
-		  less chapters/README.md                        the book: begin with chapter 0
+		  less chapters/README.md                        the book
+		  less chapters/00-what-is-a-container/README.md where it begins
 		  sudo mydocker run --rm busybox echo hello      a container
 		  sudo labs doctor                               can the labs run here?
 

@@ -20,8 +20,8 @@ var descriptors = check.Check{
 		"Just before execve: unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) marks all from 3 on to be closed by it.",
 	},
 	Explain: []string{
-		`ENGINE run ... 7< /etc        # a caller who has descriptor 7 open`,
-		`ls -l /proc/$PID/fd           # 0, 1 and 2`,
+		`ls -l /proc/$PID/fd                         # 0, 1 and 2`,
+		`ENGINE run ls -l /proc/self/fd 7< /etc      # no 7; 3 is what ls itself has opened`,
 	},
 	Run: func(t *check.Trial) error {
 		for range 4 { // more than an engine opens for itself in their places

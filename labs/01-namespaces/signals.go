@@ -19,8 +19,8 @@ var signals = check.Check{
 		"In Go: signal.Notify(channel, syscall.SIGTERM, ...) before the command is started, then for s := range channel { process.Signal(s) } in a goroutine.",
 	},
 	Explain: []string{
-		`PARENT=$(awk '/^PPid/ { print $2 }' /proc/$PID/status); ps -o pid,args -p $PARENT   # the engine, if it is the command's parent`,
-		`kill -TERM $PARENT; ps -o pid,args -p $PARENT,$PID                                  # does the command get it, and does the engine stay?`,
+		`PARENT=$(awk '/^PPid/ { print $2 }' /proc/$PID/status); ps -o pid,comm -p $PARENT   # the engine, if it is the command's parent`,
+		`kill -TERM $PARENT; ps -o pid,comm -p $PARENT,$PID                                  # does the command get it, and does the engine stay?`,
 		`grep -E 'Sig(Blk|Ign|Cgt)' /proc/$PID/status                  # which signals it handles: bit n-1 is signal n`,
 	},
 	Run: func(t *check.Trial) error {
@@ -31,22 +31,17 @@ var signals = check.Check{
 		if err != nil {
 			return err
 		}
-		all := []struct {
+		for _, s := range []struct {
 			name   string
 			signal syscall.Signal
-		}{{"HUP", syscall.SIGHUP}, {"USR2", syscall.SIGUSR2}, {"INT", syscall.SIGINT}, {"QUIT", syscall.SIGQUIT}, {"TERM", syscall.SIGTERM}}
-		for range 2 { // two of them, the second with certainty after the first
-			s := all[t.Number(0, len(all)-1)]
-			all = []struct {
-				name   string
-				signal syscall.Signal
-			}{{"TERM", syscall.SIGTERM}}
+		}{{"HUP", syscall.SIGHUP}, {"USR2", syscall.SIGUSR2}, {"INT", syscall.SIGINT}, {"QUIT", syscall.SIGQUIT}, {"TERM", syscall.SIGTERM}} {
 			if err := c.SignalEngine(s.signal); err != nil {
 				return err
 			}
 			if !t.Poll(func() bool { return c.Result() == s.name || c.Engine().Gone() }) {
 				return check.Fail(fmt.Sprintf("SIG%s to the engine (process %d) reaches the command (process %d)", s.name, c.Engine().Pid, c.Pid),
-					"the command did not get it", "the engine does not pass this signal on, or ignores it")
+					"the command did not get it",
+					"the engine does not pass this signal on, or the command was started with it ignored, as a shell starts with & what it shall not interrupt (SIGINT, SIGQUIT)")
 			}
 			if c.Engine().Gone() {
 				status, _ := c.Wait()
@@ -55,8 +50,12 @@ var signals = check.Check{
 					fmt.Sprintf("SIG%s has its default effect in the engine: no handler was set for it", s.name))
 			}
 		}
-		if err := c.Release(); err != nil {
+		if err := c.SignalEngine(syscall.SIGUSR1); err != nil { // this one ends the probe
 			return err
+		}
+		if !t.Poll(func() bool { return c.Engine().Gone() }) {
+			return check.Fail(fmt.Sprintf("SIGUSR1 to the engine (process %d) reaches the command (process %d), which ends by it", c.Engine().Pid, c.Pid),
+				"both are still there", "the engine does not pass this signal on")
 		}
 		return released(c)
 	},
@@ -74,7 +73,7 @@ func endsByTerm(t *check.Trial) error {
 	}
 	expected := fmt.Sprintf("after SIGTERM to the engine (process %d) the command exits with %d, and so does the engine", c.Engine().Pid, want)
 	if !t.Poll(func() bool { return c.Engine().Gone() }) {
-		return check.Fail(expected, "both are still there", "the engine ignores SIGTERM, or handles it and does not pass it on")
+		return check.Fail(expected, "both are still there", "the engine ignores SIGTERM, or handles it and does not pass it on, or to a process that is not the command")
 	}
 	status, err := c.Wait()
 	if err != nil || status == want {
@@ -84,7 +83,7 @@ func endsByTerm(t *check.Trial) error {
 	cause := "the engine does not give the command's status after a signal"
 	switch {
 	case status == 143:
-		cause = "SIGTERM has its default effect in the engine: no handler was set for it, and it dies alone"
+		cause = "SIGTERM has its default effect in the engine: no handler was set for it, and it dies alone; or its waiting was interrupted, and taken for the end of the command"
 	case status == 137:
 		cause = "the engine killed the command instead of passing the signal on"
 	}
@@ -104,5 +103,9 @@ func released(c *check.Container) error {
 	if err != nil || status == c.Exits {
 		return err
 	}
-	return check.Fail(fmt.Sprintf("exit status %d, the command's", c.Exits), fmt.Sprintf("exit status %d", status), "see exit-status")
+	cause := "see exit-status"
+	if status > 128 {
+		cause = fmt.Sprintf("signal %d ended the engine, or its waiting (as the shell's wait), and that was taken for the end of the command: wait again", status-128)
+	}
+	return check.Fail(fmt.Sprintf("exit status %d, the command's", c.Exits), fmt.Sprintf("exit status %d", status), cause)
 }

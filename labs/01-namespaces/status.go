@@ -3,6 +3,7 @@ package namespaces
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"minidocker/labs/check"
@@ -20,7 +21,7 @@ var exitStatus = check.Check{
 	},
 	Explain: []string{
 		`ENGINE run /bin/busybox sh -c 'exit 42'; echo $?        # 42`,
-		`kill -KILL $PID                                        # the engine then exits with 137: 128 + 9`,
+		`ENGINE run sleep 1042 & sleep 1; kill -KILL $(pgrep -xf 'sleep 1042'); wait $!; echo $?    # 137: 128 + 9`,
 		`ENGINE run /bin/no-such-program; echo $?                # 127`,
 		`ENGINE run /etc/passwd; echo $?                         # 126: a file that is no program`,
 		`ENGINE run --no-such-flag /bin/busybox true; echo $?    # 125`,
@@ -51,7 +52,10 @@ var exitStatus = check.Check{
 				return err
 			}
 			if out.Status != c.want {
-				return check.Fail(fmt.Sprintf("exit status %d for %s", c.want, c.what), fmt.Sprintf("exit status %d", out.Status), c.cause)
+				if out.Status == 0 {
+					c.cause = "the engine says what went wrong, if at all, and then exits as if nothing had"
+				}
+				return check.Fail(fmt.Sprintf("exit status %d for %s", c.want, c.what), shown(out), c.cause)
 			}
 		}
 		return nil
@@ -71,8 +75,22 @@ func exits(t *check.Trial) error {
 		cause = "the engine does not look at the status that wait4(2) gives, or does not wait"
 	case 1:
 		cause = "the engine takes a status that is not 0 for an error of its own, and exits with 1 for all of them"
+	case 125:
+		cause = "one of the engine's own steps failed, and not each time: its message says which"
+		if strings.Contains(out.Stderr, "/proc/") {
+			cause = "the host's /proc is hidden: by the one that an earlier run has mounted over it. See mounts, and what is left"
+		}
 	}
-	return check.Fail(fmt.Sprintf("exit status %d, the command's", want), fmt.Sprintf("exit status %d", out.Status), cause)
+	return check.Fail(fmt.Sprintf("exit status %d, the command's", want), shown(out), cause)
+}
+
+// shown is how a run ended, and what its engine wrote.
+func shown(out check.Output) string {
+	seen := fmt.Sprintf("exit status %d", out.Status)
+	if text := strings.TrimSpace(out.Stderr); text != "" {
+		seen += "; the engine wrote:\n" + text[max(0, len(text)-1000):]
+	}
+	return seen
 }
 
 // killed has a signal kill the command that nothing can hold back.

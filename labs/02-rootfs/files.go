@@ -58,13 +58,17 @@ func isOwn(c *check.Container, path string, magic int64) error {
 	if err != nil {
 		return check.Fail(path+" is there", err.Error(), "make the directory if DIR has none, then mount")
 	}
-	if fs.Type != magic {
-		return check.Fail(fmt.Sprintf("a %s file system is mounted on %s", name, path), fmt.Sprintf("one of type %#x", fs.Type),
-			"it is not mounted, or before the change of root in another place")
-	}
 	theirs, err := device(inside(c, path))
 	if err != nil {
 		return err
+	}
+	if fs.Type != magic {
+		seen := fmt.Sprintf("one of type %#x", fs.Type)
+		if top, err := device(inside(c, "/")); err == nil && top == theirs {
+			seen = "none is: it is a directory of the file system that / is on"
+		}
+		return check.Fail(fmt.Sprintf("a %s file system is mounted on %s", name, path), seen,
+			"nobody has called mount(2) for it, or it was mounted in another place than DIR"+path)
 	}
 	ours, err := device(path)
 	if err == nil && theirs == ours {
@@ -258,8 +262,8 @@ var readOnly = check.Check{
 		"Last, in the new root: mount(\"\", \"/\", \"\", MS_REMOUNT|MS_BIND|MS_RDONLY, \"\").",
 	},
 	Explain: []string{
-		"awk '$5 == \"/\"' /proc/$PID/mountinfo     # with --read-only: ro, in field 6",
-		"nsenter -t $PID -m -r touch /file; echo $?     # with --read-only: 1",
+		"ENGINE run --read-only --rootfs rootfs grep ' / ' /proc/mounts     # ro",
+		"ENGINE run --read-only --rootfs rootfs sh -c 'echo >/dev/null; echo >/file'; echo $?     # Read-only file system, 1",
 	},
 	Run: func(t *check.Trial) error {
 		writable, refused, broken := t.Status(), t.Status(), t.Status()

@@ -51,6 +51,10 @@ func start(t *check.Trial, flags ...string) (*check.Container, error) {
 		return nil, check.Fail("the command can start processes in the background", "its shell opens /dev/null for them, and cannot",
 			"a file system is mounted on /dev, over what DIR has there, without the node null in it; or with MS_NODEV, so that nodes do nothing")
 	}
+	if err != nil && strings.Contains(strings.ToLower(err.Error()), "invalid argument") {
+		return nil, check.Fail("the engine starts the command", err.Error(),
+			"if pivot_root(2) says so: DIR is no mount, or it or the mount above it is still shared. "+chapter+"#pivot_root-invalid-argument has all causes")
+	}
 	return c, err
 }
 

@@ -174,7 +174,7 @@ var chrootEscape = check.Check{
 	},
 	Explain: []string{
 		"cat labs/02-rootfs/escape.sh     # the three ways, to be tried in a container by hand",
-		"awk '$5 == \"/\"' /proc/$PID/mountinfo     # what is mounted on its /: DIR, in field 4",
+		"ENGINE run --rootfs rootfs nsenter -m/proc/self/ns/mnt ls /     # the second: rootfs's files, or the host's?",
 	},
 	Run: func(t *check.Trial) error {
 		outside, err := os.MkdirTemp(t.Dir(), "outside")
@@ -210,7 +210,7 @@ var escape string
 
 // ways are what it tries: the file that each makes if it succeeds.
 var ways = []struct{ name, how, cause string }{
-	{"walk", "from a working directory outside of its root, by \"..\"", "the root was changed by chroot(2), below which the host's / is still mounted"},
+	{"walk", "from a working directory outside of its root, by \"..\"", "the host's / is still mounted there: the root was changed by chroot(2), or the old root was not unmounted after pivot_root(2)"},
 	{"enter", "by setns(2) to the mount namespace that it is in already, which leads to that namespace's root",
 		"the namespace's root is the host's: by chroot(2), or since the old root lies over the new one still"},
 	{"uncover", "by unmounting / and entering its mount namespace again", "the host's / was covered and not let go of: pivot_root(2), then umount2(2)"},

@@ -105,7 +105,7 @@ var propagation = check.Check{
 	Explain: []string{
 		"grep shared: /proc/$PID/mountinfo     # its peer groups: none, or none that is in the host's /proc/self/mountinfo, too",
 		"unshare -m --propagation shared bash     # to try it: this stands in for a host whose / is shared. Run the engine in there",
-		"findmnt | grep DIR     # in there, while it runs and afterwards: nothing",
+		"findmnt | grep rootfs     # in there, while it runs and afterwards: nothing",
 	},
 	Run: func(t *check.Trial) error {
 		before, err := t.Host()

@@ -23,8 +23,8 @@ var command = check.Check{
 		"Look up as the last step before execve(2). Not found is exit status 127, cannot be executed 126.",
 	},
 	Explain: []string{
-		"tr '\\0' '\\n' </proc/$PID/environ | grep PATH",
-		"ls -l /proc/$PID/exe; ls /proc/$PID/root/bin | head",
+		"ENGINE run --rootfs rootfs sh -c 'echo $PATH; which ls'",
+		"ENGINE run --rootfs rootfs dpkg --version; echo $?     # the host's own: 127",
 	},
 	Run: func(t *check.Trial) error {
 		foreign, err := hostOnly(t)
@@ -119,13 +119,23 @@ var missingRootfs = check.Check{
 		if err := os.Symlink(filepath.Base(t.Rootfs()), link); err != nil {
 			return err
 		}
-		status := t.Status()
-		out, err := t.Raw("run", "--rootfs", link, busybox, "sh", "-c", fmt.Sprintf("exit %d", status))
-		if err == nil && out.Status != status {
-			err = check.Fail(fmt.Sprintf("a link to a directory does as well: exit status %d", status),
-				fmt.Sprintf("status %d; it wrote: %s", out.Status, strings.TrimSpace(out.Stderr)), "lstat(2) or O_NOFOLLOW where stat(2) is meant, or the link's relative target was resolved elsewhere")
+		for _, try := range []struct {
+			what, dir, cause string
+		}{
+			{"in a directory that is there a command runs", t.Rootfs(), "the engine cannot do it yet, or refuses every DIR: see root"},
+			{"a link to a directory does as well (ln -s rootfs link)", link, "lstat(2) or O_NOFOLLOW where stat(2) is meant, or the link's relative target was resolved elsewhere"},
+		} {
+			status := t.Status()
+			out, err := t.Raw("run", "--rootfs", try.dir, busybox, "sh", "-c", fmt.Sprintf("exit %d", status))
+			if err != nil {
+				return err
+			}
+			if out.Status != status {
+				return check.Fail(fmt.Sprintf("%s: exit status %d", try.what, status),
+					fmt.Sprintf("status %d; it wrote: %s", out.Status, strings.TrimSpace(out.Stderr)), try.cause)
+			}
 		}
-		return err
+		return nil
 	},
 }
 
@@ -139,7 +149,7 @@ var again = check.Check{
 		"A directory for the old root, or nodes in DIR/dev, stay on the disk and are there the second time (EEXIST). What needs neither?",
 		"pivot_root(\".\", \".\") needs no directory; nodes go into a tmpfs on /dev, which ends with the mount namespace.",
 	},
-	Explain: []string{"find DIR -xdev | sort >before; ENGINE run --rootfs DIR true; find DIR -xdev | sort | diff before -"},
+	Explain: []string{"find rootfs -xdev | sort >before; ENGINE run --rootfs rootfs true; find rootfs -xdev | sort | diff before -"},
 	Run: func(t *check.Trial) error {
 		before, err := list(t.Rootfs())
 		if err != nil {

@@ -23,7 +23,7 @@ var memoryBites = check.Check{
 		"128 and the number of the signal: WaitStatus.Signaled(), then 128 + WaitStatus.Signal().",
 	},
 	Explain: []string{
-		"ENGINE run --memory 40m --rootfs DIR dd if=/dev/zero of=/dev/null bs=200M count=1; echo $?     # 137",
+		"ENGINE run --memory 40m --rootfs rootfs dd if=/dev/zero of=/dev/null bs=200M count=1; echo $?     # 137",
 		"dmesg | tail     # the kernel tells which process it chose, and for which group",
 	},
 	Run: func(t *check.Trial) error {
@@ -65,13 +65,13 @@ var badValues = check.Check{
 	Name:    "bad-values",
 	Title:   "a limit that makes no sense is an error of the engine (125), and leaves no cgroup",
 	Needs:   []string{"memory-limit", "cpu-limit", "pids-limit"},
-	Section: chapter + "#check-yourself",
+	Section: chapter + "#the-order-of-the-steps",
 	Hints: []string{
 		"Look at the values before you make anything: then there is nothing to take back.",
 		"What does your parser do with -1, with \"many\", with 0.5.5? strconv tells; an error must not become \"no limit\".",
 		"A refused value is exit status 125 and a line on stderr. What the kernel refuses later (write: invalid argument) too, and then the group must be removed.",
 	},
-	Explain: []string{"ENGINE run --memory banana --rootfs DIR true; echo $?     # 125"},
+	Explain: []string{"ENGINE run --memory banana --rootfs rootfs true; echo $?     # 125"},
 	Run: func(t *check.Trial) error {
 		before, err := all(t)
 		if err != nil {

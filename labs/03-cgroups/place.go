@@ -33,7 +33,7 @@ var ownCgroup = check.Check{
 func start(t *check.Trial, flags []string, mode string, args ...string) (*check.Container, error) {
 	c, err := t.Start(flags, mode, args...)
 	if err != nil {
-		return nil, err
+		return nil, lacksFile(err)
 	}
 	names, err := controllers(t)
 	if err != nil {
@@ -45,6 +45,17 @@ func start(t *check.Trial, flags []string, mode string, args ...string) (*check.
 		}
 	}
 	return c, nil
+}
+
+// lacksFile gives the error of an engine that did not start its command a better cause, if
+// the engine has said that its group has no such file.
+func lacksFile(err error) error {
+	text := err.Error()
+	if !strings.Contains(text, "/sys/fs/cgroup/") || !strings.Contains(text, "ermission denied") && !strings.Contains(text, "o such file") {
+		return err
+	}
+	return check.Fail("the engine starts the command", text,
+		"the group has no such file, and the kernel lets nobody make one: it is the other version's, or on version 2 the directory above does not hand the controller down (cgroup.subtree_control)")
 }
 
 // isOwn fails if the container's first process does not come into a group of its own.
@@ -155,7 +166,7 @@ var cgroupNamespace = check.Check{
 		if err != nil {
 			return err
 		}
-		if err := c.Own("cgroup"); err != nil {
+		if err := ownNamespace(t, c); err != nil {
 			return err
 		}
 		for _, controller := range names {
@@ -174,4 +185,20 @@ var cgroupNamespace = check.Check{
 		}
 		return finish(c)
 	},
+}
+
+// ownNamespace fails if the container is in the host's cgroup namespace. Check.Own would
+// name the flag of clone(2), with which the namespace is made too early.
+func ownNamespace(t *check.Trial, c *check.Container) error {
+	own, err := c.Namespace("cgroup")
+	if err != nil {
+		return err
+	}
+	hosts, err := t.Control.Namespace("cgroup")
+	if err != nil || own != hosts {
+		return err
+	}
+	return check.Fail(fmt.Sprintf("/proc/%d/ns/cgroup differs from that of a process of the host", c.Pid),
+		own+" in both: it is the host's namespace",
+		"nobody called unshare(2) with CLONE_NEWCGROUP once the process was in its group; or another thread did than the one that executed the command")
 }

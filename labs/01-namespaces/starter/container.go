@@ -53,9 +53,9 @@ func cloneFlags() (uintptr, error) {
 	return 0, notWritten("cloneFlags")
 }
 
-// closeDescriptors makes sure that the command has no file open but 0, 1 and 2. Init
-// still needs descriptor 3, by which the engine tells it what to do: so they are closed
-// by execve(2), not now.
+// closeDescriptors makes sure that the command has no file open but 0, 1 and 2, whatever
+// the engine's caller had open. Init still needs descriptor 3, by which the engine tells
+// it what to do: so they are closed by execve(2), not now.
 //
 // close_range(2) from 3 up to the highest number there can be, ^uint(0), with the flag
 // that says so: unix.CloseRange.

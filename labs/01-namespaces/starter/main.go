@@ -126,6 +126,7 @@ func start() (init *exec.Cmd, socket *os.File, err error) {
 // initialize is init: process 1 of the new namespaces, still the engine's program.
 // It comes back only with an error.
 func initialize() (int, error) {
+	unix.CloseOnExec(3) // the engine passes signals on as soon as this end of the socket is closed
 	if err := closeDescriptors(); err != nil {
 		return 125, err
 	}

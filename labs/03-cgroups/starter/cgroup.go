@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -56,7 +57,8 @@ func makeGroup(g group) error {
 	return notWritten("makeGroup")
 }
 
-// limitGroup sets the limits of memory and CPU time that are not 0, in the files
+// limitGroup sets the limits of memory and CPU time that are not 0 (limits is in
+// options.go), in the files
 //
 //	version 2: memory.max and memory.swap.max (0: no swap), cpu.max ("quota period")
 //	version 1: memory.limit_in_bytes, then memory.memsw.limit_in_bytes (memory and swap
@@ -96,7 +98,12 @@ func unshareCgroup() error {
 func (g group) write(controller, file, value string) error {
 	path := filepath.Join(g.Directories[controller], file)
 	trace.Step("write", "%s < %s", path, value)
-	if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) // without O_CREATE, for which a missing file is EACCES
+	if err == nil {
+		_, err = f.WriteString(value)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("write %q to %s: %w", value, path, err)
 	}
 	return nil
