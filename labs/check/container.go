@@ -118,6 +118,10 @@ func whyOver(status int, text string) string {
 		return "the engine joined the words to one line, and a shell read it: its message speaks of syntax"
 	case status == 0:
 		return "the engine did not run the command, or did not wait for it"
+	case strings.Contains(text, "/proc/self/exe: no such file"):
+		return "the host's /proc is hidden: by the one that an earlier run has mounted over it. See what is left above"
+	case strings.Contains(strings.ToLower(text), "cannot allocate memory"):
+		return "fork(2) says so in a PID namespace whose process 1 has ended: the first child made in it must be the command"
 	case status == 125:
 		return "the engine refused its command line, or one of its own steps failed: its message says which"
 	case status == 126 || status == 127:
