@@ -222,7 +222,7 @@ func start(group cgroup.Group) (init *exec.Cmd, socket *os.File, err error) {
 // initialize is init: process 1 of the new namespaces, still the engine's program.
 // It comes back only with an error.
 func initialize() (int, error) {
-	runtime.LockOSThread() // unshare is for a thread: this one executes the command
+	runtime.LockOSThread()                                 // unshare is for a thread: this one executes the command
 	unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // the command gets no descriptor but 0, 1 and 2
 	socket := os.NewFile(3, "engine")
 	var o options

@@ -23,7 +23,7 @@ func Leftovers(section string, hints ...string) Check {
 		},
 		Run: func(t *Trial) error {
 			left := t.session.left
-			if !t.session.seen {
+			if len(left) == 0 && !t.session.seen {
 				return errNothing
 			}
 			if len(left) == 0 {
