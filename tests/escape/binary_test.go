@@ -143,7 +143,12 @@ func (s *scene) refusedOr(r result) string {
 func overwritten(s *scene, provoke func(id string)) string {
 	copied := filepath.Join(s.dir, "mydocker")
 	data := s.read(s.binary)
-	if err := os.WriteFile(copied, []byte(data), 0o755); err != nil {
+	// No fork meanwhile: a child of another test would have the file open for writing until
+	// its execve, and who executes it then gets ETXTBSY (go.dev/issue/22315).
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(copied, []byte(data), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		s.Fatal(err)
 	}
 	h := *s.host
