@@ -17,7 +17,7 @@ import (
 func script(t *testing.T, lines string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "engine")
-	if err := os.WriteFile(path, []byte("#!/bin/bash\nshift\n"+lines+"\n"), 0o755); err != nil {
+	if err := check.WriteProgram(path, []byte("#!/bin/bash\nshift\n"+lines+"\n")); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -200,7 +200,7 @@ func plainRootfs(t *testing.T) string {
 	}
 	program, err := os.ReadFile("/bin/busybox")
 	if err == nil {
-		err = os.WriteFile(filepath.Join(root, "bin/busybox"), program, 0o755)
+		err = check.WriteProgram(filepath.Join(root, "bin/busybox"), program)
 	}
 	if err == nil {
 		err = os.WriteFile(filepath.Join(root, "etc/passwd"), nil, 0o644)

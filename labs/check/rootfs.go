@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Rootfs is the root file system of this check's containers, in labs that have one: the
@@ -16,6 +17,15 @@ func (t *Trial) Rootfs() string { return t.rootfs }
 
 // Marker is what everything carries that this run of the checker makes.
 func (t *Trial) Marker() string { return t.session.marker }
+
+// WriteProgram writes an executable file, while nothing of this process forks: a child
+// would have the file open for writing until its own execve, and who executes it meanwhile
+// gets ETXTBSY (go.dev/issue/22315).
+func WriteProgram(path string, content []byte) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, content, 0o755)
+}
 
 func (t *Trial) makeRootfs() error {
 	root, err := os.MkdirTemp(t.session.dir, "rootfs")
@@ -38,18 +48,16 @@ func (t *Trial) makeRootfs() error {
 	if err != nil {
 		return err
 	}
+	if err := WriteProgram(filepath.Join(root, "bin/busybox"), program); err != nil {
+		return err
+	}
 	for name, content := range map[string]string{
-		"bin/busybox":     string(program),
 		"etc/passwd":      "root:x:0:0:root:/root:/bin/sh\n",
 		"etc/group":       "root:x:0:\n",
 		"etc/labs-marker": t.session.marker + "\n",
 		"dev/null":        "", // for shells in containers of an engine that has no /dev yet
 	} {
-		mode := os.FileMode(0o644)
-		if name == "bin/busybox" {
-			mode = 0o755
-		}
-		if err := os.WriteFile(filepath.Join(root, name), []byte(content), mode); err != nil {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o644); err != nil {
 			return err
 		}
 	}
