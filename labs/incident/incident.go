@@ -12,7 +12,6 @@ package incident
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -22,6 +21,7 @@ import (
 	"time"
 
 	"minidocker/mydocker/cgroup"
+	"minidocker/mydocker/disk"
 )
 
 // Case is one way for a container to be broken.
@@ -45,7 +45,6 @@ type Container struct {
 	group   cgroup.Group
 	record  string
 	seed    string
-	lab     int
 }
 
 // record is what is kept while an incident waits for its solution. It does not
@@ -75,7 +74,7 @@ func Of(lab int) (list []Case) {
 }
 
 // Causes are the words from which the student chooses: those of the lab's cases
-// and some that never hold, sorted, each with its meaning.
+// and some that never hold, each with its meaning.
 func Causes(lab int) map[string]string {
 	causes := map[string]string{}
 	for _, c := range Of(lab) {
@@ -95,8 +94,7 @@ func choose(lab int, seed string) (Case, *Container, error) {
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", lab, seed))
 	random := rand.New(rand.NewPCG(binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])))
-	c := &Container{Name: fmt.Sprintf("incident-%x", sum[:4]), Number: random.IntN(10), seed: seed, lab: lab,
-		record: recordOf(lab)}
+	c := &Container{Name: fmt.Sprintf("incident-%x", sum[:4]), Number: random.IntN(10), seed: seed, record: recordOf(lab)}
 	c.Dir = filepath.Join("/var/tmp", c.Name)
 	group, err := cgroup.Open("/" + c.Name)
 	c.group = group
@@ -145,7 +143,10 @@ func Find(lab int, seed string) (Case, *Container, error) {
 		return Case{}, nil, err
 	}
 	r, err := read(c.record)
-	if err != nil || r.Seed != seed || r.Pid == 0 {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return Case{}, nil, err
+	}
+	if r.Seed != seed || r.Pid == 0 {
 		return Case{}, nil, ErrNone
 	}
 	c.Pid, c.Started = r.Pid, r.Started
@@ -177,17 +178,10 @@ func End(lab int, seed string) error {
 func recordOf(lab int) string { return filepath.Join(records, fmt.Sprintf("incident-%d.json", lab)) }
 
 func read(path string) (r record, err error) {
-	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, &r)
-	}
+	err = disk.ReadJSON(path, &r)
 	return r, err
 }
 
 func (c *Container) write() error {
-	data, err := json.Marshal(record{c.seed, c.Pid, c.Started})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(c.record, append(data, '\n'), 0o644)
+	return disk.WriteJSON(c.record, record{c.seed, c.Pid, c.Started}, disk.Volatile)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"minidocker/mydocker/disk"
 
 	"golang.org/x/sys/unix"
 )
@@ -139,12 +140,6 @@ func (c *Container) alive(pid int) bool {
 	return state != "" && !strings.HasPrefix(state, "Z") && slices.Contains(processes(c.Name), pid)
 }
 
-// namespaceOf is the number of a namespace, such as "net:[4026531840]".
-func namespaceOf(pid int, kind string) string {
-	link, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, kind))
-	return link
-}
-
 // grows waits until a file that the container's work appends to has grown.
 func (c *Container) grows(name string) error {
 	size := func() int64 {
@@ -196,10 +191,7 @@ func (c *Container) clean() error {
 			}
 		}
 	}
-	if err := os.RemoveAll(c.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return disk.RemoveAll(c.Dir)
 }
 
 // makeRoot fills DIR/root with the static busybox and its most used names.
